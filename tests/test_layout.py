@@ -1,0 +1,35 @@
+"""What Frappe reads from the app by name: a wrong name fails only on somebody's site, long after."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import frappe
+
+from gdpr_consent import hooks
+
+
+def dotted_paths(value: object) -> list[str]:
+	if isinstance(value, str):
+		return [value] if value.startswith("gdpr_consent.") else []
+	if isinstance(value, dict):
+		return dotted_paths([*value.keys(), *value.values()])
+	if isinstance(value, list | tuple):
+		return [path for item in value for path in dotted_paths(item)]
+	return []
+
+
+HOOKS = {name: value for name, value in vars(hooks).items() if not name.startswith("__")}
+
+
+@pytest.mark.parametrize("path", dotted_paths(HOOKS))
+def test_every_dotted_path_in_hooks_can_be_called(path):
+	assert callable(frappe.get_attr(path))
+
+
+def test_every_patch_can_be_imported():
+	patches = Path(frappe.get_app_path("gdpr_consent", "patches.txt")).read_text().splitlines()
+	for patch in patches:
+		if patch.startswith("gdpr_consent."):
+			assert callable(import_module(patch.split()[0]).execute)

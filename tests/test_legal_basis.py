@@ -1,0 +1,59 @@
+import pytest
+
+import frappe
+
+from gdpr_consent.install import after_migrate
+from gdpr_consent.policy import MarketingGround
+from gdpr_consent.seeds import LEGAL_BASES
+
+
+def test_every_seed_is_on_the_site_after_installation():
+	assert {seed["title"] for seed in LEGAL_BASES} <= set(frappe.get_all("Legal Basis", pluck="name"))
+
+
+def test_lb_02_only_consent_and_an_existing_customer_open_the_email_channel():
+	opening = frappe.get_all("Legal Basis", {"marketing": ["!=", MarketingGround.NEVER.value]}, pluck="name")
+	assert set(opening) == {"Consent", "Existing Customer"}
+
+
+def test_options_in_the_form_are_the_constants_in_the_policy():
+	options = frappe.get_meta("Legal Basis").get_field("marketing").options.split("\n")
+	assert options == [ground.value for ground in MarketingGround]
+
+
+def test_migrate_restores_a_missing_seed_and_leaves_an_edited_one():
+	frappe.db.set_value("Legal Basis", "Contract", "description", "Our own words")
+	frappe.delete_doc("Legal Basis", "Public Task")
+
+	after_migrate()
+
+	assert frappe.db.get_value("Legal Basis", "Contract", "description") == "Our own words"
+	assert frappe.db.exists("Legal Basis", "Public Task")
+
+
+def test_an_unknown_marketing_ground_is_refused_and_nothing_is_stored():
+	basis = frappe.new_doc("Legal Basis", title="Sponsorship", article="none", marketing="Always")
+	with pytest.raises(frappe.ValidationError, match="Always"):
+		basis.insert()
+	assert not frappe.db.exists("Legal Basis", "Sponsorship")
+
+
+@pytest.mark.parametrize(
+	("role", "may_read", "may_write"),
+	[
+		("Privacy Officer", True, True),
+		("System Manager", True, True),
+		("Consent User", True, False),
+		("Sales User", False, False),
+	],
+)
+def test_fp_05_who_may_read_and_change_a_legal_basis(user_with_roles, role, may_read, may_write):
+	user_with_roles(role)
+	assert frappe.has_permission("Legal Basis", "read") is may_read
+	basis = frappe.get_doc("Legal Basis", "Contract")
+	basis.description = f"Changed by {role}"
+	if may_write:
+		basis.save()
+	else:
+		with pytest.raises(frappe.PermissionError):
+			basis.save()
