@@ -194,14 +194,14 @@ redis_port() {
 }
 
 redis_is_ours() {
-	as_bench_user redis-cli -p "$(redis_port "$1")" config get dir 2>/dev/null | grep -qxF "$BENCH/config/pids"
+	as_bench_user timeout 1 redis-cli -p "$(redis_port "$1")" config get dir 2>/dev/null | grep -qxF "$BENCH/config/pids"
 }
 
 start_redis() {
 	local port
 	port=$(redis_port "$1")
 	as_bench_user redis-server "$BENCH/config/$1.conf" --daemonize yes --logfile "$BENCH/logs/$1.log"
-	for _ in $(seq 50); do
+	for _ in $(seq 15); do
 		redis_is_ours "$1" && return
 		sleep 0.2
 	done
