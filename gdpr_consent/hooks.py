@@ -9,5 +9,5 @@ app_license = "gpl-3.0"
 
 required_apps = ["frappe/erpnext"]
 
-after_install = "gdpr_consent.install.after_install"
-after_migrate = "gdpr_consent.install.after_migrate"
+after_install = "gdpr_consent.install.create_missing_seeds"
+after_migrate = "gdpr_consent.install.create_missing_seeds"

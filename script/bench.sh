@@ -30,30 +30,28 @@ else
 	BENCH_USER=$(id -un)
 fi
 BENCH_USER_HOME=$(getent passwd "$BENCH_USER" | cut -d: -f6)
-PREPARED=$BENCH_USER_HOME/gdpr_consent/$(printf '%s' "$CHECKOUT" | sha256sum | cut -c1-8)
+# Another branch or interpreter needs another bench.
+PREPARED=$BENCH_USER_HOME/gdpr_consent/$(printf '%s\n' "$CHECKOUT" "$FRAPPE_BRANCH" "$PYTHON" | sha256sum | cut -c1-8)
 BENCH=$PREPARED/bench
 APP=$BENCH/apps/gdpr_consent
 TOOLS=$PREPARED/tools
 DATABASE=$PREPARED/mariadb
 LOG=$PREPARED/prepare.log
 
-# A company's own proxy, certificates and package mirrors must reach the bench user too.
-passed_on() {
-	env | grep -E '^(CI|(https?|no)_proxy|(HTTPS?|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS|(PIP|UV|npm_config)_[A-Za-z_]+)='
-}
-
-as_bench_user() { # command [argument ...]
-	local environment command
-	mapfile -t environment < <(passed_on)
-	command=(env -i "${environment[@]}" HOME="$BENCH_USER_HOME" USER="$BENCH_USER" LOGNAME="$BENCH_USER"
-		SHELL=/bin/bash LANG=C.UTF-8 UV_SYSTEM_CERTS=1
-		PATH="$TOOLS/bin:$TOOLS/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" "$@")
+as_bench_user() ( # command [argument ...]
+	# A company's own proxy, certificates and package mirrors must reach the bench user too, and nothing else. They
+	# may hold passwords, so they stay in the environment: everybody can read a command line.
+	for name in $(compgen -e); do
+		[[ $name =~ ^(CI|(https?|no)_proxy|(HTTPS?|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS|(PIP|UV|npm_config)_[A-Za-z_]+)$ ]] ||
+			unset "$name"
+	done
+	export HOME=$BENCH_USER_HOME USER=$BENCH_USER LOGNAME=$BENCH_USER SHELL=/bin/bash LANG=C.UTF-8 UV_SYSTEM_CERTS=1
+	export PATH=$TOOLS/bin:$TOOLS/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 	if [ "$(id -u)" = 0 ]; then
-		runuser -u "$BENCH_USER" -- "${command[@]}"
-	else
-		"${command[@]}"
+		exec runuser -u "$BENCH_USER" -- "$@"
 	fi
-}
+	exec "$@"
+)
 
 in_folder() { # folder, command [argument ...]
 	as_bench_user bash -c 'cd "$0" && exec "$@"' "$@"
@@ -154,17 +152,15 @@ create_database() {
 	as_bench_user rm -rf "$DATABASE"
 	as_bench_user mariadb-install-db --no-defaults --datadir="$DATABASE" --skip-test-db \
 		--auth-root-authentication-method=normal
-	as_bench_user bash -c 'umask 077 && printf "%s" "$1" >"$0/root_password"' "$DATABASE" "$(random_password)"
-	as_bench_user bash -c 'umask 077 && printf "%s\n" "$1" >"$0/init.sql"' "$DATABASE" \
-		"ALTER USER root@localhost IDENTIFIED BY '$(root_password)';"
-}
+	# The server sets the password each time it starts. It never stands on a command line.
+	in_folder "$DATABASE" "$PYTHON" - <<-'END'
+		import os, pathlib, secrets
 
-random_password() {
-	as_bench_user "$PYTHON" -c 'import secrets; print(secrets.token_hex(16))'
-}
-
-root_password() {
-	as_bench_user cat "$DATABASE/root_password"
+		os.umask(0o077)
+		password = secrets.token_hex(16)
+		pathlib.Path("root_password").write_text(password)
+		pathlib.Path("init.sql").write_text(f"ALTER USER root@localhost IDENTIFIED BY '{password}';\n")
+	END
 }
 
 database_answers() {
@@ -194,19 +190,22 @@ redis_port() {
 }
 
 redis_is_ours() {
-	as_bench_user timeout 1 redis-cli -p "$(redis_port "$1")" config get dir 2>/dev/null | grep -qxF "$BENCH/config/pids"
+	# The time limit is for a listener that isn't Redis and never answers.
+	as_bench_user timeout 1 redis-cli -p "$(redis_port "$1")" config get dir 2>/dev/null |
+		grep -qxF "$BENCH/config/pids"
 }
 
 start_redis() {
-	local port
+	local port deadline=$((SECONDS + 15))
 	port=$(redis_port "$1")
 	as_bench_user redis-server "$BENCH/config/$1.conf" --daemonize yes --logfile "$BENCH/logs/$1.log"
-	for _ in $(seq 15); do
+	while [ $SECONDS -lt $deadline ]; do
 		redis_is_ours "$1" && return
 		sleep 0.2
 	done
-	printf '%s\n' "Port $port, which $BENCH/config/$1.conf names, is taken by another program." \
-		"Stop that one (\`ss -ltnp 'sport = :$port'\` tells which), or set another port for $1 in" \
+	as_bench_user tail -n 5 "$BENCH/logs/$1.log"
+	printf '%s\n' "No Redis of ours answers on port $port. If the log above says that the port is in use:" \
+		"stop its user (\`ss -ltnp 'sport = :$port'\` tells which), or set another port for $1 in" \
 		"$BENCH/sites/common_site_config.json and run \`bench setup redis\` in $BENCH."
 	return 1
 }
@@ -217,14 +216,14 @@ stop_redis() {
 
 STARTED=()
 
-start_services() {
+ensure_database() {
 	if ! database_answers; then
 		STARTED+=("stop_database")
 		step "Starting MariaDB" start_database
 	fi
 }
 
-start_redis_servers() {
+ensure_redis_servers() {
 	local name
 	for name in redis_cache redis_queue; do
 		if ! redis_is_ours $name; then
@@ -253,13 +252,14 @@ create_bench() {
 	as_bench_user rm -rf "$BENCH"
 	in_folder "$PREPARED" bench init --frappe-branch "$FRAPPE_BRANCH" --python "$PYTHON" \
 		--skip-redis-config-generation --skip-assets --no-backups bench
-	in_folder "$BENCH/sites" "$PYTHON" - "$DATABASE/socket" "$(root_password)" "$(free_port)" "$(free_port)" <<-'END'
+	in_folder "$BENCH/sites" "$PYTHON" - "$DATABASE" "$(free_port)" "$(free_port)" <<-'END'
 		import json, pathlib, sys
 
-		socket, password, cache_port, queue_port = sys.argv[1:]
+		database, cache_port, queue_port = sys.argv[1:]
+		password = pathlib.Path(database, "root_password").read_text()
 		file = pathlib.Path("common_site_config.json")
 		config = json.loads(file.read_text())
-		config |= {"db_socket": socket, "root_login": "root", "root_password": password}
+		config |= {"db_socket": f"{database}/socket", "root_login": "root", "root_password": password}
 		config |= {"redis_cache": f"redis://127.0.0.1:{cache_port}", "redis_queue": f"redis://127.0.0.1:{queue_port}"}
 		config |= {"redis_socketio": config["redis_cache"]}
 		file.write_text(json.dumps(config, indent=1))
@@ -316,9 +316,9 @@ prepare() { # site
 	fi
 	once tools "Installing bench and its tools" install_tools
 	once database "Creating a MariaDB of our own" create_database
-	start_services
+	ensure_database
 	once bench "Getting Frappe ($FRAPPE_BRANCH)" create_bench
-	start_redis_servers
+	ensure_redis_servers
 	once erpnext "Getting ERPNext ($FRAPPE_BRANCH)" get_erpnext
 	step "Installing this checkout as an app" install_app
 	once assets "Building assets" in_folder "$BENCH" bench build

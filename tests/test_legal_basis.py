@@ -2,7 +2,7 @@ import pytest
 
 import frappe
 
-from gdpr_consent.install import after_migrate
+from gdpr_consent.install import create_missing_seeds
 from gdpr_consent.policy import MarketingGround
 from gdpr_consent.seeds import LEGAL_BASES
 
@@ -25,10 +25,19 @@ def test_migrate_restores_a_missing_seed_and_leaves_an_edited_one():
 	frappe.db.set_value("Legal Basis", "Contract", "description", "Our own words")
 	frappe.delete_doc("Legal Basis", "Public Task")
 
-	after_migrate()
+	create_missing_seeds()
 
 	assert frappe.db.get_value("Legal Basis", "Contract", "description") == "Our own words"
 	assert frappe.db.exists("Legal Basis", "Public Task")
+
+
+def test_migrate_takes_a_seed_in_another_letter_case_for_present():
+	frappe.delete_doc("Legal Basis", "Contract")
+	frappe.new_doc("Legal Basis", title="CONTRACT", article="GDPR 6(1)(b)").insert()
+
+	create_missing_seeds()
+
+	assert frappe.get_all("Legal Basis", {"title": "Contract"}, pluck="name") == ["CONTRACT"]
 
 
 def test_an_unknown_marketing_ground_is_refused_and_nothing_is_stored():
