@@ -1,5 +1,7 @@
 """What gdpr_consent plugs into Frappe: a table of contents, no logic."""
 
+import frappe
+
 app_name = "gdpr_consent"
 app_title = "GDPR Consent"
 app_publisher = "gdpr_consent contributors"
@@ -9,5 +11,43 @@ app_license = "gpl-3.0"
 
 required_apps = ["frappe/erpnext"]
 
-after_install = "gdpr_consent.install.create_missing_seeds"
-after_migrate = "gdpr_consent.install.create_missing_seeds"
+before_install = "gdpr_consent.install.before_install"
+after_install = "gdpr_consent.install.after_install"
+after_migrate = "gdpr_consent.install.after_migrate"
+before_uninstall = "gdpr_consent.install.before_uninstall"
+after_uninstall = "gdpr_consent.install.after_uninstall"
+
+# The gate. v15 gives each DocType one class, v16 lets all apps add to it.
+if int(frappe.__version__.split(".")[0]) < 16:
+	override_doctype_class = {
+		"Email Queue": "gdpr_consent.gate.v15.EmailQueue",
+		"Newsletter": "gdpr_consent.gate.v15.Newsletter",
+	}
+else:
+	extend_doctype_class = {
+		"Email Queue": ["gdpr_consent.gate.email_queue.ConsentEmailQueueMixin"],
+		"Newsletter": ["gdpr_consent.gate.newsletter.ConsentNewsletterMixin"],
+	}
+
+_person = {
+	"validate": "gdpr_consent.overrides.person.validate",
+	"on_update": "gdpr_consent.overrides.person.on_update",
+	"before_rename": "gdpr_consent.overrides.person.before_rename",
+	"after_rename": "gdpr_consent.overrides.person.after_rename",
+	"on_trash": "gdpr_consent.overrides.person.on_trash",
+}
+doc_events = {
+	"Contact": _person,
+	"Lead": _person,
+	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
+	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
+	"Email Group Member": {"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update"},
+}
+
+# The register outlives the people and records it names.
+ignore_links_on_delete = ["Consent", "Suppression", "Consent Event", "Consent Decision"]
+
+scheduler_events = {
+	"hourly": ["gdpr_consent.tasks.hourly"],
+	"daily": ["gdpr_consent.tasks.daily"],
+}

@@ -1,13 +1,142 @@
-"""Brings a site to the state the app needs, and only adds: what an administrator changed stays as it is."""
+"""Brings a site to the state the app needs, only adding what is missing, and takes it back at uninstallation."""
 
 import frappe
+from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
-from gdpr_consent.seeds import LEGAL_BASES
+from gdpr_consent import export, identity, legacy, links, register
+from gdpr_consent.custom_fields import BLOCKED, MODULE, WITH_BLOCKED, custom_fields
+from gdpr_consent.gate import self_check
+from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
+
+ROLES_OF_OTHERS = "gdpr_consent_roles_of_others"  # which of our roles the site had before us
+INDEXES_OF_OURS = (("Contact Email", ["email_id"], "consent_email_id"),)
+
+
+def before_install() -> None:
+	frappe.db.set_global(ROLES_OF_OTHERS, ",".join(role for role in ROLES if frappe.db.exists("Role", role)))
+
+
+def after_install() -> None:
+	complete()
+
+
+def after_migrate() -> None:
+	complete()
+
+
+def complete() -> None:
+	"""Add whatever is missing; what an administrator changed stays as it is."""
+	identity.create_missing_key()
+	links.create_missing_key()
+	register.create_missing_locks()
+	create_missing_seeds()
+	set_missing_settings()
+	create_custom_fields(
+		{
+			doctype: fields
+			for doctype, fields in custom_fields().items()
+			if frappe.db.exists("DocType", doctype)  # Newsletter is an app of its own on v16
+		},
+		update=False,
+	)
+	allow_status_blocked()
+	for doctype, columns, index in INDEXES_OF_OURS:
+		frappe.db.add_index(doctype, columns, index)
+	legacy.take_over()
+	self_check.run()
 
 
 def create_missing_seeds() -> None:
-	"""Insert each seed that the site doesn't have yet; runs at installation and at every migrate."""
-	for seed in LEGAL_BASES:
-		# Asked of the database: in its collation an edited "CONSENT" is the same name as "Consent".
-		if not frappe.db.exists("Legal Basis", seed["title"]):
-			frappe.get_doc(doctype="Legal Basis", **seed).insert(ignore_permissions=True)  # run by bench
+	"""Insert each seed that the site doesn't have yet."""
+	for doctype, seeds in SEEDS:
+		for seed in seeds:
+			# Asked of the database: in its collation an edited "CONSENT" is the same name as "Consent".
+			if not frappe.db.exists(doctype, seed["title"]):
+				frappe.get_doc(doctype=doctype, **seed).insert(ignore_permissions=True)  # run by bench
+
+
+def set_missing_settings() -> None:
+	settings = frappe.get_doc("Consent Settings")
+	if not settings.default_purpose:
+		settings.default_purpose = DEFAULT_PURPOSE
+	if not settings.address_key_fingerprint:
+		settings.address_key_fingerprint = identity.key_fingerprint()
+	settings.save(ignore_permissions=True)  # run by bench
+	_give_purposes_a_company()
+
+
+def _give_purposes_a_company() -> None:
+	"""A site with one company has one controller. With more, an administrator says which."""
+	companies = frappe.get_all("Company", pluck="name", limit=2)
+	if len(companies) == 1:
+		purpose = frappe.qb.DocType("Processing Purpose")
+		titles = [
+			seed["title"] for doctype, seeds in SEEDS if doctype == "Processing Purpose" for seed in seeds
+		]
+		frappe.qb.update(purpose).set(purpose.company, companies[0]).where(
+			purpose.name.isin(titles) & purpose.company.isnull()
+		).run()
+
+
+def allow_status_blocked() -> None:
+	"""Add Blocked to the statuses of Email Queue, to those of the core as it is now, and to an admin's own."""
+	for doctype, field in WITH_BLOCKED:
+		setter = frappe.db.get_value(
+			"Property Setter",
+			{"doc_type": doctype, "field_name": field, "property": "options"},
+			["name", "value", "module"],
+			as_dict=True,
+		)
+		of_core = frappe.db.get_value("DocField", {"parent": doctype, "fieldname": field}, "options")
+		options = (of_core if not setter or setter.module == MODULE else setter.value).split("\n")
+		value = "\n".join([*(option for option in options if option != BLOCKED), BLOCKED])
+		if not setter:
+			frappe.get_doc(
+				doctype="Property Setter",
+				doctype_or_field="DocField",
+				doc_type=doctype,
+				field_name=field,
+				property="options",
+				property_type="Text",
+				value=value,
+				module=MODULE,
+				is_system_generated=1,
+			).insert(ignore_permissions=True)  # run by bench
+		elif setter.value != value:
+			frappe.db.set_value("Property Setter", setter.name, "value", value)
+			frappe.clear_cache(doctype=doctype)
+
+
+def before_uninstall() -> None:
+	"""Save the evidence first. Also runs in a dry run, so it changes nothing."""
+	export.offer()
+
+
+def after_uninstall() -> None:
+	"""Take back what Frappe doesn't find by our module."""
+	if frappe.db.exists("Module Def", MODULE):
+		return  # a dry run
+	for doctype, fields in custom_fields().items():
+		if frappe.db.table_exists(doctype):
+			columns = frappe.db.get_table_columns(doctype)
+			for field in fields:
+				if field["fieldname"] in columns:
+					frappe.db.sql_ddl(f"alter table `tab{doctype}` drop column `{field['fieldname']}`")
+	for doctype, _columns, index in INDEXES_OF_OURS:
+		if frappe.db.has_index(f"tab{doctype}", index):
+			frappe.db.sql_ddl(f"alter table `tab{doctype}` drop index `{index}`")
+	for doctype, field in WITH_BLOCKED:
+		setters = {"doc_type": doctype, "field_name": field, "property": "options"}
+		for name, value in frappe.get_all("Property Setter", setters, ["name", "value"], as_list=True):
+			options = "\n".join(option for option in value.split("\n") if option != BLOCKED)
+			frappe.db.set_value("Property Setter", name, "value", options)
+	of_others = (frappe.db.get_global(ROLES_OF_OTHERS) or "").split(",")
+	for role in ROLES:
+		if role not in of_others and frappe.db.exists("Role", role):
+			frappe.db.delete("Has Role", {"role": role})
+			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
+	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ROLES_OF_OTHERS})
+	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):
+		frappe.delete_doc("Scheduled Job Type", job, force=True)
+	frappe.db.commit()  # nosemgrep: core has committed before it calls this, and doesn't after
+	frappe.clear_cache()

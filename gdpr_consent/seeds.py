@@ -60,3 +60,69 @@ LEGAL_BASES = (
 		"description": _("The address came with a sale; the mail is about similar goods of the same seller."),
 	},
 )
+
+PROCESSING_PURPOSES = (
+	{
+		"title": _("Email Marketing"),
+		"is_marketing": 1,
+		"description": _("Telling you about our products, offers and events."),
+		"default_legal_basis": "Consent",
+		"allowed_legal_bases": [
+			{"legal_basis": "Consent"}
+		],  # the existing-customer rule is off (SO-07, RE-08)
+		"validity_months": 24,
+		"data_subjects": _("Contacts, leads and customers who agreed"),
+		"data_categories": _("Name, e-mail address, topics of interest, proof of consent"),
+	},
+	{
+		"title": _("Sales"),
+		"description": _("Answering your enquiries and preparing offers for you."),
+		"default_legal_basis": "Legitimate Interests",
+		"allowed_legal_bases": [
+			{"legal_basis": "Legitimate Interests"},
+			{"legal_basis": "Contract"},
+			{"legal_basis": "Consent"},
+		],
+		"data_subjects": _("Leads, contacts and customers"),
+		"data_categories": _("Name, contact data, company, enquiries and offers"),
+	},
+	{
+		"title": _("Customer Service"),
+		"description": _("Helping you with what you bought from us."),
+		"default_legal_basis": "Contract",
+		"allowed_legal_bases": [{"legal_basis": "Contract"}, {"legal_basis": "Legitimate Interests"}],
+		"data_subjects": _("Customers and their contacts"),
+		"data_categories": _("Name, contact data, orders, service requests"),
+	},
+	{
+		"title": _("Contract Fulfilment"),
+		"description": _("Delivering what you ordered, and invoicing it."),
+		"default_legal_basis": "Contract",
+		"allowed_legal_bases": [{"legal_basis": "Contract"}, {"legal_basis": "Legal Obligation"}],
+		"data_subjects": _("Customers and their contacts"),
+		"data_categories": _("Name, addresses, orders, deliveries, invoices, payments"),
+	},
+)
+
+CONSENT_SOURCES = tuple(
+	{"title": title, "description": description}
+	for title, description in (
+		(_("Web Form"), _("A form on a web site.")),
+		(_("Preference Page"), _("The page where people choose what they want to hear about.")),
+		(_("E-mail"), _("A message the person wrote.")),
+		(_("Phone"), _("Said in a call.")),
+		(_("Event"), _("A fair, a seminar, a visit.")),
+		(_("Contract"), _("A clause of its own in a contract or an order.")),
+		(_("Import"), _("Taken over from another system or a list.")),
+		(_("API"), _("Recorded by a script.")),
+	)
+)
+
+# In the order in which they refer to each other.
+SEEDS = (
+	("Legal Basis", LEGAL_BASES),
+	("Consent Source", CONSENT_SOURCES),
+	("Processing Purpose", PROCESSING_PURPOSES),
+)
+DEFAULT_PURPOSE = "Email Marketing"
+ROLES = ("Privacy Officer", "Consent User")

@@ -32,12 +32,12 @@ def test_migrate_restores_a_missing_seed_and_leaves_an_edited_one():
 
 
 def test_migrate_takes_a_seed_in_another_letter_case_for_present():
-	frappe.delete_doc("Legal Basis", "Contract")
-	frappe.new_doc("Legal Basis", title="CONTRACT", article="GDPR 6(1)(b)").insert()
+	frappe.delete_doc("Legal Basis", "Vital Interests")
+	frappe.new_doc("Legal Basis", title="VITAL INTERESTS", article="GDPR 6(1)(d)").insert()
 
 	create_missing_seeds()
 
-	assert frappe.get_all("Legal Basis", {"title": "Contract"}, pluck="name") == ["CONTRACT"]
+	assert frappe.get_all("Legal Basis", {"title": "Vital Interests"}, pluck="name") == ["VITAL INTERESTS"]
 
 
 def test_an_unknown_marketing_ground_is_refused_and_nothing_is_stored():

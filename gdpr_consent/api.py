@@ -1,0 +1,409 @@
+"""The doors for scripts, REST and pages: typed, thin, and each checks the user's right itself.
+
+The arguments and answers are stable. Instants are UTC; what is returned is RFC 3339 text.
+"""
+
+from datetime import date, datetime
+from typing import Any
+
+import frappe
+from frappe import _
+
+from gdpr_consent import audience, identity, ledger, links, register
+from gdpr_consent.clock import parse_utc, utc_text
+from gdpr_consent.exceptions import (
+	ConsentMissing,
+	InvalidEmailAddress,
+	UnknownReference,
+)
+
+Instant = str | date | datetime
+
+
+@frappe.whitelist(methods=["POST"])
+def record_consent(
+	purpose: str | None = None,
+	email: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	topic: str | None = None,
+	legal_basis: str | None = "Consent",
+	source: str | None = None,
+	given_on: Instant | None = None,
+	expires_on: Instant | None = None,
+	wording: str | None = None,
+	language: str | None = None,
+	evidence: str | None = None,
+	channel: str = "Email",
+) -> dict[str, Any]:
+	"""Record that a person agreed to a purpose or a topic, or that a purpose rests on another legal basis.
+
+	Args:
+		purpose: a Processing Purpose; the default marketing purpose of Consent Settings if not given.
+		email: the address the consent is for; the party's first address if not given.
+		party_type, party: Contact, Lead or Customer it was given by.
+		topic: a Subscription Topic of the purpose. Mail about a topic needs a consent to both.
+		given_on, expires_on: UTC; now, and the purpose's validity after it, if not given.
+		evidence: URL of an attached file, or words that say who agreed, how and where.
+
+	Returns:
+		`name, status, email, purpose, topic, legal_basis, given_on, expires_on`
+
+	Raises:
+		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05).
+		StandingRefusal: the person said no; only they can lift that (ST-08).
+		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidEmailAddress, TransitionNotAllowed
+	"""
+	frappe.has_permission("Consent", "create", throw=True)
+	_check_party(party_type, party)
+	email = email or _first_address(party_type, party)
+	_check_may_see(email, party)
+	return _receipt(
+		register.record(
+			email=email,
+			purpose=purpose,
+			topic=topic or None,
+			channel=channel,
+			legal_basis=legal_basis,
+			source=source or None,
+			given_on=parse_utc(given_on, _("Given On")),
+			expires_on=parse_utc(expires_on, _("Expires On")),
+			wording=wording or None,
+			language=language or None,
+			evidence=evidence or None,
+			party_type=party_type or None,
+			party=party or None,
+		)
+	)
+
+
+@frappe.whitelist(methods=["POST"])
+def request_consent(
+	email: str,
+	purpose: str | None = None,
+	topics: list[str] | str | None = None,
+	source: str | None = None,
+	language: str | None = None,
+) -> dict[str, Any]:
+	"""Ask a person to confirm from their mailbox (double opt-in); sends one mail, which holds nothing else.
+
+	Args:
+		topics: Subscription Topics to ask for besides the purpose itself; a list, or one name.
+		language: of the mail, a code such as de; the site's language if not given.
+
+	Returns:
+		`status`: Requested, or Given if there is nothing left to ask; `consents`: names; `sent`: whether a mail
+		was sent. An address gets a few a day at most, see Consent Settings (WB-02).
+
+	Raises:
+		StandingRefusal: the person said no. To ask again by mail would itself be marketing.
+	"""
+	frappe.has_permission("Consent", "create", throw=True)
+	_check_may_see(email, None)
+	return _request(email, purpose, topics, source, language, by_the_person=False)
+
+
+def _request(
+	email: str,
+	purpose: str | None,
+	topics: list[str] | str | None,
+	source: str | None,
+	language: str | None,
+	by_the_person: bool,
+) -> dict[str, Any]:
+	from gdpr_consent.double_opt_in import send_confirmation_mail
+
+	pending = register.request(
+		email=email,
+		purpose=purpose,
+		topics=_as_list(topics),
+		source=source or None,
+		language=language or None,
+		by_the_person=by_the_person,
+	)
+	sent = bool(pending) and send_confirmation_mail(pending, language)
+	return {
+		"status": "Requested" if pending else "Given",
+		"email": email,
+		"consents": [row["name"] for row in pending],
+		"sent": sent,
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+def withdraw_consent(
+	email: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	purpose: str | None = None,
+	topic: str | None = None,
+	source: str | None = None,
+	reason: str | None = None,
+) -> dict[str, list[str]]:
+	"""Record that a person withdraws: one topic, or a purpose with all its topics (Art. 7(3)).
+
+	It holds for every address the person has or gets later. Saying it twice changes nothing more.
+
+	Returns:
+		`withdrawn`: names of the consents that this ended.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	emails = _addresses(email, party_type, party)
+	return {
+		"withdrawn": register.withdraw(
+			emails,
+			purpose=purpose,
+			topic=topic or None,
+			party_type=party_type or None,
+			party=party or None,
+			act=register.Act(source=register.check_source(source or None), reason=reason),
+		)
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+def object_to_marketing(
+	email: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	source: str | None = None,
+	reason: str | None = None,
+) -> dict[str, list[str]]:
+	"""Record that a person wants no marketing at all: every purpose, every channel, at once (Art. 21(2)).
+
+	Returns:
+		`withdrawn`: names of the records that this ended.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	emails = _addresses(email, party_type, party)
+	return {
+		"withdrawn": register.object_to_marketing(
+			emails,
+			party_type=party_type or None,
+			party=party or None,
+			act=register.Act(source=register.check_source(source or None), reason=reason),
+		)
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
+	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
+	frappe.has_permission("Consent", "write", consent, throw=True)
+	status = frappe.db.get_value("Consent", consent, "status")
+	return _receipt((register.end if status == "Not Required" else register.revoke)(consent, reason))
+
+
+@frappe.whitelist(methods=["POST"])
+def invalidate_consent(consent: str, reason: str, effective_from: Instant | None = None) -> dict[str, Any]:
+	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
+	frappe.only_for("Privacy Officer", message=True)
+	return _receipt(register.invalidate(consent, reason, parse_utc(effective_from, _("Effective From"))))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def check_consent(
+	emails: list[str] | str,
+	purpose: str | None = None,
+	topic: str | None = None,
+	channel: str = "Email",
+	at: Instant | None = None,
+	known_at: Instant | None = None,
+) -> dict[str, dict[str, Any]]:
+	"""Say for each address whether marketing may be sent to it, and why.
+
+	Args:
+		emails: a list, or one address; in any case, also as `Name <a@x>`.
+		at: ask about another instant. What happened at that very instant counts.
+		known_at: answer with what had been recorded by then.
+
+	Returns:
+		for each text given: `allowed`, `reason` (see `policy.Reason`) and `consent`, the record it stands on.
+	"""
+	frappe.has_permission("Consent", "read", throw=True)
+	rules = register.check_purpose(purpose)
+	register.check_topic(topic, rules.name)
+	decisions = audience.decide_many(
+		_as_list(emails),
+		rules.name,
+		topic or None,
+		register.check_channel(channel),
+		parse_utc(at, _("At")),
+		parse_utc(known_at, _("Known At")),
+	)
+	return {
+		email: {"allowed": decision.allowed, "reason": decision.reason.value, "consent": decision.consent}
+		for email, decision in decisions.items()
+	}
+
+
+def has_consent(email: str, purpose: str | None = None, topic: str | None = None) -> bool:
+	"""Whether marketing may be sent to one address now. For scripts; `require_consent` insists."""
+	return check_consent([email], purpose, topic)[email]["allowed"]
+
+
+def require_consent(email: str, purpose: str | None = None, topic: str | None = None) -> None:
+	"""Stop with ConsentMissing unless marketing may be sent to this address now."""
+	answer = check_consent([email], purpose, topic)[email]
+	if not answer["allowed"]:
+		raise ConsentMissing(
+			_(
+				"No permission to write to this address about {0}: {1}. Ask for it with Request Consent."
+			).format(frappe.bold(topic or register.check_purpose(purpose).name), answer["reason"])
+		)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def consent_history(
+	email: str | None = None, party_type: str | None = None, party: str | None = None
+) -> list[dict[str, Any]]:
+	"""List what happened to the permissions and refusals of a person, newest first.
+
+	Returns:
+		rows with `occurred_at, recorded_at, kind, record_type, record, purpose, topic, channel, email, source,
+		indicated_by, actor, reason, evidence, wording`.
+	"""
+	frappe.has_permission("Consent", "read", throw=True)
+	_check_party(party_type, party)
+	if email:
+		_check_may_see(email, party)
+	elif not party:
+		raise InvalidEmailAddress(_("Email or Party is missing. Say whose history is asked for."))
+	return history(email, party_type, party)
+
+
+def history(email: str | None, party_type: str | None, party: str | None) -> list[dict[str, Any]]:
+	emails = [email] if email else identity.addresses_of(party_type or "", party or "")
+	keys = [key for key in identity.address_keys(emails).values() if key]
+	rows = []
+	for doctype in ("Consent", "Suppression"):
+		table = frappe.qb.DocType(doctype)
+		whose = table.address_key.isin(keys) if keys else (table.name == "")
+		if party:
+			whose |= (table.party_type == party_type) & (table.party == party)
+		records = {
+			row.name: row for row in frappe.qb.from_(table).select(table.star).where(whose).run(as_dict=True)
+		}
+		for name, events in ledger.read_events(doctype, list(records)).items():
+			for event in events:
+				record = records[name]
+				rows.append(
+					{
+						"occurred_at": utc_text(event.occurred_at),
+						"recorded_at": utc_text(event.recorded_at),
+						"kind": event.kind.value,
+						"record_type": doctype,
+						"record": name,
+						"what": record.kind if doctype == "Suppression" else record.status,
+						"purpose": record.purpose,
+						"topic": record.topic,
+						"channel": record.channel,
+						"email": record.email,
+						"source": event.source,
+						"indicated_by": event.indicated_by,
+						"actor": event.actor,
+						"reason": event.facts.get("reason"),
+						"evidence": event.facts.get("evidence"),
+						"wording": event.wording,
+					}
+				)
+	return sorted(rows, key=lambda row: (row["occurred_at"], row["recorded_at"]), reverse=True)
+
+
+@frappe.whitelist(methods=["POST"])
+def rebuild(consent: str) -> dict[str, Any]:
+	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
+	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
+	return register.rebuild(consent)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def verify_ledger() -> dict[str, Any]:
+	"""Check the hash chains of all events: `ok, checked, first_bad, problem`."""
+	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
+	return ledger.verify()
+
+
+@frappe.whitelist(methods=["POST"], allow_guest=True)
+def confirm_consent(t: str) -> dict[str, Any]:
+	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority (T5)."""
+	consents, made = links.read_confirmation(t)
+	return {"confirmed": len(register.confirm(consents, made))}
+
+
+# --- checks of the caller ---------------------------------------------------------------------------------------
+
+
+def _as_list(value: list[str] | str | None) -> list[str]:
+	if isinstance(value, str):
+		value = frappe.parse_json(value) if value.lstrip().startswith("[") else [value]
+	if value is None:
+		return []
+	if not isinstance(value, list | tuple | set) or not all(isinstance(item, str) for item in value):
+		raise UnknownReference(_("A list of texts is needed, not {0}.").format(type(value).__name__))
+	return list(value)
+
+
+def _check_party(party_type: str | None, party: str | None) -> None:
+	if not party and not party_type:
+		return
+	if party_type not in identity.PARTY_TYPES:
+		raise UnknownReference(
+			_("Party Type {0} isn't one of {1}.").format(
+				frappe.bold(frappe.utils.escape_html(str(party_type))), ", ".join(identity.PARTY_TYPES)
+			)
+		)
+	if not party or not frappe.db.exists(party_type, party):
+		raise UnknownReference(
+			_("{0} {1} doesn't exist. Choose one from the list.").format(
+				_(party_type), frappe.bold(frappe.utils.escape_html(str(party or "")))
+			)
+		)
+	frappe.has_permission(party_type, "read", party, throw=True)
+
+
+def _first_address(party_type: str | None, party: str | None) -> str:
+	addresses = identity.addresses_of(party_type, party) if party_type and party else []
+	if not addresses:
+		raise InvalidEmailAddress(
+			_("E-mail address is missing, and {0} has none. Enter one such as name@example.com.").format(
+				frappe.bold(party or _("the party"))
+			)
+		)
+	return addresses[0]
+
+
+def _check_may_see(email: str, party: str | None) -> None:
+	"""An address that belongs to people is for those who may see one of them."""
+	identity.normalise_email(email)
+	people = [] if party else identity.people_at([email])[email]
+	if people and not any(frappe.has_permission(kind, "read", name) for kind, name in people):
+		raise frappe.PermissionError(
+			_("The people who have this address aren't visible to you. Ask somebody who may see them.")
+		)
+
+
+def _addresses(email: str | None, party_type: str | None, party: str | None) -> list[str]:
+	"""Return the addresses a no holds for: those of the party, or of the person who has the address."""
+	_check_party(party_type, party)
+	if email:
+		_check_may_see(email, party)
+	elif not party:
+		raise InvalidEmailAddress(_("Email or Party is missing. Say who it is."))
+	addresses = identity.addresses_of(party_type or "", party or "") if party else []
+	if email:
+		addresses = [*identity.addresses_of_the_person(email), *addresses]
+	return [address for address, key in identity.address_keys(dict.fromkeys(addresses)).items() if key]
+
+
+def _receipt(row: dict[str, Any]) -> dict[str, Any]:
+	return {
+		"name": row["name"],
+		"status": row["status"],
+		"email": row["email"],
+		"purpose": row["purpose"],
+		"topic": row["topic"],
+		"legal_basis": row["legal_basis"],
+		"given_on": utc_text(row.get("given_on")),
+		"expires_on": utc_text(row.get("expires_on")),
+	}

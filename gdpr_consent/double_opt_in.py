@@ -1,0 +1,54 @@
+"""Asks a person to confirm from their own mailbox, and nothing else in the mail (CA-09)."""
+
+from typing import Any
+
+import frappe
+from frappe import _
+
+from gdpr_consent import links
+
+A_DAY = 24 * 60 * 60
+
+
+def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None = None) -> bool:
+	"""Queue the mail for records that wait for an answer.
+
+	Returns:
+		whether it was queued. An address that got its mails for today gets no more, so that nobody can use the
+		form to molest a third person (WB-02).
+	"""
+	first = pending[0]
+	if not _within_limit(first["address_key"]):
+		return False
+	shown = frappe.local.lang
+	frappe.local.lang = language or first["language"] or shown
+	try:
+		titles = [_(row["topic"] or row["purpose"]) for row in pending]
+		company = first["company"] or frappe.db.get_default("company") or ""
+		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours")
+		frappe.sendmail(
+			recipients=[first["email"]],
+			subject=_("Please confirm: may {0} write to you?").format(company),
+			template="consent_confirmation",
+			args={
+				"company": company,
+				"titles": titles,
+				"url": links.confirmation_url([row["name"] for row in pending]),
+				"hours": hours,
+			},
+			reference_doctype="Consent",
+			reference_name=first["name"],
+			add_unsubscribe_link=0,
+		)
+	finally:
+		frappe.local.lang = shown
+	return True
+
+
+def _within_limit(address_key: str) -> bool:
+	limit = frappe.db.get_single_value("Consent Settings", "confirmations_per_day")
+	counter = frappe.cache.make_key(f"consent_confirmations:{address_key}")
+	sent = frappe.cache.incr(counter)
+	if sent == 1:
+		frappe.cache.expire(counter, A_DAY)
+	return sent <= limit

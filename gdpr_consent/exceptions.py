@@ -1,0 +1,51 @@
+"""One exception per rule, so that callers and tests can tell them apart."""
+
+import frappe
+
+
+class ConsentError(frappe.ValidationError):
+	"""Base of all errors of this app."""
+
+
+class InvalidEmailAddress(ConsentError):
+	"""No address, or one that isn't well-formed (AD-08)."""
+
+
+class UnknownReference(ConsentError):
+	"""A purpose, topic, source, legal basis, wording or party that doesn't exist or is disabled."""
+
+
+class LegalBasisNotAllowed(ConsentError):
+	"""The purpose doesn't allow this legal basis (LB-01, LB-04)."""
+
+
+class InvalidPeriod(ConsentError):
+	"""A date in the future, or an end before its start."""
+
+
+class EvidenceMissing(ConsentError):
+	"""Consent without a source and a proof of it (Art. 7(1), CA-05, CA-17)."""
+
+
+class StandingRefusal(ConsentError):
+	"""The person said no, and only the person can lift that (ST-07, ST-08)."""
+
+
+class TransitionNotAllowed(ConsentError):
+	"""Not one of the transitions T1 to T13 (ST-01)."""
+
+
+class ConsentMissing(ConsentError):
+	"""Raised by `require_consent` where a mail may not be sent."""
+
+
+class RegisterIsAppendOnly(ConsentError):
+	"""Somebody tried to write a record of the register past `register.py` (AU-01)."""
+
+
+class LinkNotValid(ConsentError):
+	"""A signed link that is forged, expired or made for something else (TK-01, TK-02)."""
+
+
+class AddressKeyLost(ConsentError):
+	"""The key that addresses are compared by isn't the one the register was written with."""

@@ -1,0 +1,162 @@
+"""Says what a queued mail is about, by the first of these signs that it shows:
+
+1. the fields Consent Purpose and Subscription Topic of its Email Queue row;
+2. the headers X-Consent-Purpose and X-Consent-Topic, which a script sets with `email_headers`;
+3. the record it was sent from: Newsletter and Email Campaign are marketing, a Consent's own mail is service;
+4. the Communication it belongs to: its record as in 3, or its Email Template;
+5. the setting for mail of unknown kind.
+
+A Newsletter or Email Campaign stays marketing even if somebody puts a service purpose on it (EM-04, EM-06).
+"""
+
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.parser import HeaderParser
+from typing import Any, NamedTuple
+
+import frappe
+from frappe.utils import strip_html
+
+from gdpr_consent.identity import address_keys, split_addresses
+
+MARKETING_SOURCES = ("Newsletter", "Email Campaign")
+SERVICE_SOURCES = ("Consent", "Data Subject Request")
+PURPOSE_HEADER, TOPIC_HEADER = "X-Consent-Purpose", "X-Consent-Topic"
+
+
+class MailClass(NamedTuple):
+	"""What a mail is about. `unclear` says why the purpose of a marketing mail can't be told."""
+
+	is_marketing: bool
+	purpose: str | None = None
+	topic: str | None = None
+	signal: str = ""
+	unclear: str | None = None
+
+
+SERVICE = MailClass(False)
+
+
+def classify(mail: Any) -> MailClass:
+	"""Classify an Email Queue document."""
+	purpose, topic, signal, marketing_source = _signs_of(mail)
+	if not (purpose or topic or marketing_source):
+		return SERVICE._replace(signal=signal) if signal else _unknown_kind(mail)
+	return resolve(purpose, topic, signal, marketing_source)
+
+
+def shows_signs_of_marketing(mail: Any) -> bool:
+	"""The part of `classify` that needs no database: for the moment when there is none."""
+	headers = _headers(mail)
+	return bool(
+		mail.get("consent_purpose")
+		or mail.get("subscription_topic")
+		or PURPOSE_HEADER in headers
+		or TOPIC_HEADER in headers
+		or mail.reference_doctype in MARKETING_SOURCES
+		or mail.unsubscribe_method == "/unsubscribe"
+	)
+
+
+def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
+	marketing_source = mail.reference_doctype in MARKETING_SOURCES
+	if mail.get("consent_purpose") or mail.get("subscription_topic"):
+		return mail.consent_purpose, mail.subscription_topic, "Email Queue", marketing_source
+
+	headers = _headers(mail)
+	purpose, topic = _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
+	if purpose or topic:
+		return purpose, topic, "Header", marketing_source
+
+	if marketing_source:
+		return *fields_of(mail.reference_doctype, mail.reference_name), mail.reference_doctype, True
+	if mail.reference_doctype in SERVICE_SOURCES:
+		return None, None, mail.reference_doctype, False
+	if mail.reference_doctype == "Auto Email Report":
+		purpose, topic = fields_of(mail.reference_doctype, mail.reference_name)
+		if purpose or topic:
+			return purpose, topic, mail.reference_doctype, False
+
+	if mail.communication:
+		communication = frappe.db.get_value(
+			"Communication",
+			mail.communication,
+			["reference_doctype", "reference_name", "email_template"],
+			as_dict=True,
+		)
+		if communication and communication.reference_doctype in MARKETING_SOURCES:
+			source = communication.reference_doctype, communication.reference_name
+			return *fields_of(*source), source[0], True
+		if communication and communication.email_template:
+			purpose, topic = fields_of("Email Template", communication.email_template)
+			if purpose or topic:
+				return purpose, topic, "Email Template", False
+	return None, None, "", False
+
+
+def fields_of(doctype: str, name: str | None) -> tuple[str | None, str | None]:
+	if not name or not frappe.db.exists(doctype, name):
+		return None, None
+	source = frappe.get_cached_doc(doctype, name)
+	purpose, topic = source.get("consent_purpose"), source.get("subscription_topic")
+	if not (purpose or topic):
+		campaign = source.get("campaign") or source.get("campaign_name")
+		if doctype in MARKETING_SOURCES and campaign and frappe.db.exists("Campaign", campaign):
+			campaign = frappe.get_cached_doc("Campaign", campaign)
+			purpose, topic = campaign.get("consent_purpose"), campaign.get("subscription_topic")
+	return purpose, topic
+
+
+def resolve(purpose: str | None, topic: str | None, signal: str, marketing_source: bool) -> MailClass:
+	if topic:
+		found = frappe.get_cached_value("Subscription Topic", topic, "purpose") if _exists(topic) else None
+		if not found or (purpose and purpose != found):
+			return MailClass(
+				True, None, None, signal, "its topic doesn't exist or belongs to another purpose"
+			)
+		return MailClass(True, found, topic, signal)
+	if purpose and not frappe.db.exists("Processing Purpose", purpose):
+		return MailClass(True, None, None, signal, "its purpose doesn't exist")
+	if purpose and frappe.get_cached_value("Processing Purpose", purpose, "is_marketing"):
+		return MailClass(True, purpose, None, signal)
+	if purpose and not marketing_source:
+		return MailClass(False, purpose, None, signal)
+	return _default_purpose(signal)
+
+
+def _exists(topic: str) -> bool:
+	return bool(frappe.db.exists("Subscription Topic", topic))
+
+
+def _default_purpose(signal: str) -> MailClass:
+	purpose = frappe.db.get_single_value("Consent Settings", "default_purpose")
+	if not purpose:
+		return MailClass(True, None, None, signal, "Consent Settings has no default marketing purpose")
+	return MailClass(True, purpose, None, signal)
+
+
+def _unknown_kind(mail: Any) -> MailClass:
+	if frappe.db.get_single_value("Consent Settings", "unclassified_mail") != "Treat as Marketing":
+		return SERVICE
+	addresses = [address for row in mail.recipients for address in split_addresses(row.recipient)]
+	users = address_keys(
+		frappe.get_all("User", {"enabled": 1, "email": ["in", addresses]}, pluck="email") if addresses else []
+	)
+	if all(key in users.values() for key in address_keys(addresses).values()):
+		return SERVICE
+	return _default_purpose("Setting")
+
+
+def _headers(mail: Any) -> Any:
+	# Headers end at the first empty line; the body may be megabytes long.
+	head = (mail.message or "").replace("\r\n", "\n").split("\n\n", 1)[0]
+	return HeaderParser().parsestr(head)
+
+
+def _decoded(value: str | None) -> str | None:
+	if not value:
+		return None
+	try:
+		return strip_html(str(make_header(decode_header(value)))).strip() or None
+	except (MessageError, LookupError, UnicodeError):
+		return value

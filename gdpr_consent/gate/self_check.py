@@ -1,0 +1,91 @@
+"""Asks whether the gate really stands in the way of every mail, and says so loudly where it doesn't.
+
+On v15 another app that is installed later can displace our class for Email Queue without an error anywhere.
+"""
+
+from collections.abc import Iterator
+
+import frappe
+from frappe import _
+from frappe.model.base_document import get_controller
+
+from gdpr_consent import identity
+from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
+from gdpr_consent.exceptions import AddressKeyLost
+from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
+from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
+from gdpr_consent.register import SHARD_DIGITS
+
+ROLES_TO_ALERT = ("System Manager", "Privacy Officer")
+
+
+def find_problems() -> list[str]:
+	return list(_problems())
+
+
+def _problems() -> Iterator[str]:
+	for doctype, mixin in (("Email Queue", ConsentEmailQueueMixin), ("Newsletter", ConsentNewsletterMixin)):
+		if not frappe.db.exists("DocType", doctype):
+			continue  # Newsletter is an app of its own on v16
+		controller = get_controller(doctype)
+		if not issubclass(controller, mixin):
+			yield _(
+				"Marketing mail isn't checked: {0} is run by {1}. Another app displaces our class; its hooks.py must "
+				"extend gdpr_consent.gate.v15, or be installed before gdpr_consent."
+			).format(_(doctype), f"{controller.__module__}.{controller.__name__}")
+	for doctype, field in WITH_BLOCKED:
+		if BLOCKED not in (frappe.get_meta(doctype).get_field(field).options or "").split("\n"):
+			yield _("{0} of {1} has no option {2}. Run bench migrate.").format(field, _(doctype), BLOCKED)
+	for doctype, fields in custom_fields().items():
+		if frappe.db.exists("DocType", doctype):
+			for field in fields:
+				if not frappe.get_meta(doctype).has_field(field["fieldname"]):
+					yield _("{0} has no field {1}. Run bench migrate.").format(_(doctype), field["fieldname"])
+	if frappe.db.count("Consent Lock") < 16**SHARD_DIGITS:
+		yield _("Rows of Consent Lock are missing. Run bench migrate.")
+	if not frappe.db.get_single_value("Consent Settings", "default_purpose"):
+		yield _("Consent Settings has no default marketing purpose, so Newsletters without one are held.")
+	try:
+		expected = frappe.db.get_single_value("Consent Settings", "address_key_fingerprint")
+		if expected and expected != identity.key_fingerprint():
+			yield _(
+				"The key in site_config.json isn't the one the register was written with, so nobody's consent and "
+				"nobody's refusal is found. Restore {0} from the backup of the configuration."
+			).format(identity.KEY_SETTING)
+	except AddressKeyLost as lost:
+		yield str(lost)
+
+
+def run() -> list[str]:
+	"""Check, remember the result for the desk, and alert those who can help if it is bad. Daily and at migrate."""
+	problems = find_problems()
+	before = frappe.db.get_single_value("Consent Settings", "self_check_problems") or ""
+	text = "\n".join(problems)
+	frappe.db.set_single_value(
+		"Consent Settings",
+		{"self_check_problems": text, "self_checked_on": frappe.utils.now()},
+		update_modified=False,
+	)
+	if problems:
+		frappe.log_error(title="Consent gate: self-check failed", message=text)
+		print("\n".join(("", "*** gdpr_consent: the gate is not sound ***", *problems, "")))
+		if text != before:
+			_alert(problems)
+	return problems
+
+
+def _alert(problems: list[str]) -> None:
+	users = frappe.get_all(
+		"Has Role", {"role": ["in", ROLES_TO_ALERT], "parenttype": "User"}, pluck="parent", distinct=True
+	)
+	for user in frappe.get_all("User", {"name": ["in", users], "enabled": 1}, pluck="name"):
+		frappe.get_doc(
+			doctype="Notification Log",
+			type="Alert",
+			for_user=user,
+			from_user="Administrator",
+			document_type="Consent Settings",
+			document_name="Consent Settings",
+			subject=_("The consent gate isn't sound: {0}").format(problems[0]),
+			email_content="<br>".join(problems),
+		).insert(ignore_permissions=True)  # the system tells its administrators

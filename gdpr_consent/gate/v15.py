@@ -1,0 +1,15 @@
+"""Classes for `override_doctype_class`, which v15 needs. v16 takes the mixins themselves."""
+
+from frappe.email.doctype.email_queue.email_queue import EmailQueue as CoreEmailQueue
+from frappe.email.doctype.newsletter.newsletter import Newsletter as CoreNewsletter
+
+from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
+from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
+
+
+class EmailQueue(ConsentEmailQueueMixin, CoreEmailQueue):
+	pass
+
+
+class Newsletter(ConsentNewsletterMixin, CoreNewsletter):
+	pass

@@ -1,0 +1,52 @@
+import hashlib
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from gdpr_consent.exceptions import ConsentError
+
+FROZEN = ("purpose", "topic", "language", "text")
+
+
+class ConsentWording(Document):
+	def autoname(self) -> None:
+		self.version = 1 + (
+			frappe.db.get_value(
+				"Consent Wording",
+				{
+					"purpose": self.purpose,
+					"topic": self.topic or ["is", "not set"],
+					"language": self.language,
+				},
+				"max(version)",
+			)
+			or 0
+		)
+		self.name = f"{self.topic or self.purpose} {self.language} {self.version}"
+
+	def validate(self) -> None:
+		if (
+			self.topic
+			and frappe.get_cached_value("Subscription Topic", self.topic, "purpose") != self.purpose
+		):
+			frappe.throw(
+				_("Topic {0} doesn't belong to purpose {1}.").format(
+					frappe.bold(self.topic), frappe.bold(self.purpose)
+				)
+			)
+		if not self.is_new() and self.used and any(self.has_value_changed(field) for field in FROZEN):
+			frappe.throw(
+				_("Somebody has agreed to {0}, so it stays as it is (Art. 7(1)). Add a new version.").format(
+					frappe.bold(self.name)
+				),
+				ConsentError,
+			)
+		# Of the bytes that were shown, so that an export can prove them (CA-06).
+		self.text_hash = hashlib.sha256((self.text or "").encode()).hexdigest()
+
+	def on_trash(self) -> None:
+		if self.used:
+			frappe.throw(
+				_("Somebody has agreed to {0}, so it is kept.").format(frappe.bold(self.name)), ConsentError
+			)

@@ -1,0 +1,266 @@
+"""The only place that compares addresses, and that knows which records stand for the same person.
+
+Addresses are kept as given and compared by a keyed hash (AD-01, AD-06). Rules and key together are version 1;
+a later version gets a prefix and a key of its own, so that old hashes stay readable (AD-07).
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from email.utils import getaddresses
+from typing import NamedTuple
+from unicodedata import normalize
+
+import idna
+from email_validator import EmailNotValidError, validate_email
+from pypika.terms import ValueWrapper
+
+import frappe
+from frappe import _
+from frappe.installer import update_site_config
+
+from gdpr_consent.exceptions import AddressKeyLost, InvalidEmailAddress
+
+KEY_VERSION = "v1"
+KEY_SETTING = "consent_address_key_v1"  # in site_config.json: a copy of the database alone reveals no address
+MAX_LENGTH = 254  # octets, RFC 5321 §4.5.3.1
+
+# RFC 2142 and what companies really use. Whoever reads such a mailbox isn't one person (AD-10).
+ROLE_NAMES = frozenset(
+	"""abuse accounting accounts admin administration billing biuro booking buchhaltung contact einkauf finance
+	hello help hostmaster hr info information invoice invoices it jobs kadry kontakt ksiegowosc mail marketing
+	media news newsletter noc office office-pl orders personal postmaster poczta presse privacy reception
+	rechnung recepcja sales sekretariat security service shop sklep sprzedaz support team verkauf vertrieb
+	webmaster zamowienia""".split()
+)
+
+
+def split_addresses(text: str | None) -> list[str]:
+	"""Take the bare addresses out of what a header or a field may hold: "Jo <jo@x.pl>, ann@y.de"."""
+	return [address.strip() for _name, address in getaddresses([text or ""]) if "@" in address]
+
+
+def normalise_email(email: str | None) -> str:
+	"""Return the canonical form that two spellings of one mailbox share (AD-02 to AD-05).
+
+	Case is dropped, the domain becomes IDNA 2008 (UTS 46, non-transitional). Nothing else is folded: plus tags,
+	dots, accents and full-width letters name other mailboxes. Quoted local parts are not accepted (AD-08).
+
+	Raises:
+		InvalidEmailAddress: no address, more than one, or not well-formed.
+	"""
+	text = (email or "").strip() if isinstance(email, str | None) else ""
+	if any(ord(char) < 32 or ord(char) == 127 for char in text):
+		raise _invalid(email, _("it contains control characters"))
+	bare = split_addresses(text) if "<" in text else [text]
+	if not text or len(bare) != 1:
+		raise _invalid(email, _("exactly one address is needed"))
+	address = bare[0].removesuffix(".")
+	try:
+		parts = validate_email(
+			address,
+			check_deliverability=False,
+			globally_deliverable=False,  # companies do have mailboxes at name.local
+			allow_empty_local=False,
+			strict=True,
+		)
+	except EmailNotValidError as error:
+		raise _invalid(email, str(error)) from None
+	if len(address.encode()) > MAX_LENGTH:
+		raise _invalid(email, _("it is longer than {0} bytes").format(MAX_LENGTH))
+	return f"{normalize('NFC', parts.local_part).lower()}@{parts.ascii_domain.lower()}"
+
+
+def _invalid(email: object, why: str) -> InvalidEmailAddress:
+	return InvalidEmailAddress(
+		_("E-mail address {0} can't be used: {1}. Enter one address such as name@example.com.").format(
+			frappe.bold(frappe.utils.escape_html(str(email or ""))), why
+		)
+	)
+
+
+def address_key(email: str) -> str:
+	"""Return the keyed hash that the register compares addresses by.
+
+	Raises:
+		InvalidEmailAddress: see `normalise_email`.
+		AddressKeyLost: the site has no key.
+	"""
+	return key_of_normalised(normalise_email(email))
+
+
+def address_keys(emails: Iterable[str]) -> dict[str, str | None]:
+	"""Return the key of each text given, None for what can't be an address."""
+	keys: dict[str, str | None] = {}
+	for email in emails:
+		try:
+			keys[email] = address_key(email)
+		except InvalidEmailAddress:
+			keys[email] = None
+	return keys
+
+
+def key_of_normalised(normalised: str) -> str:
+	return f"{KEY_VERSION}:{keyed_hash(_key(), normalised)}"
+
+
+def keyed_hash(key: bytes, normalised: str) -> str:
+	"""HMAC-SHA-256 in hex (requirements §11). A plain hash of an address can be guessed back."""
+	return hmac.new(key, f"{KEY_VERSION}|email|{normalised}".encode(), hashlib.sha256).hexdigest()
+
+
+def _key() -> bytes:
+	key = frappe.conf.get(KEY_SETTING)
+	if not key:
+		raise AddressKeyLost(
+			_(
+				"The site has no {0} in site_config.json. Restore it from the backup of the configuration."
+			).format(KEY_SETTING)
+		)
+	return bytes.fromhex(key)
+
+
+def create_missing_key() -> None:
+	if not frappe.conf.get(KEY_SETTING):
+		key = secrets.token_hex(32)
+		update_site_config(KEY_SETTING, key, validate=False)
+		frappe.conf[KEY_SETTING] = key
+
+
+def key_fingerprint() -> str:
+	"""Tell one key from another without revealing it, to notice that the wrong one was restored."""
+	return hmac.new(_key(), b"fingerprint", hashlib.sha256).hexdigest()[:16]
+
+
+def is_role_address(email: str) -> bool:
+	"""Whether several people are likely to read this mailbox (AD-10)."""
+	return normalise_email(email).split("@")[0].split("+")[0] in ROLE_NAMES
+
+
+# --- people -------------------------------------------------------------------------------------------------
+
+PARTY_TYPES = ("Contact", "Lead", "Customer")
+
+
+class Person(NamedTuple):
+	"""A Contact or a Lead: the records that stand for one human being. A Customer may be many."""
+
+	party_type: str
+	party: str
+
+
+def addresses_of(party_type: str, party: str) -> list[str]:
+	"""List the e-mail addresses on a record, its first one first. Of a Customer, also those of its contacts."""
+	if party_type == "Contact":
+		return _addresses_of_contacts([party])
+	own = split_addresses(frappe.db.get_value(party_type, party, "email_id"))
+	if party_type == "Lead":
+		return own
+	linked = frappe.get_all(
+		"Dynamic Link",
+		{"link_doctype": party_type, "link_name": party, "parenttype": "Contact"},
+		pluck="parent",
+		order_by="creation",
+	)
+	return list(dict.fromkeys([*own, *_addresses_of_contacts(linked)]))
+
+
+def _addresses_of_contacts(contacts: list[str]) -> list[str]:
+	if not contacts:
+		return []
+	row = frappe.qb.DocType("Contact Email")
+	return [
+		address
+		for (email_id,) in frappe.qb.from_(row)
+		.select(row.email_id)
+		.where((row.parenttype == "Contact") & row.parent.isin(contacts))
+		.orderby(row.is_primary, order=frappe.qb.desc)
+		.orderby(row.idx)
+		.run()
+		for address in split_addresses(email_id)
+	]
+
+
+def people_at(emails: Iterable[str]) -> dict[str, list[Person]]:
+	"""Find the people that have each address, by its key: Contacts and Leads."""
+	people: dict[str, list[Person]] = {email: [] for email in emails}
+	by_key: dict[str, list[str]] = {}
+	spellings: set[str] = set()
+	for email, key in address_keys(people).items():
+		if key:
+			by_key.setdefault(key, []).append(email)
+			normalised = normalise_email(email)
+			local, domain = normalised.split("@")
+			# The database drops case by itself; a domain may be stored in either of its two forms.
+			spellings |= {email, normalised, f"{local}@{idna.decode(domain)}"}
+	if not spellings:
+		return people
+
+	row, lead = frappe.qb.DocType("Contact Email"), frappe.qb.DocType("Lead")
+	contacts = (
+		frappe.qb.from_(row)
+		.select(row.email_id, row.parenttype, row.parent)
+		.where((row.parenttype == "Contact") & row.email_id.isin(list(spellings)))
+		.run()
+	)
+	leads = (
+		frappe.qb.from_(lead)
+		.select(lead.email_id, ValueWrapper("Lead"), lead.name)
+		.where(lead.email_id.isin(list(spellings)))
+		.run()
+	)
+	for stored, party_type, party in (*contacts, *leads):
+		# The collation takes müller@x.pl for muller@x.pl. The key doesn't (AD-06).
+		for email in by_key.get(address_keys([stored])[stored] or "", ()):
+			people[email].append(Person(party_type, party))
+	return people
+
+
+def addresses_of_the_person(email: str) -> list[str]:
+	"""List the addresses that a no said from this one holds for, itself first (design, idea 5)."""
+	return addresses_of_people([email])[email]
+
+
+def addresses_of_people(emails: Iterable[str]) -> dict[str, list[str]]:
+	"""For each address, list those of the person who has it, itself first.
+
+	Whoever shares the mailbox of a role isn't one person, so a no said there stays there (AD-10).
+	"""
+	emails = list(dict.fromkeys(emails))
+	people = people_at(
+		email for email in emails if address_keys([email])[email] and not is_role_address(email)
+	)
+	everybody = {person for found in people.values() for person in found}
+	on_record = _addresses_on_record(everybody)
+	found: dict[str, list[str]] = {}
+	for email in emails:
+		by_key: dict[str, str] = {}
+		others = [address for person in people.get(email, ()) for address in on_record.get(person, ())]
+		for address, key in address_keys([email, *others]).items():
+			if key:
+				by_key.setdefault(key, address)
+		found[email] = list(by_key.values())
+	return found
+
+
+def _addresses_on_record(people: Iterable[Person]) -> dict[Person, list[str]]:
+	row, lead = frappe.qb.DocType("Contact Email"), frappe.qb.DocType("Lead")
+	contacts = [person.party for person in people if person.party_type == "Contact"]
+	leads = [person.party for person in people if person.party_type == "Lead"]
+	found: dict[Person, list[str]] = {}
+	if contacts:
+		for party, email_id in (
+			frappe.qb.from_(row)
+			.select(row.parent, row.email_id)
+			.where((row.parenttype == "Contact") & row.parent.isin(contacts))
+			.orderby(row.idx)
+			.run()
+		):
+			found.setdefault(Person("Contact", party), []).extend(split_addresses(email_id))
+	if leads:
+		for party, email_id in (
+			frappe.qb.from_(lead).select(lead.name, lead.email_id).where(lead.name.isin(leads)).run()
+		):
+			found.setdefault(Person("Lead", party), []).extend(split_addresses(email_id))
+	return found

@@ -1,0 +1,282 @@
+"""Writes and reads the events that every record of the register is made of. Only `register.py` calls it to write.
+
+An event has two parts: an envelope without personal data, which is hashed and chained, and a payload that holds
+the data and can be erased later. The envelope holds a salted commitment to the payload, so that erasing it breaks
+no chain and changing it does (requirements §7.1). One chain per record: no lock is shared between people.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import rfc8785
+
+import frappe
+
+from gdpr_consent.clock import from_utc_text, utc_text
+from gdpr_consent.policy import STATUS_AFTER, EventKind
+
+Facts = dict[str, str | int | None]
+
+# Columns of a record that are instants. In facts they are RFC 3339 text.
+INSTANTS = frozenset({"given_on", "confirmed_on", "expires_on", "ended_on", "since", "said_on", "lifted_on"})
+VERIFY_AT_ONCE = 2_000
+
+
+class Event(NamedTuple):
+	record: str
+	seq: int
+	kind: EventKind
+	occurred_at: datetime
+	recorded_at: datetime
+	effective_from: datetime | None
+	indicated_by: str
+	actor: str
+	source: str | None
+	wording: str | None
+	wording_hash: str | None
+	facts: Facts
+
+	def envelope(self, previous: str | None, commitment: str) -> bytes:
+		"""Return the canonical JSON (RFC 8785) that the hash of the event is taken of."""
+		return rfc8785.dumps(
+			{
+				"v": 1,
+				"record": self.record,
+				"seq": self.seq,
+				"prev": previous or "",
+				"kind": self.kind.value,
+				"occurred_at": utc_text(self.occurred_at),
+				"recorded_at": utc_text(self.recorded_at),
+				"effective_from": utc_text(self.effective_from),
+				"indicated_by": self.indicated_by,
+				"source": self.source or None,
+				"wording_hash": self.wording_hash or None,
+				"commitment": commitment,
+			}
+		)
+
+	def payload(self) -> str:
+		return rfc8785.dumps(
+			{"actor": self.actor, "facts": self.facts, "wording": self.wording or None}
+		).decode()
+
+
+def commit_to(payload: str, salt: str) -> str:
+	return hmac.new(bytes.fromhex(salt), payload.encode(), hashlib.sha256).hexdigest()
+
+
+def hash_of(event: Event, previous: str | None, commitment: str) -> str:
+	return hashlib.sha256(event.envelope(previous, commitment)).hexdigest()
+
+
+def fold(events: Iterable[Event]) -> dict[str, Any]:
+	"""Return the columns of a record as its events make them, in the order of their sequence (ST-02)."""
+	row: dict[str, Any] = {}
+	for event in events:
+		apply(row, event)
+	return row
+
+
+def apply(row: dict[str, Any], event: Event) -> None:
+	for column, value in event.facts.items():
+		row[column] = from_utc_text(value) if column in INSTANTS else value
+	if event.kind in STATUS_AFTER:
+		row["status"] = STATUS_AFTER[event.kind].value
+		row["since"] = event.occurred_at
+
+
+def insert(doctype: str, rows: Iterable[dict[str, Any]]) -> None:
+	"""Insert rows past the controllers, which refuse every write of the register's records."""
+	rows = list(rows)
+	if not rows:
+		return
+	now, user = frappe.utils.now(), frappe.session.user
+	common = {"owner": user, "modified_by": user, "creation": now, "modified": now}
+	columns = list(dict.fromkeys(column for row in rows for column in row))
+	frappe.db.bulk_insert(
+		doctype,
+		[*columns, *common],
+		[[*(row.get(column) for column in columns), *common.values()] for row in rows],
+	)
+
+
+def insert_events(doctype: str, events: Iterable[tuple[Event, str | None]]) -> dict[str, str]:
+	"""Insert events, each with the hash of the one before it in its record, and return the new heads by record.
+
+	Args:
+		doctype: Consent or Suppression, what the records are.
+		events: in the order of their sequence; the hash given counts for the first one of each record only.
+	"""
+	heads: dict[str, str] = {}
+	rows, payloads = [], []
+	for event, head in events:
+		previous = heads.get(event.record, head)
+		salt, payload = secrets.token_hex(32), event.payload()
+		commitment = commit_to(payload, salt)
+		heads[event.record] = hash_of(event, previous, commitment)
+		name = f"{event.record}-{event.seq}"
+		rows.append(
+			{
+				"name": name,
+				frappe.scrub(doctype): event.record,
+				"seq": event.seq,
+				"kind": event.kind.value,
+				"occurred_at": event.occurred_at,
+				"recorded_at": event.recorded_at,
+				"effective_from": event.effective_from,
+				"indicated_by": event.indicated_by,
+				"actor": event.actor,
+				"source": event.source,
+				"wording": event.wording,
+				"wording_hash": event.wording_hash,
+				"commitment": commitment,
+				"prev_hash": previous,
+				"hash": heads[event.record],
+			}
+		)
+		payloads.append({"name": name, "payload": payload, "salt": salt})
+	insert("Consent Event", rows)
+	insert("Consent Event Payload", payloads)
+	return heads
+
+
+def read_events(
+	doctype: str,
+	records: list[str],
+	at: datetime | None = None,
+	known_at: datetime | None = None,
+) -> dict[str, list[Event]]:
+	"""Read the events of each record in order.
+
+	Args:
+		at: leave out what happened after this instant; an invalidation happened when it takes effect.
+		known_at: leave out what was recorded after this instant.
+	"""
+	event = frappe.qb.DocType("Consent Event")
+	payload = frappe.qb.DocType("Consent Event Payload")
+	record = event[frappe.scrub(doctype)]
+	found: dict[str, list[Event]] = {name: [] for name in records}
+	if not records:
+		return found
+	query = (
+		frappe.qb.from_(event)
+		.left_join(payload)
+		.on(payload.name == event.name)
+		.select(record.as_("record"), event.star, payload.payload)
+		.where(record.isin(records))
+		.orderby(record)
+		.orderby(event.seq)
+	)
+	if known_at:
+		query = query.where(event.recorded_at <= known_at)
+	for row in query.run(as_dict=True):
+		if at and (row.effective_from or row.occurred_at) > at:
+			continue
+		found[row.record].append(_event_of(row))
+	return found
+
+
+def _event_of(row: frappe._dict) -> Event:
+	return Event(
+		record=row.consent or row.suppression,
+		seq=row.seq,
+		kind=EventKind(row.kind),
+		occurred_at=row.occurred_at,
+		recorded_at=row.recorded_at,
+		effective_from=row.effective_from,
+		indicated_by=row.indicated_by,
+		actor=row.actor,
+		source=row.source,
+		wording=row.wording,
+		wording_hash=row.wording_hash,
+		facts=json.loads(row.payload)["facts"] if row.payload else {},
+	)
+
+
+def verify() -> dict[str, Any]:
+	"""Check every chain of the register.
+
+	Returns:
+		`ok`, `checked` (number of events), `first_bad` (name of the first event, or record, that doesn't agree
+		with its chain) and `problem`. The chain proves that records weren't changed, not that they are true (AU-10).
+	"""
+	checked = 0
+	for doctype in ("Consent", "Suppression"):
+		for record, head, rows in _chains(doctype):
+			previous: str | None = None
+			for position, row in enumerate(rows, start=1):
+				checked += 1
+				problem = _problem_of(row, position, previous)
+				if problem:
+					return {"ok": False, "checked": checked, "first_bad": row.name, "problem": problem}
+				previous = row.hash
+			if previous != head:
+				return {
+					"ok": False,
+					"checked": checked,
+					"first_bad": record,
+					"problem": "record and last event differ",
+				}
+	return {"ok": True, "checked": checked, "first_bad": None, "problem": None}
+
+
+def _chains(doctype: str) -> Iterator[tuple[str, str | None, list[frappe._dict]]]:
+	"""Yield each record's name, the head it remembers, and its events; then events whose record is gone."""
+	record, event = frappe.qb.DocType(doctype), frappe.qb.DocType("Consent Event")
+	payload = frappe.qb.DocType("Consent Event Payload")
+	column = event[frappe.scrub(doctype)]
+	last = ""
+	while heads := (
+		frappe.qb.from_(record)
+		.select(record.name, record.last_hash)
+		.where(record.name > last)
+		.orderby(record.name)
+		.limit(VERIFY_AT_ONCE)
+		.run()
+	):
+		last = heads[-1][0]
+		events: dict[str, list[frappe._dict]] = {}
+		for row in (
+			frappe.qb.from_(event)
+			.left_join(payload)
+			.on(payload.name == event.name)
+			.select(event.star, payload.payload, payload.salt)
+			.where(column.isin([name for name, _head in heads]))
+			.orderby(event.seq)
+			.run(as_dict=True)
+		):
+			events.setdefault(row[frappe.scrub(doctype)], []).append(row)
+		for name, head in heads:
+			yield name, head, events.get(name, [])
+	orphans = (
+		frappe.qb.from_(event)
+		.left_join(record)
+		.on(record.name == column)
+		.select(event.star)
+		.where(column.isnotnull() & record.name.isnull())
+		.limit(1)
+		.run(as_dict=True)
+	)
+	for row in orphans:
+		yield row.name, "", []
+
+
+def _problem_of(row: frappe._dict, position: int, previous: str | None) -> str | None:
+	if row.seq != position:
+		return "gap in the sequence"
+	if (row.prev_hash or None) != previous:
+		return "broken link"
+	event = _event_of(row)
+	if hash_of(event, previous, row.commitment) != row.hash:
+		return "event changed"
+	# An erased payload is no fault; that it may be missing is checked against the erasure that names it.
+	if row.payload and (
+		commit_to(row.payload, row.salt or "") != row.commitment or row.payload != event.payload()
+	):
+		return "payload changed"
+	return None

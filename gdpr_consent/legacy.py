@@ -1,0 +1,147 @@
+"""Takes over the opt-outs that Frappe and ERPNext keep, as refusals of the register.
+
+They count from the moment of installation. Changes arrive through doc_events at once; `take_over` runs hourly for
+what was written past them. A box that is unticked again lifts nothing: that is for the person (ST-08).
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.query_builder import DocType
+
+from gdpr_consent import identity
+from gdpr_consent.clock import from_system_time
+from gdpr_consent.policy import Channel, RefusalKind
+from gdpr_consent.register import Act, No, Scope, say_no
+
+AT_ONCE = 500
+EMAIL_MARKETING = Scope(Channel.EMAIL.value, "")
+ALL_MARKETING = Scope("", "")
+
+
+class OptOut(NamedTuple):
+	"""A legacy opt-out: whose, since when (system time, as stored), and for what."""
+
+	doctype: str
+	name: str
+	email: str | None
+	since: datetime | None
+	scope: Scope
+
+
+def take_over(chunk: int = AT_ONCE) -> int:
+	"""Write a refusal for every opt-out that has none yet, commit after each part, and return their number."""
+	taken = 0
+	for find in (_unsubscribes, _members, _contacts, _leads):
+		while found := list(find(chunk)):
+			write(found)
+			frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
+			taken += len(found)
+	return taken
+
+
+def write(opt_outs: list[OptOut]) -> None:
+	"""Write refusals for the addresses of the people behind the opt-outs."""
+	by_address = identity.addresses_of_people(
+		out.email for out in opt_outs if out.email and out.doctype not in identity.PARTY_TYPES
+	)
+	noes = []
+	for out in opt_outs:
+		is_party = out.doctype in identity.PARTY_TYPES
+		party = (out.doctype, out.name) if is_party else (None, None)
+		addresses = identity.addresses_of(*party) if is_party else by_address.get(out.email or "", [])
+		valid = [address for address, key in identity.address_keys(addresses).items() if key]
+		# An opt-out of nobody is noted too, so that it isn't looked at again.
+		for address in valid or [None]:
+			noes.append(
+				No(
+					RefusalKind.UNSUBSCRIBE,
+					out.scope,
+					address,
+					*party,
+					said_on=from_system_time(out.since),
+					origin_doctype=out.doctype,
+					origin=out.name,
+				)
+			)
+	say_no(noes, Act(reason=_("Taken over from an opt-out that was on the site.")))
+
+
+def _not_taken(doctype: str) -> tuple[Any, Any]:
+	"""Return the table, and a query over its rows that no suppression comes from yet."""
+	table, suppression = DocType(doctype), DocType("Suppression")
+	query = (
+		frappe.qb.from_(table)
+		.left_join(suppression)
+		.on((suppression.origin_doctype == doctype) & (suppression.origin == table.name))
+		.where(suppression.name.isnull())
+		.orderby(table.name)
+	)
+	return table, query
+
+
+def _unsubscribes(limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Email Unsubscribe")
+	rows = query.select(
+		table.name, table.email, table.creation, table.reference_doctype, table.reference_name
+	).limit(limit)
+	for row in rows.run(as_dict=True):
+		yield unsubscribe(row)
+
+
+def unsubscribe(row: Any) -> OptOut:
+	return OptOut("Email Unsubscribe", row.name, row.email, row.creation, _scope_of_reference(row))
+
+
+def _scope_of_reference(row: Any) -> Scope:
+	"""Leaving a Newsletter about a topic is about that topic; every other opt-out is about all marketing mail."""
+	from gdpr_consent.gate.classify import fields_of
+
+	if row.reference_doctype in ("Newsletter", "Email Campaign"):
+		_purpose, topic = fields_of(row.reference_doctype, row.reference_name)
+		if topic:
+			return _scope_of_topic(topic)
+	return EMAIL_MARKETING
+
+
+def _scope_of_topic(topic: str) -> Scope:
+	return Scope(Channel.EMAIL.value, frappe.get_cached_value("Subscription Topic", topic, "purpose"), topic)
+
+
+def _members(limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Email Group Member")
+	rows = query.select(table.name, table.email, table.modified, table.email_group).where(
+		table.unsubscribed == 1
+	)
+	for row in rows.limit(limit).run(as_dict=True):
+		yield member(row)
+
+
+def member(row: Any) -> OptOut:
+	topic = frappe.db.get_value("Subscription Topic", {"email_group": row.email_group})
+	scope = _scope_of_topic(topic) if topic else EMAIL_MARKETING
+	return OptOut("Email Group Member", row.name, row.email, row.modified, scope)
+
+
+def _contacts(limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Contact")
+	for row in (
+		query.select(table.name, table.modified).where(table.unsubscribed == 1).limit(limit).run(as_dict=True)
+	):
+		yield OptOut("Contact", row.name, None, row.modified, EMAIL_MARKETING)
+
+
+def _leads(limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Lead")
+	opted_out = (table.unsubscribed == 1) | (table.status == "Do Not Contact")
+	rows = query.select(table.name, table.modified, table.status).where(opted_out).limit(limit)
+	for row in rows.run(as_dict=True):
+		yield lead(row)
+
+
+def lead(row: Any) -> OptOut:
+	scope = ALL_MARKETING if row.status == "Do Not Contact" else EMAIL_MARKETING
+	return OptOut("Lead", row.name, None, row.modified, scope)

@@ -1,0 +1,83 @@
+"""What happens to refusals and consents when a Contact, Lead or Customer changes (design, idea 5; ST-12, ST-13)."""
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from gdpr_consent import identity, legacy, register
+
+
+def on_update(doc: Document, _method: str | None = None) -> None:
+	after = addresses_on(doc)
+	previous = doc.get_doc_before_save()
+	before = addresses_on(previous) if previous else []
+	_spread_refusals(doc, before, after)
+	_take_over_opt_out(doc, previous)
+
+
+def addresses_on(doc: Document) -> list[str]:
+	fields = [row.email_id for row in doc.email_ids] if doc.doctype == "Contact" else [doc.email_id]
+	return [address for field in fields for address in identity.split_addresses(field)]
+
+
+def _spread_refusals(doc: Document, before: list[str], after: list[str]) -> None:
+	if before:
+		reason = _("The person's address changed; what they refused goes with them.")
+		register.carry_refusals(doc.doctype, doc.name, before, after, reason)
+	else:
+		reason = _("The person has another address, from which they said no.")
+		register.unite_refusals(doc.doctype, doc.name, after, reason)
+
+
+def _take_over_opt_out(doc: Document, previous: Document | None) -> None:
+	def opted_out(one: Document | None) -> bool:
+		return bool(one and (one.get("unsubscribed") or one.get("status") == "Do Not Contact"))
+
+	if opted_out(doc) and not (
+		opted_out(previous) and previous and previous.get("status") == doc.get("status")
+	):
+		opt_out = (
+			legacy.lead(doc)
+			if doc.doctype == "Lead"
+			else legacy.OptOut(doc.doctype, doc.name, None, None, legacy.EMAIL_MARKETING)
+		)
+		legacy.write([opt_out._replace(since=None)])
+
+
+def validate(doc: Document, _method: str | None = None) -> None:
+	"""Unticking the box lifts nothing, so it doesn't look as if it did (ST-08)."""
+	previous = doc.get_doc_before_save()
+	if (
+		previous
+		and previous.unsubscribed
+		and not doc.unsubscribed
+		and register.has_opted_out(addresses_on(doc))
+	):
+		doc.unsubscribed = 1
+		frappe.msgprint(
+			_("{0} stays ticked: the person said no to marketing, and only they can lift that.").format(
+				frappe.bold(_(doc.meta.get_label("unsubscribed")))
+			),
+			indicator="orange",
+		)
+
+
+def before_rename(doc: Document, _method: str | None, old: str, new: str, merge: bool = False) -> None:
+	"""Core rewrites links by SQL and drops the second address and the opt-out of a merged record (engine §7)."""
+	register.move_party(doc.doctype, old, new)
+	if merge and doc.doctype != "Customer":
+		gone, kept = identity.addresses_of(doc.doctype, old), identity.addresses_of(doc.doctype, new)
+		reason = _("{0} was merged with {1}; what either refused holds for both.").format(old, new)
+		register.unite_refusals(doc.doctype, new, [*kept, *gone], reason)
+		register.carry_refusals(doc.doctype, new, [*kept, *gone], kept, reason)
+
+
+def after_rename(doc: Document, _method: str | None, old: str, new: str, merge: bool = False) -> None:
+	if merge and doc.meta.has_field("unsubscribed") and not doc.unsubscribed:
+		if frappe.db.get_value(doc.doctype, old, "unsubscribed"):
+			frappe.db.set_value(doc.doctype, new, "unsubscribed", 1)
+
+
+def on_trash(doc: Document, _method: str | None = None) -> None:
+	# A later record may get the same name, and isn't the same person.
+	register.move_party(doc.doctype, doc.name, None)

@@ -1,0 +1,1149 @@
+"""The only writer of consents, suppressions and their events.
+
+Every function locks what it touches, checks the transition, writes the event and the row it leads to, and stores
+nothing if anything is wrong. Whoever calls has checked that the user may do this; see `api.py`.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+
+from gdpr_consent import ledger
+from gdpr_consent.clock import add_months, now_utc, utc_text
+from gdpr_consent.exceptions import (
+	EvidenceMissing,
+	InvalidPeriod,
+	LegalBasisNotAllowed,
+	StandingRefusal,
+	TransitionNotAllowed,
+	UnknownReference,
+)
+from gdpr_consent.identity import address_key, address_keys, is_role_address
+from gdpr_consent.policy import (
+	LIVE,
+	STATUS_AFTER,
+	TRANSITIONS,
+	Channel,
+	EventKind,
+	MarketingGround,
+	Permission,
+	Refusal,
+	RefusalKind,
+	Status,
+	refused,
+)
+
+CONSENT_BASIS = "Consent"
+CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
+SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
+AT_ONCE = 1_000
+
+Row = dict[str, Any]
+
+
+class Scope(NamedTuple):
+	"""What a permission or a refusal is about. In a refusal, empty means every one."""
+
+	channel: str
+	purpose: str
+	topic: str = ""
+
+
+class Act(NamedTuple):
+	"""Who did what is to be recorded, and how we know."""
+
+	indicated_by: str = DATA_SUBJECT
+	source: str | None = None
+	reason: str | None = None
+	wording: str | None = None
+
+
+class No(NamedTuple):
+	"""A refusal to be written for one address, or for a person whose address isn't known."""
+
+	kind: RefusalKind
+	scope: Scope
+	email: str | None
+	party_type: str | None = None
+	party: str | None = None
+	said_on: datetime | None = None
+	origin_doctype: str | None = None
+	origin: str | None = None
+
+
+# --- locks, loading, writing --------------------------------------------------------------------------------
+
+
+class _Writing:
+	"""One visit to the register: locks the addresses, loads their records, and writes all changes at the end."""
+
+	def __init__(self, keys: Iterable[str]):
+		self.keys = sorted(set(keys))
+		self.now = now_utc()
+		self._events: dict[str, list[tuple[ledger.Event, str | None]]] = {"Consent": [], "Suppression": []}
+		self._changed: dict[str, dict[str, Row]] = {"Consent": {}, "Suppression": {}}
+		self._new: set[str] = set()
+
+	def __enter__(self) -> "_Writing":
+		fresh = _lock(self.keys)
+		self.consents = self._load("Consent", fresh)
+		self.suppressions = self._load("Suppression", fresh)
+		return self
+
+	def __exit__(self, failed: type[BaseException] | None, *_args: Any) -> None:
+		if not failed:
+			self._write()
+
+	def _load(self, doctype: str, fresh: bool) -> dict[str, list[Row]]:
+		found: dict[str, list[Row]] = {key: [] for key in self.keys}
+		if self.keys:
+			table = frappe.qb.DocType(doctype)
+			query = frappe.qb.from_(table).select(table.star).where(table.address_key.isin(self.keys))
+			for row in (query.for_update() if fresh else query).run(as_dict=True):
+				found[row.address_key].append(row)
+		return found
+
+	def open(self, doctype: str, kind: EventKind, facts: Row, act: Act, occurred_at: datetime) -> Row:
+		"""Start a record with its first event."""
+		row: Row = {"name": str(uuid.uuid4()), "last_seq": 0, "last_hash": None, "status": None}
+		self._new.add(row["name"])
+		self.append(doctype, row, kind, act, facts, occurred_at)
+		if key := row.get("address_key"):
+			(self.consents if doctype == "Consent" else self.suppressions)[key].append(row)
+		return row
+
+	def append(
+		self,
+		doctype: str,
+		row: Row,
+		kind: EventKind,
+		act: Act,
+		facts: Row | None = None,
+		occurred_at: datetime | None = None,
+		effective_from: datetime | None = None,
+	) -> None:
+		"""Add an event to a record, and to the row what it changes.
+
+		Raises:
+			TransitionNotAllowed: not one of T1 to T13, or it would have happened before the record's last event.
+		"""
+		occurred_at = occurred_at or self.now
+		self._check_transition(row, kind, occurred_at)
+		row["last_seq"] += 1
+		event = ledger.Event(
+			record=row["name"],
+			seq=row["last_seq"],
+			kind=kind,
+			occurred_at=occurred_at,
+			recorded_at=self.now,
+			effective_from=effective_from,
+			indicated_by=act.indicated_by,
+			actor=frappe.session.user,
+			source=act.source,
+			wording=act.wording,
+			wording_hash=_wording_hash(act.wording),
+			facts={
+				column: utc_text(value) if isinstance(value, datetime) else value
+				for column, value in ((facts or {}) | ({"reason": act.reason} if act.reason else {})).items()
+			},
+		)
+		self._events[doctype].append((event, row["last_hash"]))
+		self._changed[doctype][row["name"]] = row
+		ledger.apply(row, event)
+
+	def _check_transition(self, row: Row, kind: EventKind, occurred_at: datetime) -> None:
+		if (
+			row.get("since")
+			and kind in STATUS_AFTER
+			and occurred_at < row["since"]
+			and kind != EventKind.INVALIDATE
+		):
+			raise TransitionNotAllowed(
+				_("{0} can't be recorded as of {1} UTC: the consent has been {2} since {3} UTC.").format(
+					_(kind.value), occurred_at, _(row["status"]), row["since"]
+				)
+			)
+		after = STATUS_AFTER.get(kind)
+		before = Status(row["status"]) if row.get("status") else None
+		if after and after not in TRANSITIONS[before]:
+			raise TransitionNotAllowed(
+				_("A consent that is {0} can't become {1}.").format(
+					_(before.value if before else "new"), _(after)
+				)
+			)
+
+	def _write(self) -> None:
+		for doctype in ("Consent", "Suppression"):
+			heads = ledger.insert_events(doctype, self._events[doctype])
+			for name, row in self._changed[doctype].items():
+				row["last_hash"] = heads[name]
+				if doctype == "Consent":
+					row["live_scope"] = _live_scope(row)
+			rows = self._changed[doctype].values()
+			# What is ended makes room for its successor, since only one record of a scope may be live.
+			for row in rows:
+				if row["name"] not in self._new:
+					_update(doctype, row)
+			ledger.insert(doctype, [_columns(doctype, row) for row in rows if row["name"] in self._new])
+
+	# --- what policy needs to know ------------------------------------------------------------------------
+
+	def refused(self, key: str, scope: Scope, is_marketing: bool) -> Any:
+		return refused(
+			scope.topic,
+			[
+				permission_of(row)
+				for row in self.consents[key]
+				if (row["channel"], row["purpose"]) == (scope.channel, scope.purpose)
+			],
+			[
+				refusal_of(row)
+				for row in self.suppressions[key]
+				if touches(row, scope) and (is_marketing or row["purpose"])
+			],
+			self.now,
+		)
+
+	def live(self, key: str, scope: Scope) -> Row | None:
+		"""Return the live record of a scope. One that is over by the clock is ended first."""
+		for row in self.consents[key]:
+			if _scope_of(row) == scope and row["status"] in LIVE and not self.end_if_over(row):
+				return row
+		return None
+
+	def end_if_over(self, row: Row) -> bool:
+		if not row.get("expires_on") or row["expires_on"] > self.now:
+			return False
+		kind = {
+			Status.GIVEN: EventKind.EXPIRE,
+			Status.REQUESTED: EventKind.LAPSE,
+			Status.NOT_REQUIRED: EventKind.END,
+		}.get(row["status"])
+		if kind:
+			self.append(
+				"Consent",
+				row,
+				kind,
+				Act(SYSTEM),
+				{"ended_on": row["expires_on"]},
+				occurred_at=row["expires_on"],
+			)
+		return bool(kind)
+
+
+def _lock(keys: list[str]) -> bool:
+	"""Make everybody else who acts on these addresses wait until this transaction ends.
+
+	Rows that always exist are locked, by primary key, so that no gap is locked and nobody else has to wait.
+
+	Returns:
+		whether this transaction's view of the addresses is older than the lock, so that only reads which lock
+		see what others have committed since.
+	"""
+	shards = sorted({_shard(key) for key in keys})
+	if not shards:
+		return False
+	table = frappe.qb.DocType("Consent Lock")
+	query = frappe.qb.from_(table).select(table.name, table.version).where(table.name.isin(shards))
+	locked = dict(query.orderby(table.name).for_update().run())
+	missing = set(shards) - set(locked)
+	if missing:
+		raise UnknownReference(
+			_("Consent Lock has no row {0}. Run bench migrate, which restores it.").format(sorted(missing)[0])
+		)
+	seen = dict(query.run())
+	frappe.qb.update(table).set(table.version, table.version + 1).where(table.name.isin(shards)).run()
+
+	stale: set[str] = frappe.local.__dict__.setdefault("consent_stale_shards", set())
+	stale |= {shard for shard in shards if locked[shard] != seen.get(shard)}
+	for callbacks in (frappe.db.after_commit, frappe.db.after_rollback):
+		callbacks.add(stale.clear)
+	return not stale.isdisjoint(shards)
+
+
+def _shard(key: str) -> str:
+	return key.split(":")[1][:SHARD_DIGITS]
+
+
+def create_missing_locks() -> None:
+	existing = set(frappe.get_all("Consent Lock", pluck="name"))
+	names = (f"{number:0{SHARD_DIGITS}x}" for number in range(16**SHARD_DIGITS))
+	ledger.insert("Consent Lock", [{"name": name, "version": 0} for name in names if name not in existing])
+
+
+def _columns(doctype: str, row: Row) -> Row:
+	columns = frappe.get_meta(doctype).get_valid_columns()
+	return {column: row[column] for column in columns if column in row}
+
+
+def _update(doctype: str, row: Row) -> None:
+	table = frappe.qb.DocType(doctype)
+	query = frappe.qb.update(table).where(table.name == row["name"])
+	own = {"owner", "creation", "name", "idx", "docstatus"}
+	for column, value in _columns(doctype, row).items():
+		if column not in own:
+			query = query.set(table[column], value)
+	query.set(table.modified, frappe.utils.now()).set(table.modified_by, frappe.session.user).run()
+
+
+def _live_scope(row: Row) -> str | None:
+	"""Return what the database holds unique, so that no scope of an address has two live records."""
+	if row["status"] not in LIVE or not row.get("address_key"):
+		return None
+	return hashlib.sha256("|".join([row["address_key"], *_scope_of(row)]).encode()).hexdigest()
+
+
+def _scope_of(row: Row) -> Scope:
+	return Scope(row["channel"], row["purpose"], row["topic"] or "")
+
+
+def touches(refusal: Row, scope: Scope) -> bool:
+	return (
+		(refusal["channel"] or "") in ("", scope.channel)
+		and (refusal["purpose"] or "") in ("", scope.purpose)
+		and (refusal["topic"] or "") in ("", scope.topic)
+	)
+
+
+def permission_of(row: Row) -> Permission:
+	return Permission(
+		name=row["name"],
+		topic=row["topic"] or "",
+		status=Status(row["status"]),
+		ground=ground_of(row["legal_basis"]),
+		since=row["since"],
+		given_on=row.get("given_on"),
+		expires_on=row.get("expires_on"),
+		confirmed_on=row.get("confirmed_on"),
+	)
+
+
+def refusal_of(row: Row) -> Refusal:
+	return Refusal(RefusalKind(row["kind"]), row["said_on"], row["topic"] or None, row.get("lifted_on"))
+
+
+def ground_of(legal_basis: str) -> MarketingGround:
+	return MarketingGround(frappe.get_cached_value("Legal Basis", legal_basis, "marketing"))
+
+
+def _wording_hash(wording: str | None) -> str | None:
+	return frappe.db.get_value("Consent Wording", wording, "text_hash") if wording else None
+
+
+# --- checks -------------------------------------------------------------------------------------------------
+
+
+def check_purpose(purpose: str | None) -> frappe._dict:
+	"""Return title, company, rules and legal bases of an enabled purpose; None means the default one."""
+	if not purpose:
+		purpose = frappe.db.get_single_value("Consent Settings", "default_purpose")
+		if not purpose:
+			raise UnknownReference(
+				_(
+					"Purpose is missing, and Consent Settings has no default marketing purpose. Name a purpose."
+				)
+			)
+	return _check_enabled("Processing Purpose", purpose, _("Purpose"))
+
+
+def check_topic(topic: str | None, purpose: str) -> frappe._dict | None:
+	if not topic:
+		return None
+	found = _check_enabled("Subscription Topic", topic, _("Topic"))
+	if found.purpose != purpose:
+		raise UnknownReference(
+			_("Topic {0} belongs to purpose {1}, not to {2}.").format(
+				frappe.bold(topic), frappe.bold(found.purpose), frappe.bold(purpose)
+			)
+		)
+	return found
+
+
+def _check_enabled(doctype: str, name: str, label: str) -> frappe._dict:
+	if not isinstance(name, str) or not frappe.db.exists(doctype, name):
+		raise UnknownReference(
+			_("{0} {1} doesn't exist. Choose one from the list of {2}.").format(
+				label, frappe.bold(frappe.utils.escape_html(str(name))), _(doctype)
+			)
+		)
+	found = frappe.get_cached_doc(doctype, name)
+	if not found.enabled:
+		raise UnknownReference(
+			_("{0} {1} is disabled. Enable it, or choose another {2}.").format(
+				label, frappe.bold(frappe.utils.escape_html(name)), _(doctype)
+			)
+		)
+	return found
+
+
+def check_source(source: str | None) -> str | None:
+	return _check_enabled("Consent Source", source, _("Source")).name if source else None
+
+
+def _check_legal_basis(legal_basis: str, purpose: frappe._dict) -> str:
+	found = _check_enabled("Legal Basis", legal_basis, _("Legal Basis"))
+	allowed = [row.legal_basis for row in purpose.allowed_legal_bases]
+	if found.name not in allowed:
+		raise LegalBasisNotAllowed(
+			_("Legal Basis {0} isn't allowed for purpose {1}. Allowed: {2}.").format(
+				frappe.bold(found.name), frappe.bold(purpose.name), ", ".join(allowed)
+			)
+		)
+	return found.name
+
+
+def _check_wording(wording: str | None, purpose: str, topic: str | None) -> frappe._dict | None:
+	if not wording:
+		return None
+	if not isinstance(wording, str) or not frappe.db.exists("Consent Wording", wording):
+		raise UnknownReference(
+			_("Wording {0} doesn't exist. Choose one from the list of {1}.").format(
+				frappe.bold(frappe.utils.escape_html(str(wording))), _("Consent Wording")
+			)
+		)
+	found = frappe.get_cached_doc("Consent Wording", wording)
+	if found.purpose != purpose or (found.topic or None) not in (None, topic or None):
+		raise UnknownReference(
+			_("Wording {0} is about {1}, not about {2}.").format(
+				frappe.bold(wording),
+				frappe.bold(found.topic or found.purpose),
+				frappe.bold(topic or purpose),
+			)
+		)
+	return found
+
+
+def check_channel(channel: str) -> str:
+	if channel not in {known.value for known in Channel}:
+		raise UnknownReference(
+			_("Channel {0} doesn't exist. Use one of {1}.").format(
+				frappe.bold(frappe.utils.escape_html(str(channel))),
+				", ".join(known.value for known in Channel),
+			)
+		)
+	return channel
+
+
+def _grade(evidence: str | None) -> str:
+	"""Grade a proof: B a document, C a note, D nothing. A is what only the person's own confirmation earns."""
+	if not evidence:
+		return "D"
+	if not evidence.startswith(("/files/", "/private/files/")):
+		return "C"
+	if not frappe.db.exists("File", {"file_url": evidence}):
+		raise EvidenceMissing(
+			_(
+				"Evidence {0} isn't a file of this site. Attach the file, or describe the proof in words."
+			).format(frappe.bold(frappe.utils.escape_html(evidence)))
+		)
+	return "B"
+
+
+# --- yes ----------------------------------------------------------------------------------------------------
+
+
+def record(
+	*,
+	email: str,
+	purpose: str | None = None,
+	topic: str | None = None,
+	channel: str = Channel.EMAIL.value,
+	legal_basis: str = CONSENT_BASIS,
+	source: str | None = None,
+	given_on: datetime | None = None,
+	expires_on: datetime | None = None,
+	wording: str | None = None,
+	language: str | None = None,
+	evidence: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+) -> Row:
+	"""Record that somebody agreed, or that a purpose rests on another legal basis (T2, T10, T13).
+
+	A live record of the same scope is replaced; the same facts again change nothing.
+
+	Args:
+		given_on, expires_on: naive UTC; now, and the purpose's validity in months after it, if not given.
+		evidence: URL of a File, or words.
+
+	Raises:
+		EvidenceMissing, StandingRefusal, TransitionNotAllowed, UnknownReference, LegalBasisNotAllowed,
+		InvalidPeriod, InvalidEmailAddress
+	"""
+	key = address_key(email)
+	rules = check_purpose(purpose)
+	check_topic(topic, rules.name)
+	check_channel(channel)
+	legal_basis = _check_legal_basis(legal_basis or rules.default_legal_basis, rules)
+	check_source(source)
+	text = _check_wording(wording, rules.name, topic)
+	_check_language(language)
+	needs_proof = legal_basis == CONSENT_BASIS or (
+		rules.is_marketing and ground_of(legal_basis) == MarketingGround.EXISTING_CUSTOMER
+	)
+	if needs_proof and not (source and (evidence or "").strip()):
+		missing = _("Source") if not source else _("Evidence")
+		raise EvidenceMissing(
+			_(
+				"{0} is missing. A consent counts only with its source and a proof: a file, or words that say who "
+				"agreed, how and where (Art. 7(1) GDPR)."
+			).format(frappe.bold(missing))
+		)
+	grade = _grade(evidence)
+	given_on = given_on or now_utc()
+	if given_on > now_utc():
+		raise InvalidPeriod(_("Given On {0} UTC lies in the future.").format(given_on))
+	if expires_on is None and rules.validity_months:
+		expires_on = add_months(given_on, rules.validity_months)
+	if expires_on and expires_on <= given_on:
+		raise InvalidPeriod(
+			_("Expires On {0} UTC isn't after Given On {1} UTC.").format(expires_on, given_on)
+		)
+
+	scope = Scope(channel, rules.name, topic or "")
+	kind = EventKind.GIVE if legal_basis == CONSENT_BASIS else EventKind.RECORD
+	act = Act(DATA_SUBJECT if legal_basis == CONSENT_BASIS else CONTROLLER, source, wording=wording)
+	facts = {
+		**_subject(email, key, scope, rules.company),
+		"party_type": party_type,
+		"party": party,
+		"legal_basis": legal_basis,
+		"source": source,
+		"given_on": given_on,
+		"expires_on": expires_on,
+		"recorded_by": frappe.session.user,
+		"wording": wording,
+		"language": language or (text.language if text else None),
+		"evidence": evidence,
+		"evidence_grade": grade,
+	}
+	with _Writing([key]) as writing:
+		if reason := writing.refused(key, scope, rules.is_marketing):
+			raise StandingRefusal(
+				_(
+					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own mailbox; "
+					"see the preference link."
+				).format(frappe.bold(topic or rules.name), reason.value)
+			)
+		live = writing.live(key, scope)
+		if live and live["status"] == Status.UNKNOWN:
+			writing.append("Consent", live, kind, act, facts, given_on if given_on >= live["since"] else None)
+			row = live
+		elif live and _same_facts(live, facts):
+			row = live
+		else:
+			if live:
+				_check_newer(live, given_on)
+			row = writing.open(
+				"Consent", kind, facts | {"supersedes": live["name"] if live else None}, act, given_on
+			)
+			if live:
+				writing.append(
+					"Consent",
+					live,
+					EventKind.SUPERSEDE,
+					act,
+					{"superseded_by": row["name"], "ended_on": given_on},
+					given_on,
+				)
+		_mark_used(wording)
+	return row
+
+
+def _subject(email: str, key: str, scope: Scope, company: str | None) -> Row:
+	return {
+		"email": email.strip(),
+		"address_key": key,
+		"channel": scope.channel,
+		"purpose": scope.purpose,
+		"topic": scope.topic or None,
+		"company": company,
+	}
+
+
+def _same_facts(live: Row, facts: Row) -> bool:
+	same = ("legal_basis", "source", "given_on", "wording", "evidence")
+	return all((live.get(column) or None) == (facts[column] or None) for column in same)
+
+
+def _check_newer(live: Row, given_on: datetime) -> None:
+	if live["status"] == Status.REQUESTED:
+		raise TransitionNotAllowed(
+			_("A confirmation is pending until {0} UTC. Wait for the person's answer.").format(
+				live["expires_on"]
+			)
+		)
+	if given_on < live["since"]:
+		raise TransitionNotAllowed(
+			_("Given On {0} UTC is before the consent on record, which was given on {1} UTC.").format(
+				given_on, live["since"]
+			)
+		)
+
+
+def _check_language(language: str | None) -> None:
+	if language and not frappe.db.exists("Language", language):
+		raise UnknownReference(
+			_("Language {0} doesn't exist. Use a code such as en, de or pl.").format(
+				frappe.bold(frappe.utils.escape_html(str(language)))
+			)
+		)
+
+
+def _mark_used(wording: str | None) -> None:
+	if wording and not frappe.db.get_value("Consent Wording", wording, "used"):
+		frappe.db.set_value("Consent Wording", wording, "used", 1, update_modified=False)
+
+
+def record_unproven(
+	*,
+	email: str,
+	purpose: str | None = None,
+	topic: str | None = None,
+	channel: str = Channel.EMAIL.value,
+	source: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+) -> Row:
+	"""Record that an old list claims a consent without proof: status Unknown, which allows nothing (T4, CA-17)."""
+	key = address_key(email)
+	rules = check_purpose(purpose)
+	check_topic(topic, rules.name)
+	check_source(source)
+	scope = Scope(check_channel(channel), rules.name, topic or "")
+	facts = {
+		**_subject(email, key, scope, rules.company),
+		"party_type": party_type,
+		"party": party,
+		"legal_basis": CONSENT_BASIS,
+		"source": source,
+		"recorded_by": frappe.session.user,
+		"evidence_grade": "D",
+	}
+	with _Writing([key]) as writing:
+		live = writing.live(key, scope)
+		return live or writing.open("Consent", EventKind.IMPORT, facts, Act(CONTROLLER, source), writing.now)
+
+
+def request(
+	*,
+	email: str,
+	purpose: str | None = None,
+	topics: Iterable[str] = (),
+	source: str | None = None,
+	language: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	by_the_person: bool = False,
+	wording: str | None = None,
+) -> list[Row]:
+	"""Note that somebody was asked to confirm: the purpose, and each topic (T1, T13).
+
+	Returns:
+		the records that wait for the answer. None if all of it is given already.
+
+	Raises:
+		StandingRefusal: the person said no, and it isn't the person who asks now.
+	"""
+	key = address_key(email)
+	rules = check_purpose(purpose)
+	topics = list(dict.fromkeys(topics))
+	for topic in topics:
+		check_topic(topic, rules.name)
+	check_source(source)
+	_check_language(language)
+	_check_legal_basis(CONSENT_BASIS, rules)
+	_check_wording(wording, rules.name, None)
+	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
+	act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
+	pending = []
+	with _Writing([key]) as writing:
+		for topic in ["", *topics]:
+			scope = Scope(Channel.EMAIL.value, rules.name, topic)
+			reason = writing.refused(key, scope, rules.is_marketing)
+			if reason and not by_the_person:
+				raise StandingRefusal(
+					_(
+						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can sign up "
+						"themselves."
+					).format(frappe.bold(topic or rules.name), reason.value)
+				)
+			live = writing.live(key, scope)
+			if live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
+				continue
+			if live and live["status"] == Status.REQUESTED:
+				pending.append(live)
+				continue
+			facts = {
+				**_subject(email, key, scope, rules.company),
+				"party_type": party_type,
+				"party": party,
+				"legal_basis": CONSENT_BASIS,
+				"source": source,
+				"recorded_by": frappe.session.user,
+				"language": language,
+				"wording": wording,
+				"expires_on": writing.now + timedelta(hours=min(hours, 168)),
+			}
+			if live:
+				writing.append("Consent", live, EventKind.REQUEST, act, facts)
+				pending.append(live)
+			else:
+				pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
+		_mark_used(wording)
+	return pending
+
+
+def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
+	"""Record the person's own yes, given through a link sent to the address itself (T5).
+
+	Args:
+		consents: names of the records that the link was sent for.
+		issued_at: when the link was made, naive UTC. A no said since then wins (ST-14).
+
+	Returns:
+		the records that are given now. Those that were confirmed before are left as they are.
+	"""
+	keys = {row.address_key for row in _named("Consent", consents) if row.address_key}
+	with _Writing(keys) as writing:
+		rows = [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]
+		for row in rows:
+			if row["status"] != Status.REQUESTED or writing.end_if_over(row):
+				continue
+			scope = _scope_of(row)
+			if any(
+				touches(refusal, scope) and refusal["said_on"] >= issued_at and not refusal.get("lifted_on")
+				for refusal in writing.suppressions[row["address_key"]]
+			):
+				continue
+			months = frappe.get_cached_value("Processing Purpose", row["purpose"], "validity_months")
+			facts = {
+				"given_on": writing.now,
+				"confirmed_on": writing.now,
+				"expires_on": add_months(writing.now, months) if months else None,
+				"evidence": _("Confirmed through the link sent to the address."),
+				"evidence_grade": "A",
+			}
+			writing.append(
+				"Consent",
+				row,
+				EventKind.CONFIRM,
+				Act(DATA_SUBJECT, row["source"], wording=row["wording"]),
+				facts,
+			)
+		return [row for row in rows if row["status"] == Status.GIVEN]
+
+
+# --- no -----------------------------------------------------------------------------------------------------
+
+
+def withdraw(
+	emails: list[str],
+	*,
+	purpose: str | None = None,
+	topic: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	channel: str = "",
+	act: Act,
+) -> list[str]:
+	"""End what a person agreed to, and remember the no for each of the person's addresses (T6, T8).
+
+	Args:
+		channel: empty means every channel.
+
+	Returns:
+		names of the consents that this ended. Saying it twice ends nothing more.
+	"""
+	rules = check_purpose(purpose)
+	check_topic(topic, rules.name)
+	scope = Scope(channel, rules.name, topic or "")
+	return say_no(
+		[No(RefusalKind.WITHDRAWAL, scope, email, party_type, party) for email in emails]
+		or [No(RefusalKind.WITHDRAWAL, scope, None, party_type, party)],
+		act,
+	)
+
+
+def object_to_marketing(
+	emails: list[str], *, party_type: str | None = None, party: str | None = None, act: Act
+) -> list[str]:
+	"""Stop all marketing on every channel, whatever it rests on (Art. 21(2), ST-05)."""
+	scope = Scope("", "")
+	return say_no(
+		[No(RefusalKind.OBJECTION, scope, email, party_type, party) for email in emails]
+		or [No(RefusalKind.OBJECTION, scope, None, party_type, party)],
+		act,
+	)
+
+
+def say_no(noes: Iterable[No], act: Act) -> list[str]:
+	"""Write refusals: end the live records they touch, and suppress each address where that isn't enough.
+
+	Returns:
+		names of the consents that were ended.
+	"""
+	noes = list(noes)
+	keys = address_keys({no.email for no in noes if no.email})
+	ended: list[str] = []
+	marketing = set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
+	with _Writing(key for key in keys.values() if key) as writing:
+		for no in noes:
+			key = keys.get(no.email or "")
+			if key:
+				ended += _end_live(writing, key, no, marketing, act)
+				if not _stands_already(writing, key, no):
+					_suppress(writing, key, no, act)
+			elif no.party:
+				if not _person_said(no):
+					_suppress(writing, None, no, act)
+	return ended
+
+
+def _end_live(writing: _Writing, key: str, no: No, marketing: set[str], act: Act) -> list[str]:
+	ended = []
+	said_on = no.said_on or writing.now
+	for row in list(writing.consents[key]):
+		scope = no.scope
+		if row["status"] not in LIVE or writing.end_if_over(row) or not _within(row, scope):
+			continue
+		if not scope.purpose and row["purpose"] not in marketing:
+			continue
+		kind = {
+			Status.GIVEN: EventKind.WITHDRAW,
+			Status.REQUESTED: EventKind.REFUSE,
+			Status.NOT_REQUIRED: EventKind.END,
+		}.get(row["status"])
+		if not kind:
+			continue  # Unknown allows nothing, and the suppression says the rest
+		if row.get("confirmed_on") and row["confirmed_on"] > said_on:
+			continue  # an old no that is taken over now doesn't undo a newer yes of the person
+		at = max(said_on, row["since"])
+		writing.append("Consent", row, kind, act, {"ended_on": at}, at)
+		ended.append(row["name"])
+	return ended
+
+
+def _stands_already(writing: _Writing, key: str, no: No) -> bool:
+	"""Whether the same no stands, and the person confirmed nothing in its scope between the two."""
+	said_on = no.said_on or writing.now
+	confirmed = [
+		row["confirmed_on"]
+		for row in writing.consents[key]
+		if row.get("confirmed_on") and _within(row, no.scope)
+	]
+	return any(
+		row["kind"] == no.kind
+		and _scope_of_refusal(row) == no.scope
+		and not row.get("lifted_on")
+		and not any(row["said_on"] < yes <= said_on for yes in confirmed)
+		for row in writing.suppressions[key]
+	)
+
+
+def _within(row: Row, scope: Scope) -> bool:
+	return (
+		scope.channel in ("", row["channel"])
+		and scope.purpose in ("", row["purpose"])
+		and scope.topic in ("", row["topic"] or "")
+	)
+
+
+def _scope_of_refusal(row: Row) -> Scope:
+	return Scope(row["channel"] or "", row["purpose"] or "", row["topic"] or "")
+
+
+def _suppress(writing: _Writing, key: str | None, no: No, act: Act) -> None:
+	facts = {
+		"kind": no.kind.value,
+		"email": no.email.strip() if no.email else None,
+		"address_key": key,
+		"party_type": no.party_type,
+		"party": no.party,
+		"channel": no.scope.channel or None,
+		"purpose": no.scope.purpose or None,
+		"topic": no.scope.topic or None,
+		"said_on": no.said_on or writing.now,
+		"source": act.source,
+		"recorded_by": frappe.session.user,
+		"origin_doctype": no.origin_doctype,
+		"origin": no.origin,
+	}
+	writing.open("Suppression", EventKind.SUPPRESS, facts, act, no.said_on or writing.now)
+
+
+def _person_said(no: No) -> bool:
+	return bool(
+		frappe.db.exists(
+			"Suppression",
+			{
+				"kind": no.kind.value,
+				"party_type": no.party_type,
+				"party": no.party,
+				"channel": no.scope.channel or ["is", "not set"],
+				"purpose": no.scope.purpose or ["is", "not set"],
+				"topic": no.scope.topic or ["is", "not set"],
+				"lifted_on": ["is", "not set"],
+			},
+		)
+	)
+
+
+def refuse(
+	*,
+	email: str,
+	purpose: str | None = None,
+	topic: str | None = None,
+	source: str | None = None,
+	wording: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+) -> Row:
+	"""Record that somebody was asked and said no, where nothing was on record (T3)."""
+	key = address_key(email)
+	rules = check_purpose(purpose)
+	check_topic(topic, rules.name)
+	check_source(source)
+	_check_wording(wording, rules.name, topic)
+	scope = Scope(Channel.EMAIL.value, rules.name, topic or "")
+	with _Writing([key]) as writing:
+		live = writing.live(key, scope)
+		if live:
+			act = Act(DATA_SUBJECT, source, wording=wording)
+			kind = EventKind.REFUSE if live["status"] == Status.REQUESTED else EventKind.WITHDRAW
+			writing.append("Consent", live, kind, act, {"ended_on": writing.now})
+			return live
+		facts = {
+			**_subject(email, key, scope, rules.company),
+			"party_type": party_type,
+			"party": party,
+			"legal_basis": CONSENT_BASIS,
+			"source": source,
+			"wording": wording,
+			"recorded_by": frappe.session.user,
+			"ended_on": writing.now,
+		}
+		row = writing.open(
+			"Consent", EventKind.REFUSE, facts, Act(DATA_SUBJECT, source, wording=wording), writing.now
+		)
+		_mark_used(wording)
+		return row
+
+
+# --- the controller's own acts, and the clock's -------------------------------------------------------------
+
+
+def revoke(consent: str, reason: str) -> Row:
+	"""End a consent that the controller no longer wants to use (T11)."""
+	return _end(consent, EventKind.REVOKE, reason)
+
+
+def end(consent: str, reason: str) -> Row:
+	"""End a record that rests on another legal basis."""
+	return _end(consent, EventKind.END, reason)
+
+
+def invalidate(consent: str, reason: str, effective_from: datetime | None = None) -> Row:
+	"""Declare that a consent never was valid, or not since an instant (T12, ST-11)."""
+	return _end(consent, EventKind.INVALIDATE, reason, effective_from)
+
+
+def _end(consent: str, kind: EventKind, reason: str, effective_from: datetime | None = None) -> Row:
+	if not (reason or "").strip():
+		raise EvidenceMissing(_("Reason is missing. Say why, for whoever asks later."))
+	(found,) = _named("Consent", [consent])
+	with _Writing([found.address_key] if found.address_key else []) as writing:
+		(row,) = [row for row in writing.consents[found.address_key] if row["name"] == consent]
+		if kind == EventKind.INVALIDATE:
+			effective_from = effective_from or row.get("given_on") or row["since"]
+		writing.append(
+			"Consent",
+			row,
+			kind,
+			Act(CONTROLLER, reason=reason),
+			{"ended_on": row.get("ended_on") or writing.now},
+			effective_from=effective_from,
+		)
+		return row
+
+
+def _named(doctype: str, names: list[str]) -> list[frappe._dict]:
+	table = frappe.qb.DocType(doctype)
+	found = (
+		frappe.qb.from_(table).select(table.star).where(table.name.isin(names)).run(as_dict=True)
+		if names
+		else []
+	)
+	if missing := set(names) - {row.name for row in found}:
+		raise UnknownReference(
+			_("{0} {1} doesn't exist.").format(
+				_(doctype), frappe.bold(frappe.utils.escape_html(missing.pop()))
+			)
+		)
+	return found
+
+
+def end_what_is_over() -> int:
+	"""Write down what the clock has ended: expired consents, lapsed requests (T7, T9).
+
+	Decisions don't wait for it; they compare times themselves (ST-03). Returns the number of records ended.
+	"""
+	table = frappe.qb.DocType("Consent")
+	done = 0
+	while keys := (
+		frappe.qb.from_(table)
+		.select(table.address_key)
+		.distinct()
+		.where(
+			table.status.isin([Status.GIVEN.value, Status.REQUESTED.value, Status.NOT_REQUIRED.value])
+			& (table.expires_on <= now_utc())
+			& table.address_key.isnotnull()
+		)
+		.limit(AT_ONCE)
+		.run()
+	):
+		with _Writing(key for (key,) in keys) as writing:
+			done += sum(
+				writing.end_if_over(row)
+				for rows in writing.consents.values()
+				for row in rows
+				if row["status"] in LIVE
+			)
+		frappe.db.commit()  # nosemgrep: a chunk is done; an interruption loses nothing
+	return done
+
+
+# --- people change ------------------------------------------------------------------------------------------
+
+
+def move_party(party_type: str, old: str, new: str | None) -> None:
+	"""Let records follow a party that is renamed or merged, or let go of one that is deleted."""
+	for doctype in ("Consent", "Suppression"):
+		table = frappe.qb.DocType(doctype)
+		rows = (
+			frappe.qb.from_(table)
+			.select(table.name, table.address_key)
+			.where((table.party_type == party_type) & (table.party == old))
+			.run(as_dict=True)
+		)
+		names = {row.name for row in rows}
+		facts: Row = {"party": new} if new else {"party": None, "party_type": None}
+		with _Writing(row.address_key for row in rows if row.address_key) as writing:
+			loaded = writing.consents if doctype == "Consent" else writing.suppressions
+			found = [row for group in loaded.values() for row in group if row["name"] in names]
+			found += _named(doctype, [row.name for row in rows if not row.address_key])
+			for row in found:
+				writing.append(doctype, row, EventKind.MOVE, Act(CONTROLLER), facts)
+
+
+def carry_refusals(
+	party_type: str, party: str, before: Iterable[str], after: Iterable[str], reason: str
+) -> None:
+	"""Let a person's noes hold for an address they get, and outlive one they lose (design, idea 5).
+
+	Args:
+		before, after: the addresses of the person before and after the change.
+	"""
+	old = {key: email for email, key in address_keys(before).items() if key}
+	new = {key: email for email, key in address_keys(after).items() if key}
+	gained, lost = new.keys() - old.keys(), old.keys() - new.keys()
+	if not (gained or lost):
+		return
+	noes = _refusals_of_the_person(party_type, party, {**old, **new})
+	if not noes:
+		return
+	act = Act(DATA_SUBJECT, reason=reason)
+	entries = [
+		no._replace(email=new[key], party_type=party_type, party=party) for key in gained for no in noes
+	]
+	if lost:
+		entries += [no._replace(email=None, party_type=party_type, party=party) for no in noes]
+	say_no(entries, act)
+
+
+def unite_refusals(party_type: str, party: str, addresses: list[str], reason: str) -> None:
+	"""Let what a person refused from one of their addresses hold for all of them; the strictest wins (ST-13)."""
+	by_key = {key: email for email, key in address_keys(addresses).items() if key}
+	noes = _refusals_of_the_person(party_type, party, by_key)
+	say_no(
+		[
+			no._replace(email=email, party_type=party_type, party=party)
+			for email in by_key.values()
+			for no in noes
+		],
+		Act(DATA_SUBJECT, reason=reason),
+	)
+
+
+def has_opted_out(addresses: list[str]) -> bool:
+	"""Whether a refusal of e-mail marketing as a whole stands for one of the addresses."""
+	keys = [key for key in address_keys(addresses).values() if key]
+	if not keys:
+		return False
+	table = frappe.qb.DocType("Suppression")
+	return bool(
+		frappe.qb.from_(table)
+		.select(table.name)
+		.where(table.address_key.isin(keys) & table.purpose.isnull() & table.lifted_on.isnull())
+		.where(table.channel.isnull() | (table.channel == Channel.EMAIL.value))
+		.limit(1)
+		.run()
+	)
+
+
+def _refusals_of_the_person(party_type: str, party: str, addresses: dict[str, str]) -> list[No]:
+	"""Collect what one person refused. What was said from a mailbox of several people isn't one person's word."""
+	table, consent = frappe.qb.DocType("Suppression"), frappe.qb.DocType("Consent")
+	own = [key for key, email in addresses.items() if not is_role_address(email)]
+	by_party = (table.party_type == party_type) & (table.party == party)
+	noes: dict[tuple[RefusalKind, Scope], No] = {}
+	for row in (
+		frappe.qb.from_(table)
+		.select(table.star)
+		.where((table.address_key.isin(own) | by_party) if own else by_party)
+		.where(table.lifted_on.isnull() & table.kind.notin([RefusalKind.BOUNCE.value]))
+		.run(as_dict=True)
+	):
+		no = No(RefusalKind(row.kind), _scope_of_refusal(row), row.email, said_on=row.said_on)
+		noes[no.kind, no.scope] = max(no, noes.get((no.kind, no.scope), no), key=lambda one: one.said_on)
+	by_party = (consent.party_type == party_type) & (consent.party == party)
+	for row in (
+		frappe.qb.from_(consent)
+		.select(consent.star)
+		.where((consent.address_key.isin(own) | by_party) if own else by_party)
+		.where(consent.status.isin([Status.WITHDRAWN.value, Status.REFUSED.value]))
+		.run(as_dict=True)
+	):
+		no = No(RefusalKind.WITHDRAWAL, _scope_of(row), row.email, said_on=row.since)
+		noes[no.kind, no.scope] = max(no, noes.get((no.kind, no.scope), no), key=lambda one: one.said_on)
+	return list(noes.values())
+
+
+# --- proof --------------------------------------------------------------------------------------------------
+
+
+def rebuild(consent: str) -> Row:
+	"""Make the row of a consent anew from its events (ST-02).
+
+	Returns:
+		`name`, `changed`: the columns that differed, each with what was stored and what the events say.
+	"""
+	(found,) = _named("Consent", [consent])
+	with _Writing([found.address_key] if found.address_key else []):
+		(stored,) = _named("Consent", [consent])
+		events = ledger.read_events("Consent", [consent])[consent]
+		folded = ledger.fold(events)
+		folded["live_scope"] = _live_scope(folded)
+		changed = {
+			column: {"stored": stored.get(column), "events": value}
+			for column, value in folded.items()
+			if (stored.get(column) or None) != (value or None)
+		}
+		if changed:
+			_update("Consent", {**stored, **folded})
+	return {"name": consent, "changed": changed}

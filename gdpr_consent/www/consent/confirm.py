@@ -1,0 +1,34 @@
+"""Confirmation page: GET shows, POST acts (CA-11). Mail scanners follow links; they must not agree for anybody."""
+
+import frappe
+from frappe import _
+
+from gdpr_consent import links, register
+from gdpr_consent.exceptions import LinkNotValid
+
+no_cache = 1
+sitemap = 0
+
+
+def get_context(context: frappe._dict) -> None:
+	context.no_breadcrumbs = True
+	context.show_sidebar = False
+	frappe.local.response_headers.update(
+		{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+	) if hasattr(frappe.local, "response_headers") else None
+	try:
+		context.token = str(frappe.form_dict.get("t") or "")
+		consents, made = links.read_confirmation(context.token)
+		if frappe.request.method == "POST":
+			context.confirmed = bool(register.confirm(consents, made))
+			context.late = not context.confirmed
+			frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be
+		context.titles = sorted(
+			{
+				_(row.topic or row.purpose)
+				for row in frappe.get_all("Consent", {"name": ["in", consents]}, ["topic", "purpose"])
+			}
+		)
+	except LinkNotValid as error:
+		frappe.local.response.http_status_code = 410
+		context.problem = str(error)
