@@ -66,7 +66,9 @@ def normalise_email(email: str | None) -> str:
 			strict=True,
 		)
 	except EmailNotValidError as error:
-		raise _invalid(email, str(error)) from None
+		raise _invalid(email, str(error).removesuffix(".")) from None
+	if "." not in parts.ascii_domain:
+		raise _invalid(email, _("its domain has no dot"))
 	if len(address.encode()) > MAX_LENGTH:
 		raise _invalid(email, _("it is longer than {0} bytes").format(MAX_LENGTH))
 	return f"{normalize('NFC', parts.local_part).lower()}@{parts.ascii_domain.lower()}"

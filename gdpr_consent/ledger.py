@@ -167,7 +167,7 @@ def read_events(
 		frappe.qb.from_(event)
 		.left_join(payload)
 		.on(payload.name == event.name)
-		.select(record.as_("record"), event.star, payload.payload)
+		.select(event.star, payload.payload)
 		.where(record.isin(records))
 		.orderby(record)
 		.orderby(event.seq)
@@ -177,7 +177,8 @@ def read_events(
 	for row in query.run(as_dict=True):
 		if at and (row.effective_from or row.occurred_at) > at:
 			continue
-		found[row.record].append(_event_of(row))
+		event_found = _event_of(row)
+		found[event_found.record].append(event_found)
 	return found
 
 

@@ -259,7 +259,8 @@ def _lock(keys: list[str]) -> bool:
 	seen = dict(query.run())
 	frappe.qb.update(table).set(table.version, table.version + 1).where(table.name.isin(shards)).run()
 
-	stale: set[str] = frappe.local.__dict__.setdefault("consent_stale_shards", set())
+	stale: set[str] = getattr(frappe.local, "consent_stale_shards", None) or set()
+	frappe.local.consent_stale_shards = stale
 	stale |= {shard for shard in shards if locked[shard] != seen.get(shard)}
 	for callbacks in (frappe.db.after_commit, frappe.db.after_rollback):
 		callbacks.add(stale.clear)
