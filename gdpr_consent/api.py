@@ -92,7 +92,8 @@ def request_consent(
 		language: of the mail, a code such as de; the site's language if not given.
 
 	Returns:
-		`status`: Requested, or Given if there is nothing left to ask; `consents`: names; `sent`: whether a mail
+		`status`: Requested, or Given if there is nothing left to ask; `consents`: names; `sent`: whether a
+		mail
 		was sent. An address gets a few a day at most, see Consent Settings (WB-02).
 
 	Raises:
@@ -260,7 +261,8 @@ def consent_history(
 	"""List what happened to the permissions and refusals of a person, newest first.
 
 	Returns:
-		rows with `occurred_at, recorded_at, kind, record_type, record, purpose, topic, channel, email, source,
+		rows with `occurred_at, recorded_at, kind, record_type, record, purpose, topic, channel, email,
+		source,
 		indicated_by, actor, reason, evidence, wording`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
@@ -326,12 +328,13 @@ def verify_ledger() -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
 def confirm_consent(t: str) -> dict[str, Any]:
-	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority (T5)."""
+	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
+	(T5)."""
 	consents, made = links.read_confirmation(t)
 	return {"confirmed": len(register.confirm(consents, made))}
 
 
-# --- checks of the caller ---------------------------------------------------------------------------------------
+# --- checks of the caller -----------------------------------------------------------------------------------
 
 
 def _as_list(value: list[str] | str | None) -> list[str]:

@@ -1,4 +1,5 @@
-"""Instants. The register keeps naive UTC with microseconds; Frappe's own Datetime fields are local (TM-01, TM-02)."""
+"""Instants. The register keeps naive UTC with microseconds; Frappe's own Datetime fields are local (TM-01,
+TM-02)."""
 
 from datetime import date, datetime, timezone
 

@@ -14,7 +14,8 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	"""Queue the mail for records that wait for an answer.
 
 	Returns:
-		whether it was queued. An address that got its mails for today gets no more, so that nobody can use the
+		whether it was queued. An address that got its mails for today gets no more, so that nobody can use
+		the
 		form to molest a third person (WB-02).
 	"""
 	first = pending[0]

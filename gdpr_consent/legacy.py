@@ -1,6 +1,7 @@
 """Takes over the opt-outs that Frappe and ERPNext keep, as refusals of the register.
 
-They count from the moment of installation. Changes arrive through doc_events at once; `take_over` runs hourly for
+They count from the moment of installation. Changes arrive through doc_events at once; `take_over` runs
+hourly for
 what was written past them. A box that is unticked again lifts nothing: that is for the person (ST-08).
 """
 
@@ -33,7 +34,7 @@ class OptOut(NamedTuple):
 
 
 def take_over(chunk: int = AT_ONCE) -> int:
-	"""Write a refusal for every opt-out that has none yet, commit after each part, and return their number."""
+	"""Write a refusal for every opt-out that has none yet, commit each part, and return their number."""
 	taken = 0
 	for find in (_unsubscribes, _members, _contacts, _leads):
 		while found := list(find(chunk)):
@@ -97,7 +98,8 @@ def unsubscribe(row: Any) -> OptOut:
 
 
 def _scope_of_reference(row: Any) -> Scope:
-	"""Leaving a Newsletter about a topic is about that topic; every other opt-out is about all marketing mail."""
+	"""Leaving a Newsletter about a topic is about that topic; any other opt-out is about all marketing
+	mail."""
 	from gdpr_consent.gate.classify import fields_of
 
 	if row.reference_doctype in ("Newsletter", "Email Campaign"):

@@ -1,6 +1,7 @@
 """Pure decisions and the words they are made in. Imports neither Frappe nor anything of ours.
 
-A *yes* is a `Permission`: a record that somebody may be written to for a purpose, or for one topic of it. A *no*
+A *yes* is a `Permission`: a record that somebody may be written to for a purpose, or for one topic of it. A
+*no*
 is a `Refusal`. `decide` weighs them for one address at one instant; the order is requirements §5.
 """
 
@@ -271,7 +272,8 @@ class _ScopeAnswer(NamedTuple):
 def refused(
 	topic: str | None, permissions: Iterable[Permission], refusals: Iterable[Refusal], at: datetime
 ) -> Reason | None:
-	"""Return the person's own no that stands for exactly this scope, which nobody else may lift (ST-07, ST-08)."""
+	"""Return the person's own no that stands for exactly this scope, which nobody else may lift (ST-07,
+	ST-08)."""
 	answer = _decide_scope([p for p in permissions if p.topic == (topic or "")], at)
 	for kind, reason in REFUSALS:
 		if kind not in ENDED_BY_OTHERS and any(

@@ -1,6 +1,7 @@
 """The only writer of consents, suppressions and their events.
 
-Every function locks what it touches, checks the transition, writes the event and the row it leads to, and stores
+Every function locks what it touches, checks the transition, writes the event and the row it leads to, and
+stores
 nothing if anything is wrong. Whoever calls has checked that the user may do this; see `api.py`.
 """
 
@@ -80,7 +81,8 @@ class No(NamedTuple):
 
 
 class _Writing:
-	"""One visit to the register: locks the addresses, loads their records, and writes all changes at the end."""
+	"""One visit to the register: locks the addresses, loads their records, and writes all changes at the
+	end."""
 
 	def __init__(self, keys: Iterable[str]):
 		self.keys = sorted(set(keys))
@@ -130,7 +132,8 @@ class _Writing:
 		"""Add an event to a record, and to the row what it changes.
 
 		Raises:
-			TransitionNotAllowed: not one of T1 to T13, or it would have happened before the record's last event.
+			TransitionNotAllowed: not one of T1 to T13, or it would have happened before the record's last
+			event.
 		"""
 		occurred_at = occurred_at or self.now
 		self._check_transition(row, kind, occurred_at)
@@ -346,7 +349,8 @@ def check_purpose(purpose: str | None) -> frappe._dict:
 		if not purpose:
 			raise UnknownReference(
 				_(
-					"Purpose is missing, and Consent Settings has no default marketing purpose. Name a purpose."
+					"Purpose is missing, and Consent Settings has no default marketing purpose. Name a "
+					"purpose."
 				)
 			)
 	return _check_enabled("Processing Purpose", purpose, _("Purpose"))
@@ -431,7 +435,8 @@ def check_channel(channel: str) -> str:
 
 
 def _grade(evidence: str | None) -> str:
-	"""Grade a proof: B a document, C a note, D nothing. A is what only the person's own confirmation earns."""
+	"""Grade a proof: B a document, C a note, D nothing. A is what only the person's own confirmation
+	earns."""
 	if not evidence:
 		return "D"
 	if not evidence.startswith(("/files/", "/private/files/")):
@@ -491,7 +496,8 @@ def record(
 		missing = _("Source") if not source else _("Evidence")
 		raise EvidenceMissing(
 			_(
-				"{0} is missing. A consent counts only with its source and a proof: a file, or words that say who "
+				"{0} is missing. A consent counts only with its source and a proof: a file, or words that "
+				"say who "
 				"agreed, how and where (Art. 7(1) GDPR)."
 			).format(frappe.bold(missing))
 		)
@@ -527,7 +533,8 @@ def record(
 		if reason := writing.refused(key, scope, rules.is_marketing):
 			raise StandingRefusal(
 				_(
-					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own mailbox; "
+					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own "
+					"mailbox; "
 					"see the preference link."
 				).format(frappe.bold(topic or rules.name), reason.value)
 			)
@@ -611,7 +618,8 @@ def record_unproven(
 	party_type: str | None = None,
 	party: str | None = None,
 ) -> Row:
-	"""Record that an old list claims a consent without proof: status Unknown, which allows nothing (T4, CA-17)."""
+	"""Record that an old list claims a consent without proof: status Unknown, which allows nothing (T4,
+	CA-17)."""
 	key = address_key(email)
 	rules = check_purpose(purpose)
 	check_topic(topic, rules.name)
@@ -670,7 +678,8 @@ def request(
 			if reason and not by_the_person:
 				raise StandingRefusal(
 					_(
-						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can sign up "
+						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can "
+						"sign up "
 						"themselves."
 					).format(frappe.bold(topic or rules.name), reason.value)
 				)
@@ -1068,7 +1077,8 @@ def carry_refusals(
 
 
 def unite_refusals(party_type: str, party: str, addresses: list[str], reason: str) -> None:
-	"""Let what a person refused from one of their addresses hold for all of them; the strictest wins (ST-13)."""
+	"""Let what a person refused from one of their addresses hold for all of them; the strictest wins
+	(ST-13)."""
 	by_key = {key: email for email, key in address_keys(addresses).items() if key}
 	noes = _refusals_of_the_person(party_type, party, by_key)
 	say_no(
@@ -1098,7 +1108,8 @@ def has_opted_out(addresses: list[str]) -> bool:
 
 
 def _refusals_of_the_person(party_type: str, party: str, addresses: dict[str, str]) -> list[No]:
-	"""Collect what one person refused. What was said from a mailbox of several people isn't one person's word."""
+	"""Collect what one person refused. What was said from a mailbox of several people isn't one person's
+	word."""
 	table, consent = frappe.qb.DocType("Suppression"), frappe.qb.DocType("Consent")
 	own = [key for key, email in addresses.items() if not is_role_address(email)]
 	by_party = (table.party_type == party_type) & (table.party == party)

@@ -1,14 +1,26 @@
-"""The site that the tests run on. It is a real one: script/test makes it and names it in the environment."""
+"""The site that the tests run on, the SMTP server it sends to, and the only factories.
+
+The site is a real one: script/test makes it and names it in the environment.
+"""
 
 import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
+from aiosmtpd.controller import Controller
 
 import frappe
 
+from gdpr_consent import api
+from gdpr_consent.identity import address_keys
+
 
 @pytest.fixture(scope="session", autouse=True)
-def site():
+def site() -> Iterator[str]:
 	os.chdir(os.environ["SITES_PATH"])  # where Frappe looks for logs and files
 	frappe.init(site=os.environ["FRAPPE_SITE"], sites_path=".")
 	frappe.connect()
@@ -18,11 +30,12 @@ def site():
 
 
 @pytest.fixture(autouse=True)
-def rolled_back(site):
+def rolled_back(site: str) -> Iterator[None]:
 	frappe.set_user("Administrator")
 	yield
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
+	frappe.local.message_log = []
 
 
 @pytest.fixture
@@ -38,3 +51,196 @@ def user_with_roles():
 		return email
 
 	return become
+
+
+# --- what is committed, because sending commits -------------------------------------------------------------
+
+
+@pytest.fixture
+def mailbox(site: str) -> Iterator:
+	"""Name addresses that nobody else has, and remove every trace of them afterwards."""
+	named: list[str] = []
+
+	def name(text: str = "{}@gate.example") -> str:
+		named.append(text.format(frappe.generate_hash(length=12)))
+		return named[-1]
+
+	yield name
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	_remove_traces(named)
+
+
+def _remove_traces(emails: list[str]) -> None:
+	keys = [key for key in address_keys(emails).values() if key] or [""]
+	records = [
+		name
+		for doctype in ("Consent", "Suppression")
+		for name in frappe.get_all(doctype, {"address_key": ["in", keys]}, pluck="name")
+	] or [""]
+	events = [
+		name
+		for field in ("consent", "suppression")
+		for name in frappe.get_all("Consent Event", {field: ["in", records]}, pluck="name")
+	] or [""]
+	queued = frappe.get_all(
+		"Email Queue Recipient",
+		or_filters=[["recipient", "like", f"%{email}%"] for email in emails] or [["recipient", "=", ""]],
+		pluck="parent",
+	) or [""]
+	for doctype, field, values in (
+		("Consent Event Payload", "name", events),
+		("Consent Event", "name", events),
+		("Consent", "name", records),
+		("Suppression", "name", records),
+		("Consent Decision", "email_queue", queued),
+		("Email Queue Recipient", "parent", queued),
+		("Email Queue", "name", queued),
+		("Email Unsubscribe", "email", emails or [""]),
+		("Email Group Member", "email", emails or [""]),
+	):
+		frappe.db.delete(doctype, {field: ["in", values]})
+	frappe.db.commit()
+
+
+@pytest.fixture
+def committed_topic(site: str) -> Iterator[str]:
+	topic = frappe.new_doc(
+		"Subscription Topic", title=f"Topic {frappe.generate_hash(length=8)}", purpose="Email Marketing"
+	).insert()
+	frappe.db.commit()
+	yield topic.name
+	frappe.db.rollback()
+	topic.delete(force=True)
+	frappe.db.commit()
+
+
+# --- people -------------------------------------------------------------------------------------------------
+
+
+def give(email: str, topic: str | None = None, **more) -> str:
+	"""Record a consent with a proof, and return its name."""
+	return api.record_consent(
+		email=email, topic=topic, **{"source": "Phone", "evidence": "Said so in a test call."} | more
+	)["name"]
+
+
+@pytest.fixture
+def agreed(mailbox):
+	"""Return a new address whose owner agreed to Email Marketing, and to the topics given."""
+
+	def agree(*topics: str) -> str:
+		email = mailbox()
+		for topic in (None, *topics):
+			give(email, topic)
+		return email
+
+	return agree
+
+
+# --- mail ---------------------------------------------------------------------------------------------------
+
+
+class Delivery(NamedTuple):
+	to: str
+	content: str
+
+
+class Mailboxes:
+	"""An SMTP server that remembers what it was really given, by envelope."""
+
+	def __init__(self) -> None:
+		self.deliveries: list[Delivery] = []
+		self.fails = False
+
+	async def handle_DATA(self, _server, _session, envelope) -> str:
+		if self.fails:
+			return "451 Try again later"
+		content = envelope.content.decode()
+		self.deliveries += [Delivery(recipient, content) for recipient in envelope.rcpt_tos]
+		return "250 OK"
+
+	def reached(self) -> list[str]:
+		return sorted(delivery.to for delivery in self.deliveries)
+
+
+@pytest.fixture(scope="session")
+def smtp_server(site: str) -> Iterator[Mailboxes]:
+	mailboxes = Mailboxes()
+	with socket.socket() as free:
+		free.bind(("127.0.0.1", 0))
+		port = free.getsockname()[1]
+	controller = Controller(mailboxes, hostname="127.0.0.1", port=port)
+	controller.start()
+	_send_to(port)
+	yield mailboxes
+	controller.stop()
+
+
+def _send_to(port: int) -> None:
+	name = "Gate Tests"
+	if not frappe.db.exists("Email Account", name):
+		frappe.new_doc(
+			"Email Account",
+			email_account_name=name,
+			email_id="shop@gate.example",
+			enable_outgoing=1,
+			default_outgoing=1,
+			smtp_server="127.0.0.1",
+			smtp_port=port,
+			no_smtp_authentication=1,
+			use_tls=0,
+		).insert()
+	frappe.db.set_value("Email Account", name, "smtp_port", port)
+	frappe.db.commit()
+	frappe.clear_document_cache("Email Account", name)
+
+
+@pytest.fixture
+def work_off_jobs(site: str):
+	"""Let a real RQ worker do what is queued, until nothing is."""
+
+	def work() -> None:
+		frappe.db.commit()
+		command = [
+			sys.executable,
+			"-m",
+			"frappe.utils.bench_helper",
+			"frappe",
+			"worker",
+			"--burst",
+			"--quiet",
+		]
+		subprocess.run([*command, "--queue", "short,default,long"], cwd=os.environ["SITES_PATH"], check=True)
+		frappe.db.commit()  # to see what it did
+
+	return work
+
+
+@pytest.fixture
+def smtp(smtp_server: Mailboxes) -> Mailboxes:
+	smtp_server.deliveries.clear()
+	smtp_server.fails = False
+	return smtp_server
+
+
+@pytest.fixture
+def queued(smtp: Mailboxes):
+	"""Queue a mail as `frappe.sendmail` does, committed, and return its Email Queue row."""
+
+	def queue(*recipients: str, purpose: str | None = None, topic: str | None = None, **more):
+		headers = {"X-Consent-Purpose": purpose, "X-Consent-Topic": topic}
+		before = set(frappe.get_all("Email Queue", pluck="name"))
+		frappe.sendmail(
+			recipients=list(recipients),
+			subject="A word from us",
+			message="<p>Hello</p>",
+			email_headers={name: value for name, value in headers.items() if value} or None,
+			**more,
+		)
+		frappe.db.commit()
+		new = set(frappe.get_all("Email Queue", pluck="name")) - before
+		(name,) = new
+		return frappe.get_doc("Email Queue", name)
+
+	return queue

@@ -1,6 +1,7 @@
 """The hard gate: every mail of the site passes `EmailQueue.send`, and each recipient is decided here, last.
 
-It never raises for a recipient who is blocked, so that the others get their mail. It holds a marketing mail that it
+It never raises for a recipient who is blocked, so that the others get their mail. It holds a marketing mail
+that it
 can't decide about, and never holds a service mail for lack of consent (EM-03, EM-05, EM-07, EM-08).
 """
 
@@ -39,7 +40,8 @@ def admit(mail: Any) -> bool:
 		whether anybody is left to send to.
 	"""
 	try:
-		# A new transaction, so that a no which was committed a moment ago is seen. Frappe's own `send` commits
+		# A new transaction, so that a no which was committed a moment ago is seen. Frappe's own `send`
+		# commits
 		# at this point too.
 		frappe.db.commit()  # nosemgrep
 		found = classify(mail)
@@ -92,7 +94,8 @@ def _give_each_address_its_row(mail: Any) -> None:
 
 
 def _log(mail: Any, found: MailClass, waiting: list[Any], decisions: dict[str, Decision]) -> None:
-	"""Write one Consent Decision per recipient. A retried mail is decided anew, and the last decision counts."""
+	"""Write one Consent Decision per recipient. A retried mail is decided anew, and the last decision
+	counts."""
 	addresses = {row.name: (split_addresses(row.recipient) or [""])[0] for row in waiting}
 	keys = address_keys(addresses.values())
 	now = now_utc()
@@ -140,7 +143,8 @@ def _mark(mail: Any, waiting: list[Any], blocked: list[Any], decisions: dict[str
 
 
 def _hide_recipients_from_each_other(mail: Any) -> None:
-	"""Marketing names nobody but its reader: for this sending only, nothing of it is stored (EM-15, EM-22)."""
+	"""Marketing names nobody but its reader: for this sending only, nothing of it is stored (EM-15,
+	EM-22)."""
 	mail.expose_recipients = None
 	head = mail.message.replace("\r\n", "\n").split("\n\n", 1)[0].lower()
 	if "<!--recipient-->" in head and "\ncc:" not in head:

@@ -30,7 +30,8 @@ def _problems() -> Iterator[str]:
 		controller = get_controller(doctype)
 		if not issubclass(controller, mixin):
 			yield _(
-				"Marketing mail isn't checked: {0} is run by {1}. Another app displaces our class; its hooks.py must "
+				"Marketing mail isn't checked: {0} is run by {1}. Another app displaces our class; its "
+				"hooks.py must "
 				"extend gdpr_consent.gate.v15, or be installed before gdpr_consent."
 			).format(_(doctype), f"{controller.__module__}.{controller.__name__}")
 	for doctype, field in WITH_BLOCKED:
@@ -49,7 +50,8 @@ def _problems() -> Iterator[str]:
 		expected = frappe.db.get_single_value("Consent Settings", "address_key_fingerprint")
 		if expected and expected != identity.key_fingerprint():
 			yield _(
-				"The key in site_config.json isn't the one the register was written with, so nobody's consent and "
+				"The key in site_config.json isn't the one the register was written with, so nobody's "
+				"consent and "
 				"nobody's refusal is found. Restore {0} from the backup of the configuration."
 			).format(identity.KEY_SETTING)
 	except AddressKeyLost as lost:
@@ -57,7 +59,8 @@ def _problems() -> Iterator[str]:
 
 
 def run() -> list[str]:
-	"""Check, remember the result for the desk, and alert those who can help if it is bad. Daily and at migrate."""
+	"""Check, remember the result for the desk, and alert those who can help if it is bad. Daily and at
+	migrate."""
 	problems = find_problems()
 	before = frappe.db.get_single_value("Consent Settings", "self_check_problems") or ""
 	text = "\n".join(problems)

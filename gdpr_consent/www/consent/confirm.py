@@ -1,4 +1,4 @@
-"""Confirmation page: GET shows, POST acts (CA-11). Mail scanners follow links; they must not agree for anybody."""
+"""Confirmation page: GET shows, POST acts (CA-11), since mail scanners follow links."""
 
 import frappe
 from frappe import _

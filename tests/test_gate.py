@@ -1,0 +1,345 @@
+"""The gate, against a real SMTP server: what counts is the envelope that the server got."""
+
+import pytest
+
+import frappe
+from frappe.email.doctype.email_queue.email_queue import send_now
+from frappe.email.queue import flush
+
+from gdpr_consent import api, register
+from gdpr_consent.clock import now_utc
+from gdpr_consent.gate import email_queue as gate
+from gdpr_consent.gate import self_check
+from gdpr_consent.identity import address_key
+from gdpr_consent.policy import RefusalKind
+
+from conftest import give
+
+MARKETING = "Email Marketing"
+
+
+def status_of(mail) -> tuple[str, dict[str, str]]:
+	rows = frappe.get_all(
+		"Email Queue Recipient", {"parent": mail.name}, ["recipient", "status"], as_list=True
+	)
+	return frappe.db.get_value("Email Queue", mail.name, "status"), dict(rows)
+
+
+def decisions_on(mail) -> dict[str, tuple[int, str]]:
+	return {
+		row.address_key: (row.allowed, row.reason)
+		for row in frappe.get_all(
+			"Consent Decision", {"email_queue": mail.name}, ["address_key", "allowed", "reason"]
+		)
+	}
+
+
+def test_em_08_the_blocked_are_left_out_and_the_others_get_their_mail(queued, agreed, mailbox, smtp):
+	yes, also_yes, never_asked = agreed(), agreed(), mailbox()
+	mail = queued(yes, never_asked, also_yes, purpose=MARKETING)
+
+	mail.send()
+
+	assert smtp.reached() == sorted([yes, also_yes])
+	status, recipients = status_of(mail)
+	assert status == "Sent"
+	assert recipients == {yes: "Sent", also_yes: "Sent", never_asked: "Blocked"}
+	assert decisions_on(mail) == {
+		address_key(yes): (1, "VALID_CONSENT"),
+		address_key(also_yes): (1, "VALID_CONSENT"),
+		address_key(never_asked): (0, "NO_CONSENT"),
+	}
+
+
+def test_em_09_a_decision_names_the_consent_and_no_address(queued, agreed, smtp):
+	email = agreed()
+	mail = queued(email, purpose=MARKETING)
+	mail.send()
+	(decision,) = frappe.get_all("Consent Decision", {"email_queue": mail.name}, ["*"])
+	assert frappe.db.get_value("Consent", decision.consent, "email") == email
+	assert email not in str(decision)
+
+
+def test_a_mail_that_nobody_may_get_is_blocked_and_never_sent(queued, mailbox, smtp):
+	nobody = mailbox()
+	mail = queued(nobody, purpose=MARKETING)
+	mail.send()
+	assert smtp.reached() == []
+	assert status_of(mail) == ("Blocked", {nobody: "Blocked"})
+
+
+def test_fr_07_a_forced_send_doesnt_get_past_a_block(queued, mailbox, smtp):
+	mail = queued(mailbox(), purpose=MARKETING)
+	mail.send()
+	send_now(mail.name, force_send=True)
+	assert smtp.reached() == []
+
+
+def test_st_09_a_withdrawal_after_queueing_stops_the_mail(queued, agreed, smtp):
+	email = agreed()
+	mail = queued(email, purpose=MARKETING)
+	api.withdraw_consent(email=email)
+	frappe.db.commit()
+	flush()
+	assert smtp.reached() == []
+	assert list(decisions_on(mail).values()) == [(0, "WITHDRAWN")]
+
+
+@pytest.mark.parametrize("position", ["to", "cc", "bcc"])
+@pytest.mark.parametrize("spelling", ["{}", "Jo Doe <{}>", "UPPER"])
+def test_em_02_a_no_holds_in_every_position_and_spelling(queued, agreed, mailbox, smtp, position, spelling):
+	yes, no = agreed(), agreed()
+	api.object_to_marketing(email=no)
+	written = no.upper() if spelling == "UPPER" else spelling.format(no)
+	positions = {"recipients": [written]} if position == "to" else {position: [written]}
+	recipients = [yes, *positions.pop("recipients", [])]
+
+	queued(*recipients, purpose=MARKETING, **positions).send()
+
+	assert smtp.reached() == [yes]
+
+
+@pytest.mark.parametrize("spelling", ["{}", "Jo Doe <{}>", "UPPER"])
+def test_a_yes_holds_in_every_spelling(queued, agreed, smtp, spelling):
+	email = agreed()
+	written = email.upper() if spelling == "UPPER" else spelling.format(email)
+	queued(written, purpose=MARKETING).send()
+	assert [reached.lower() for reached in smtp.reached()] == [email]
+
+
+def test_a_row_with_several_addresses_is_decided_for_each(queued, agreed, mailbox, smtp):
+	yes, no, also_yes = agreed(), mailbox(), agreed()
+	mail = queued(yes, purpose=MARKETING)
+	frappe.db.set_value("Email Queue Recipient", {"parent": mail.name}, "recipient", f"{no}, {yes}, {also_yes}")
+	frappe.db.commit()
+	frappe.get_doc("Email Queue", mail.name).send()
+	assert smtp.reached() == sorted([yes, also_yes])
+
+
+def test_em_22_readers_of_a_marketing_mail_dont_see_each_other(queued, agreed, mailbox, smtp):
+	one, other, blocked = agreed(), agreed(), mailbox()
+	queued(
+		one, blocked, purpose=MARKETING, cc=[other], expose_recipients="header", add_unsubscribe_link=0
+	).send()
+	assert smtp.reached() == sorted([one, other])
+	for delivery in smtp.deliveries:
+		assert [email for email in (one, other, blocked) if email in delivery.content] == [delivery.to]
+
+
+def test_em_05_service_mail_reaches_even_who_objected(queued, mailbox, smtp):
+	email = mailbox()
+	api.object_to_marketing(email=email)
+	queued(email).send()
+	queued(email, purpose="Contract Fulfilment").send()
+	assert smtp.reached() == [email, email]
+	assert not frappe.db.exists("Consent Decision", {"address_key": address_key(email)})
+
+
+def test_mail_of_unknown_kind_follows_the_setting(queued, mailbox, smtp):
+	frappe.db.set_single_value("Consent Settings", "unclassified_mail", "Treat as Marketing")
+	try:
+		queued(mailbox()).send()
+		queued(frappe.db.get_value("User", "Administrator", "email")).send()
+	finally:
+		frappe.db.set_single_value("Consent Settings", "unclassified_mail", "Send")
+		frappe.db.commit()
+	assert smtp.reached() == [frappe.db.get_value("User", "Administrator", "email")]
+
+
+def test_a_topic_needs_its_own_consent(queued, agreed, committed_topic, smtp):
+	subscribed, general = agreed(committed_topic), agreed()
+	mail = queued(subscribed, general, topic=committed_topic)
+	mail.send()
+	assert smtp.reached() == [subscribed]
+	assert decisions_on(mail)[address_key(general)] == (0, "TOPIC_NOT_SUBSCRIBED")
+
+
+def test_an_unknown_purpose_blocks_and_says_error(queued, agreed, smtp):
+	mail = queued(agreed(), purpose="Nonsense")
+	mail.send()
+	assert smtp.reached() == []
+	assert list(decisions_on(mail).values()) == [(0, "ERROR")]
+
+
+STATES = {
+	"Requested": lambda email: register.request(email=email, by_the_person=True),
+	"Unknown": lambda email: register.record_unproven(email=email, source="Import"),
+	"Refused": lambda email: register.refuse(email=email, source="Phone"),
+	"Withdrawn": lambda email: (give(email), api.withdraw_consent(email=email)),
+	"Revoked": lambda email: api.revoke_consent(give(email), "Purpose dropped"),
+	"Invalidated": lambda email: register.invalidate(give(email), "The box was pre-ticked"),
+	"Expired": lambda email: give(email, given_on="2020-01-01", expires_on="2022-01-01"),
+	"Objected": lambda email: api.object_to_marketing(email=email),
+	"Unsubscribed": lambda email: frappe.new_doc(
+		"Email Unsubscribe", email=email.upper(), global_unsubscribe=1
+	).insert(),
+	"Restricted": lambda email: suppress(email, RefusalKind.RESTRICTION),
+	"Suppressed": lambda email: suppress(email, RefusalKind.ERASURE),
+}
+REASONS = {"Unknown": "NO_EVIDENCE"}
+
+
+def suppress(email: str, kind: RefusalKind) -> None:
+	give(email)
+	register.say_no([register.No(kind, register.Scope("", ""), email)], register.Act())
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_em_01_every_state_but_given_blocks_for_its_own_reason(queued, mailbox, smtp, state):
+	email = mailbox()
+	mail = queued(email, purpose=MARKETING)
+	STATES[state](email)
+	frappe.db.commit()
+	mail.reload()
+	mail.send()
+	assert smtp.reached() == []
+	assert list(decisions_on(mail).values()) == [(0, REASONS.get(state, state.upper()))]
+
+
+# --- faults -------------------------------------------------------------------------------------------------
+
+
+def test_em_07_marketing_that_cant_be_decided_waits_and_goes_when_the_fault_is_gone(
+	queued, agreed, smtp, monkeypatch
+):
+	email = agreed()
+	mail = queued(email, purpose=MARKETING)
+	with monkeypatch.context() as broken:
+
+		def fail(*_args):
+			raise frappe.db.OperationalError(1205, "Lock wait timeout exceeded")
+
+		broken.setattr(gate.audience, "_facts_now", fail)
+		mail.send()
+	assert smtp.reached() == []
+	assert status_of(mail) == ("Not Sent", {email: "Not Sent"})
+	frappe.get_doc("Email Queue", mail.name).send()
+	assert smtp.reached() == [email]
+
+
+def test_em_05_service_mail_goes_although_the_gate_is_broken(queued, mailbox, smtp, monkeypatch):
+	def fail(_mail):
+		raise frappe.db.OperationalError(2013, "Lost connection")
+
+	email = mailbox()
+	mail = queued(email)
+	monkeypatch.setattr(gate, "classify", fail)
+	mail.send()
+	assert smtp.reached() == [email]
+
+
+def test_a_mail_that_failed_is_decided_anew_and_leaves_one_decision(queued, agreed, smtp):
+	email = agreed()
+	mail = queued(email, purpose=MARKETING)
+	smtp.fails = True
+	with pytest.raises(Exception, match="451"):
+		mail.send()
+	api.withdraw_consent(email=email)
+	frappe.db.commit()
+	smtp.fails = False
+	frappe.get_doc("Email Queue", mail.name).send()
+	assert smtp.reached() == []
+	assert list(decisions_on(mail).values()) == [(0, "WITHDRAWN")]
+
+
+# --- newsletter ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newsletter(smtp, committed_topic):
+	made = []
+
+	def make(*members: str, topic: str | None = committed_topic):
+		group = frappe.new_doc("Email Group", title=frappe.generate_hash(length=10)).insert()
+		for email in members:
+			frappe.new_doc("Email Group Member", email_group=group.name, email=email).insert()
+		letter = frappe.new_doc(
+			"Newsletter",
+			subject=f"News {frappe.generate_hash(length=6)}",
+			sender_email="shop@gate.example",
+			content_type="Rich Text",
+			message="<p>Hello</p>",
+			subscription_topic=topic,
+		)
+		letter.append("email_group", {"email_group": group.name})
+		letter.insert()
+		frappe.db.commit()
+		made.extend([letter, group])
+		return letter
+
+	yield make
+	frappe.db.rollback()
+	for doc in made:
+		frappe.delete_doc(doc.doctype, doc.name, force=True, ignore_permissions=True)
+	frappe.db.commit()
+
+
+def test_a_newsletter_counts_and_reaches_exactly_who_may_get_it(
+	newsletter, agreed, mailbox, committed_topic, smtp, work_off_jobs
+):
+	subscribed = [agreed(committed_topic) for _ in range(3)]
+	others = [agreed(), mailbox()]
+	letter = newsletter(*subscribed, *others)
+
+	letter.send_emails()
+	frappe.db.commit()
+	late_no = subscribed.pop()
+	api.withdraw_consent(email=late_no, topic=committed_topic)
+	work_off_jobs()
+
+	assert smtp.reached() == sorted(subscribed)
+	assert letter.total_recipients == 3
+	status = letter.get_sending_status()
+	assert (status["sent"], status["blocked"], status["total"]) == (2, 1, 3)
+
+
+def test_the_desk_can_ask_why_somebody_wont_get_a_newsletter(newsletter, agreed, mailbox, committed_topic):
+	subscribed, general, never = agreed(committed_topic), agreed(), mailbox()
+	reasons = {row["email"]: row["reason"] for row in newsletter(subscribed, general, never).explain_audience()}
+	assert reasons == {
+		subscribed: "VALID_CONSENT",
+		general: "TOPIC_NOT_SUBSCRIBED",
+		never: "NO_CONSENT",
+	}
+
+
+def test_em_04_a_newsletter_stays_marketing_whatever_purpose_it_is_given(newsletter, mailbox, smtp):
+	letter = newsletter(mailbox(), topic=None)
+	letter.db_set("consent_purpose", "Customer Service")
+	assert letter.get_mail_class().purpose == MARKETING
+	assert letter.get_recipients() == []
+
+
+# --- self-check ---------------------------------------------------------------------------------------------
+
+
+def test_fr_08_a_sound_gate_has_no_problems(site):
+	assert self_check.find_problems() == []
+
+
+def test_fr_08_a_displaced_class_is_reported_on_the_desk(site, monkeypatch):
+	from frappe.email.doctype.email_queue.email_queue import EmailQueue
+
+	monkeypatch.setattr(self_check, "get_controller", lambda _doctype: EmailQueue)
+	problems = self_check.run()
+	assert any("Email Queue" in problem for problem in problems)
+	assert "Email Queue" in frappe.db.get_single_value("Consent Settings", "self_check_problems")
+	assert frappe.db.exists("Notification Log", {"document_type": "Consent Settings"})
+
+
+def test_a_wrong_address_key_is_noticed(site):
+	frappe.db.set_single_value("Consent Settings", "address_key_fingerprint", "0" * 16)
+	assert any("consent_address_key_v1" in problem for problem in self_check.find_problems())
+
+
+def test_half_open_expiry_is_judged_at_the_moment_of_sending(queued, mailbox, smtp):
+	"""ST-03, ST-04: no job has to run before an expired consent stops counting."""
+	email = mailbox()
+	consent = give(email, given_on="2020-01-01", expires_on="2099-01-01")
+	mail = queued(email, purpose=MARKETING)
+	frappe.qb.update("Consent").set("expires_on", now_utc()).where(
+		frappe.qb.Field("name") == consent
+	).run()
+	frappe.db.commit()
+	mail.send()
+	assert list(decisions_on(mail).values()) == [(0, "EXPIRED")]
