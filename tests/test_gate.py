@@ -1,6 +1,7 @@
 """The gate, against a real SMTP server: what counts is the envelope that the server got."""
 
 import pytest
+from conftest import give
 
 import frappe
 from frappe.email.doctype.email_queue.email_queue import send_now
@@ -12,8 +13,6 @@ from gdpr_consent.gate import email_queue as gate
 from gdpr_consent.gate import self_check
 from gdpr_consent.identity import address_key
 from gdpr_consent.policy import RefusalKind
-
-from conftest import give
 
 MARKETING = "Email Marketing"
 
@@ -110,7 +109,9 @@ def test_a_yes_holds_in_every_spelling(queued, agreed, smtp, spelling):
 def test_a_row_with_several_addresses_is_decided_for_each(queued, agreed, mailbox, smtp):
 	yes, no, also_yes = agreed(), mailbox(), agreed()
 	mail = queued(yes, purpose=MARKETING)
-	frappe.db.set_value("Email Queue Recipient", {"parent": mail.name}, "recipient", f"{no}, {yes}, {also_yes}")
+	frappe.db.set_value(
+		"Email Queue Recipient", {"parent": mail.name}, "recipient", f"{no}, {yes}, {also_yes}"
+	)
 	frappe.db.commit()
 	frappe.get_doc("Email Queue", mail.name).send()
 	assert smtp.reached() == sorted([yes, also_yes])
@@ -295,7 +296,9 @@ def test_a_newsletter_counts_and_reaches_exactly_who_may_get_it(
 
 def test_the_desk_can_ask_why_somebody_wont_get_a_newsletter(newsletter, agreed, mailbox, committed_topic):
 	subscribed, general, never = agreed(committed_topic), agreed(), mailbox()
-	reasons = {row["email"]: row["reason"] for row in newsletter(subscribed, general, never).explain_audience()}
+	reasons = {
+		row["email"]: row["reason"] for row in newsletter(subscribed, general, never).explain_audience()
+	}
 	assert reasons == {
 		subscribed: "VALID_CONSENT",
 		general: "TOPIC_NOT_SUBSCRIBED",
@@ -337,9 +340,7 @@ def test_half_open_expiry_is_judged_at_the_moment_of_sending(queued, mailbox, sm
 	email = mailbox()
 	consent = give(email, given_on="2020-01-01", expires_on="2099-01-01")
 	mail = queued(email, purpose=MARKETING)
-	frappe.qb.update("Consent").set("expires_on", now_utc()).where(
-		frappe.qb.Field("name") == consent
-	).run()
+	frappe.qb.update("Consent").set("expires_on", now_utc()).where(frappe.qb.Field("name") == consent).run()
 	frappe.db.commit()
 	mail.send()
 	assert list(decisions_on(mail).values()) == [(0, "EXPIRED")]

@@ -1,0 +1,44 @@
+"""Prints, as JSON, what an app can leave on a site. Run by test_install.py with the site as argument."""
+
+import json
+import sys
+
+import frappe
+
+COLUMNS = (
+	"select table_name, column_name, column_type from information_schema.columns where table_schema = %s"
+)
+INDEXES = (
+	"select table_name, index_name, column_name from information_schema.statistics where table_schema = %s"
+)
+PERMISSION = ("parent", "role", "permlevel", "if_owner", "read", "write", "create", "delete")
+
+
+def rows_of(doctype: str, *fields: str) -> list[list]:
+	return sorted(
+		[[str(value) for value in row] for row in frappe.get_all(doctype, fields=list(fields), as_list=True)]
+	)
+
+
+def state() -> dict[str, list]:
+	return {
+		"doctypes": rows_of("DocType", "name", "module"),
+		"modules": rows_of("Module Def", "name", "app_name"),
+		"roles": rows_of("Role", "name", "desk_access"),
+		"role assignments": rows_of("Has Role", "parent", "role"),
+		"custom fields": rows_of("Custom Field", "dt", "fieldname", "fieldtype", "options"),
+		"property setters": rows_of("Property Setter", "doc_type", "field_name", "property", "value"),
+		"permissions": rows_of("DocPerm", *PERMISSION),
+		"custom permissions": rows_of("Custom DocPerm", *PERMISSION),
+		"scheduled jobs": rows_of("Scheduled Job Type", "method"),
+		"defaults": rows_of("DefaultValue", "parent", "defkey"),
+		"columns": sorted(map(list, frappe.db.sql(COLUMNS + HERE, frappe.conf.db_name))),
+		"indexes": sorted(map(list, frappe.db.sql(INDEXES + HERE, frappe.conf.db_name))),
+		"installed": sorted(frappe.get_installed_apps()),
+	}
+
+
+frappe.init(site=sys.argv[1], sites_path=".")
+frappe.connect()
+print(json.dumps(state(), default=str))
+frappe.destroy()
