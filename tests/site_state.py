@@ -5,12 +5,9 @@ import sys
 
 import frappe
 
-COLUMNS = (
-	"select table_name, column_name, column_type from information_schema.columns where table_schema = %s"
-)
-INDEXES = (
-	"select table_name, index_name, column_name from information_schema.statistics where table_schema = %s"
-)
+COLUMNS = "select table_name, column_name, column_type from information_schema.columns"
+INDEXES = "select table_name, index_name, column_name from information_schema.statistics"
+HERE = " where table_schema = %s"
 PERMISSION = ("parent", "role", "permlevel", "if_owner", "read", "write", "create", "delete")
 
 
