@@ -93,8 +93,7 @@ def request_consent(
 
 	Returns:
 		`status`: Requested, or Given if there is nothing left to ask; `consents`: names; `sent`: whether a
-		mail
-		was sent. An address gets a few a day at most, see Consent Settings (WB-02).
+		mail was sent. An address gets a few a day at most, see Consent Settings (WB-02).
 
 	Raises:
 		StandingRefusal: the person said no. To ask again by mail would itself be marketing.
@@ -261,9 +260,8 @@ def consent_history(
 	"""List what happened to the permissions and refusals of a person, newest first.
 
 	Returns:
-		rows with `occurred_at, recorded_at, kind, record_type, record, purpose, topic, channel, email,
-		source,
-		indicated_by, actor, reason, evidence, wording`.
+		rows with `occurred_at, recorded_at, kind, record_type, record, what, purpose, topic, channel, email,
+		source, indicated_by, actor, reason, evidence, wording`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
 	_check_party(party_type, party)

@@ -14,9 +14,8 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	"""Queue the mail for records that wait for an answer.
 
 	Returns:
-		whether it was queued. An address that got its mails for today gets no more, so that nobody can use
-		the
-		form to molest a third person (WB-02).
+		whether it was queued. An address that got its mails for today gets no more, so that nobody can
+		molest a third person with the form (WB-02).
 	"""
 	first = pending[0]
 	if not _within_limit(first["address_key"]):

@@ -29,9 +29,8 @@ MAX_LENGTH = 254  # octets, RFC 5321 §4.5.3.1
 # RFC 2142 and what companies really use. Whoever reads such a mailbox isn't one person (AD-10).
 ROLE_NAMES = frozenset(
 	"""abuse accounting accounts admin administration billing biuro booking buchhaltung contact einkauf
-	finance
-	hello help hostmaster hr info information invoice invoices it jobs kadry kontakt ksiegowosc mail marketing
-	media news newsletter noc office office-pl orders personal postmaster poczta presse privacy reception
+	finance hello help hostmaster hr info information invoice invoices it jobs kadry kontakt ksiegowosc mail
+	marketing media news newsletter noc office orders personal postmaster poczta presse privacy reception
 	rechnung recepcja sales sekretariat security service shop sklep sprzedaz support team verkauf vertrieb
 	webmaster zamowienia""".split()
 )
@@ -46,8 +45,8 @@ def normalise_email(email: str | None) -> str:
 	"""Return the canonical form that two spellings of one mailbox share (AD-02 to AD-05).
 
 	Case is dropped, the domain becomes IDNA 2008 (UTS 46, non-transitional). Nothing else is folded: plus
-	tags,
-	dots, accents and full-width letters name other mailboxes. Quoted local parts are not accepted (AD-08).
+	tags, dots, accents and full-width letters name other mailboxes. A quoted local part isn't accepted, nor
+	a domain without a dot (AD-08).
 
 	Raises:
 		InvalidEmailAddress: no address, more than one, or not well-formed.
@@ -155,8 +154,7 @@ class Person(NamedTuple):
 
 
 def addresses_of(party_type: str, party: str) -> list[str]:
-	"""List the e-mail addresses on a record, its first one first. Of a Customer, also those of its
-	contacts."""
+	"""List the e-mail addresses on a record, first one first; of a Customer, its contacts' too."""
 	if party_type == "Contact":
 		return _addresses_of_contacts([party])
 	own = split_addresses(frappe.db.get_value(party_type, party, "email_id"))

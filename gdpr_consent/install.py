@@ -1,5 +1,4 @@
-"""Brings a site to the state the app needs, only adding what is missing, and takes it back at
-uninstallation."""
+"""Brings a site to the state the app needs, only adding what is missing, and takes it back again."""
 
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
@@ -80,8 +79,7 @@ def _give_purposes_a_company() -> None:
 
 
 def allow_status_blocked() -> None:
-	"""Add Blocked to the statuses of Email Queue, to those of the core as it is now, and to an admin's
-	own."""
+	"""Add Blocked to the statuses of Email Queue: to those of core as it is now, or to an admin's own."""
 	for doctype, field in WITH_BLOCKED:
 		setter = frappe.db.get_value(
 			"Property Setter",

@@ -1,11 +1,9 @@
-"""Writes and reads the events that every record of the register is made of. Only `register.py` calls it to
-write.
+"""Writes and reads the events that every record of the register is made of. Only `register.py` writes with it.
 
 An event has two parts: an envelope without personal data, which is hashed and chained, and a payload that
-holds
-the data and can be erased later. The envelope holds a salted commitment to the payload, so that erasing it
-breaks
-no chain and changing it does (requirements §7.1). One chain per record: no lock is shared between people.
+holds the data and can be erased later. The envelope holds a salted commitment to the payload, so that erasing
+it breaks no chain and changing it does (requirements §7.1). Each record has a chain of its own, so that no
+lock is shared between people.
 """
 
 import hashlib
@@ -109,8 +107,7 @@ def insert(doctype: str, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def insert_events(doctype: str, events: Iterable[tuple[Event, str | None]]) -> dict[str, str]:
-	"""Insert events, each with the hash of the one before it in its record, and return the new heads by
-	record.
+	"""Insert events, each with the hash of the one before it, and return the new head of each record.
 
 	Args:
 		doctype: Consent or Suppression, what the records are.
@@ -208,9 +205,8 @@ def verify() -> dict[str, Any]:
 
 	Returns:
 		`ok`, `checked` (number of events), `first_bad` (name of the first event, or record, that doesn't
-		agree
-		with its chain) and `problem`. The chain proves that records weren't changed, not that they are true
-		(AU-10).
+		agree with its chain) and `problem`. The chain proves that records weren't changed, not that they
+		are true (AU-10).
 	"""
 	checked = 0
 	for doctype in ("Consent", "Suppression"):

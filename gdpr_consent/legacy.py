@@ -1,8 +1,8 @@
 """Takes over the opt-outs that Frappe and ERPNext keep, as refusals of the register.
 
 They count from the moment of installation. Changes arrive through doc_events at once; `take_over` runs
-hourly for
-what was written past them. A box that is unticked again lifts nothing: that is for the person (ST-08).
+hourly for what was written past them. A box that is unticked again lifts nothing: that is for the person
+(ST-08).
 """
 
 from collections.abc import Iterator
@@ -98,8 +98,7 @@ def unsubscribe(row: Any) -> OptOut:
 
 
 def _scope_of_reference(row: Any) -> Scope:
-	"""Leaving a Newsletter about a topic is about that topic; any other opt-out is about all marketing
-	mail."""
+	"""Leaving a Newsletter about a topic is about that topic; any other opt-out is about all marketing."""
 	from gdpr_consent.gate.classify import fields_of
 
 	if row.reference_doctype in ("Newsletter", "Email Campaign"):

@@ -1,8 +1,7 @@
 """The only writer of consents, suppressions and their events.
 
 Every function locks what it touches, checks the transition, writes the event and the row it leads to, and
-stores
-nothing if anything is wrong. Whoever calls has checked that the user may do this; see `api.py`.
+stores nothing if anything is wrong. Whoever calls has checked that the user may do this; see `api.py`.
 """
 
 import hashlib
@@ -81,8 +80,7 @@ class No(NamedTuple):
 
 
 class _Writing:
-	"""One visit to the register: locks the addresses, loads their records, and writes all changes at the
-	end."""
+	"""One visit to the register: locks the addresses, loads their records, writes all changes at the end."""
 
 	def __init__(self, keys: Iterable[str]):
 		self.keys = sorted(set(keys))
@@ -132,8 +130,7 @@ class _Writing:
 		"""Add an event to a record, and to the row what it changes.
 
 		Raises:
-			TransitionNotAllowed: not one of T1 to T13, or it would have happened before the record's last
-			event.
+			TransitionNotAllowed: not one of T1 to T13, or before the record's last event.
 		"""
 		occurred_at = occurred_at or self.now
 		self._check_transition(row, kind, occurred_at)
@@ -435,8 +432,7 @@ def check_channel(channel: str) -> str:
 
 
 def _grade(evidence: str | None) -> str:
-	"""Grade a proof: B a document, C a note, D nothing. A is what only the person's own confirmation
-	earns."""
+	"""Grade a proof: B a document, C a note, D nothing. A is for the person's own confirmation only."""
 	if not evidence:
 		return "D"
 	if not evidence.startswith(("/files/", "/private/files/")):
@@ -1108,8 +1104,7 @@ def has_opted_out(addresses: list[str]) -> bool:
 
 
 def _refusals_of_the_person(party_type: str, party: str, addresses: dict[str, str]) -> list[No]:
-	"""Collect what one person refused. What was said from a mailbox of several people isn't one person's
-	word."""
+	"""Collect what one person refused. What was said from a role's mailbox isn't one person's word."""
 	table, consent = frappe.qb.DocType("Suppression"), frappe.qb.DocType("Consent")
 	own = [key for key, email in addresses.items() if not is_role_address(email)]
 	by_party = (table.party_type == party_type) & (table.party == party)

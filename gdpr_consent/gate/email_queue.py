@@ -1,8 +1,7 @@
 """The hard gate: every mail of the site passes `EmailQueue.send`, and each recipient is decided here, last.
 
 It never raises for a recipient who is blocked, so that the others get their mail. It holds a marketing mail
-that it
-can't decide about, and never holds a service mail for lack of consent (EM-03, EM-05, EM-07, EM-08).
+that it can't decide about, and never a service mail for lack of consent (EM-03, EM-05, EM-07, EM-08).
 """
 
 import inspect
@@ -94,8 +93,7 @@ def _give_each_address_its_row(mail: Any) -> None:
 
 
 def _log(mail: Any, found: MailClass, waiting: list[Any], decisions: dict[str, Decision]) -> None:
-	"""Write one Consent Decision per recipient. A retried mail is decided anew, and the last decision
-	counts."""
+	"""Write one Consent Decision per recipient; of a mail that is retried, the last decision counts."""
 	addresses = {row.name: (split_addresses(row.recipient) or [""])[0] for row in waiting}
 	keys = address_keys(addresses.values())
 	now = now_utc()

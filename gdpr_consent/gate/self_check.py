@@ -59,8 +59,7 @@ def _problems() -> Iterator[str]:
 
 
 def run() -> list[str]:
-	"""Check, remember the result for the desk, and alert those who can help if it is bad. Daily and at
-	migrate."""
+	"""Check, remember the result for the desk, and alert who can help. Runs daily and at migrate."""
 	problems = find_problems()
 	before = frappe.db.get_single_value("Consent Settings", "self_check_problems") or ""
 	text = "\n".join(problems)
