@@ -20,7 +20,7 @@ from gdpr_consent.clock import from_utc_text, now_utc, utc_text
 from gdpr_consent.exceptions import LinkNotValid
 
 KEYS_SETTING = "consent_link_keys"  # in site_config.json: oldest first, the last one signs
-CONFIRM = "confirm"
+CONFIRM, UNSUBSCRIBE = "confirm", "unsubscribe"
 MAX_AGE_OF_CONFIRMATION = timedelta(days=7)  # the request itself lapses sooner, see Consent Settings (CA-10)
 
 
@@ -63,3 +63,8 @@ def read_confirmation(token: str) -> tuple[list[str], datetime]:
 	"""Return the consents that a confirmation link is for, and when it was made (naive UTC)."""
 	consents, made = read(CONFIRM, token, MAX_AGE_OF_CONFIRMATION)
 	return consents, from_utc_text(made)
+
+
+def unsubscribe_url(consent: str) -> str:
+	"""Return the way out of a mail that stands on a consent. It never expires (TK-05)."""
+	return get_url(f"/consent/unsubscribe?t={sign(UNSUBSCRIBE, consent)}")

@@ -23,7 +23,7 @@ from gdpr_consent.exceptions import (
 	TransitionNotAllowed,
 	UnknownReference,
 )
-from gdpr_consent.identity import address_key, address_keys, is_role_address
+from gdpr_consent.identity import address_key, address_keys, addresses_of_the_person, is_role_address
 from gdpr_consent.policy import (
 	LIVE,
 	STATUS_AFTER,
@@ -1154,3 +1154,27 @@ def rebuild(consent: str) -> Row:
 		if changed:
 			_update("Consent", {**stored, **folded})
 	return {"name": consent, "changed": changed}
+
+
+# --- links --------------------------------------------------------------------------------------------------
+
+
+def title_of(consent: str) -> str:
+	"""Return what a consent is about: its topic, or its purpose."""
+	(found,) = _named("Consent", [consent])
+	return found.topic or found.purpose
+
+
+def withdraw_by_link(consent: str, everything: bool = False) -> list[str]:
+	"""Withdraw what a mail stood on, for whoever holds its link, which can only reduce permission (TK-06).
+
+	Args:
+		everything: object to all marketing instead (Art. 21(2)).
+	"""
+	(found,) = _named("Consent", [consent])
+	act = Act(DATA_SUBJECT, reason=_("Through the link in a mail."))
+	kind, scope = RefusalKind.WITHDRAWAL, _scope_of(found)
+	if everything:
+		kind, scope = RefusalKind.OBJECTION, Scope("", "")
+	emails = addresses_of_the_person(found.email)
+	return say_no([No(kind, scope, email) for email in emails], act)

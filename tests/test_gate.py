@@ -1,5 +1,10 @@
 """The gate, against a real SMTP server: what counts is the envelope that the server got."""
 
+import html
+import re
+from email.parser import Parser
+from email.policy import SMTP
+
 import pytest
 from conftest import give
 
@@ -17,18 +22,23 @@ from gdpr_consent.policy import RefusalKind
 MARKETING = "Email Marketing"
 
 
-def status_of(mail) -> tuple[str, dict[str, str]]:
-	rows = frappe.get_all(
-		"Email Queue Recipient", {"parent": mail.name}, ["recipient", "status"], as_list=True
-	)
-	return frappe.db.get_value("Email Queue", mail.name, "status"), dict(rows)
+def outcome(*emails: str) -> dict[str, str]:
+	"""Return the status of the queued mail of each address. Recipient and mail have the same one."""
+	found = {}
+	for row in frappe.get_all(
+		"Email Queue Recipient", {"recipient": ["in", emails]}, ["recipient", "status", "parent"]
+	):
+		assert frappe.db.get_value("Email Queue", row.parent, "status") == row.status
+		found[row.recipient] = row.status
+	return found
 
 
-def decisions_on(mail) -> dict[str, tuple[int, str]]:
+def decisions_on(*emails: str) -> dict[str, tuple[int, str]]:
+	keys = {address_key(email): email for email in emails}
 	return {
-		row.address_key: (row.allowed, row.reason)
+		keys[row.address_key]: (row.allowed, row.reason)
 		for row in frappe.get_all(
-			"Consent Decision", {"email_queue": mail.name}, ["address_key", "allowed", "reason"]
+			"Consent Decision", {"address_key": ["in", list(keys)]}, ["address_key", "allowed", "reason"]
 		)
 	}
 
@@ -40,13 +50,11 @@ def test_em_08_the_blocked_are_left_out_and_the_others_get_their_mail(queued, ag
 	mail.send()
 
 	assert smtp.reached() == sorted([yes, also_yes])
-	status, recipients = status_of(mail)
-	assert status == "Sent"
-	assert recipients == {yes: "Sent", also_yes: "Sent", never_asked: "Blocked"}
-	assert decisions_on(mail) == {
-		address_key(yes): (1, "VALID_CONSENT"),
-		address_key(also_yes): (1, "VALID_CONSENT"),
-		address_key(never_asked): (0, "NO_CONSENT"),
+	assert outcome(yes, also_yes, never_asked) == {yes: "Sent", also_yes: "Sent", never_asked: "Blocked"}
+	assert decisions_on(yes, also_yes, never_asked) == {
+		yes: (1, "VALID_CONSENT"),
+		also_yes: (1, "VALID_CONSENT"),
+		never_asked: (0, "NO_CONSENT"),
 	}
 
 
@@ -64,7 +72,7 @@ def test_a_mail_that_nobody_may_get_is_blocked_and_never_sent(queued, mailbox, s
 	mail = queued(nobody, purpose=MARKETING)
 	mail.send()
 	assert smtp.reached() == []
-	assert status_of(mail) == ("Blocked", {nobody: "Blocked"})
+	assert outcome(nobody) == {nobody: "Blocked"}
 
 
 def test_fr_07_a_forced_send_doesnt_get_past_a_block(queued, mailbox, smtp):
@@ -76,12 +84,12 @@ def test_fr_07_a_forced_send_doesnt_get_past_a_block(queued, mailbox, smtp):
 
 def test_st_09_a_withdrawal_after_queueing_stops_the_mail(queued, agreed, smtp):
 	email = agreed()
-	mail = queued(email, purpose=MARKETING)
+	queued(email, purpose=MARKETING)
 	api.withdraw_consent(email=email)
 	frappe.db.commit()
 	flush()
 	assert smtp.reached() == []
-	assert list(decisions_on(mail).values()) == [(0, "WITHDRAWN")]
+	assert decisions_on(email) == {email: (0, "WITHDRAWN")}
 
 
 @pytest.mark.parametrize("position", ["to", "cc", "bcc"])
@@ -149,17 +157,16 @@ def test_mail_of_unknown_kind_follows_the_setting(queued, mailbox, smtp):
 
 def test_a_topic_needs_its_own_consent(queued, agreed, committed_topic, smtp):
 	subscribed, general = agreed(committed_topic), agreed()
-	mail = queued(subscribed, general, topic=committed_topic)
-	mail.send()
+	queued(subscribed, general, topic=committed_topic).send()
 	assert smtp.reached() == [subscribed]
-	assert decisions_on(mail)[address_key(general)] == (0, "TOPIC_NOT_SUBSCRIBED")
+	assert decisions_on(general) == {general: (0, "TOPIC_NOT_SUBSCRIBED")}
 
 
 def test_an_unknown_purpose_blocks_and_says_error(queued, agreed, smtp):
-	mail = queued(agreed(), purpose="Nonsense")
-	mail.send()
+	email = agreed()
+	queued(email, purpose="Nonsense").send()
 	assert smtp.reached() == []
-	assert list(decisions_on(mail).values()) == [(0, "ERROR")]
+	assert decisions_on(email) == {email: (0, "ERROR")}
 
 
 STATES = {
@@ -194,7 +201,58 @@ def test_em_01_every_state_but_given_blocks_for_its_own_reason(queued, mailbox, 
 	mail.reload()
 	mail.send()
 	assert smtp.reached() == []
-	assert list(decisions_on(mail).values()) == [(0, REASONS.get(state, state.upper()))]
+	assert decisions_on(email) == {email: (0, REASONS.get(state, state.upper()))}
+
+
+# --- the mail itself ----------------------------------------------------------------------------------------
+
+
+def header_of(delivery, name: str) -> list[str]:
+	return Parser().parsestr(delivery.content).get_all(name) or []
+
+
+def link_in(delivery) -> str:
+	(header,) = header_of(delivery, "List-Unsubscribe")
+	return re.search(r"<(https?://[^>]+)>", header).group(1)
+
+
+def test_em_11_a_marketing_mail_carries_one_way_out_per_reader(queued, agreed, smtp):
+	"""RFC 8058 §3.1: one header of each kind, and a token that is the reader's own (EM-15)."""
+	queued(agreed(), agreed(), purpose=MARKETING).send()
+	for delivery in smtp.deliveries:
+		assert header_of(delivery, "List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
+		assert delivery.to not in link_in(delivery)
+	assert len({link_in(delivery) for delivery in smtp.deliveries}) == 2
+
+
+@pytest.mark.parametrize("add_unsubscribe_link", [0, 1])
+def test_em_14_the_way_out_is_visible_in_text_and_html(queued, agreed, smtp, add_unsubscribe_link):
+	queued(agreed(), purpose=MARKETING, add_unsubscribe_link=add_unsubscribe_link).send()
+	(delivery,) = smtp.deliveries
+	message = Parser(policy=SMTP).parsestr(delivery.content)
+	for kind in ("plain", "html"):
+		body = message.get_body((kind,)).get_content()
+		assert html.unescape(body).count(link_in(delivery)) == 1
+
+
+def test_em_12_service_mail_carries_no_way_out(queued, mailbox, smtp):
+	queued(mailbox(), purpose="Contract Fulfilment").send()
+	(delivery,) = smtp.deliveries
+	assert header_of(delivery, "List-Unsubscribe") == header_of(delivery, "List-Unsubscribe-Post") == []
+
+
+def test_a_link_is_never_stored_in_the_queue(queued, agreed, smtp):
+	mail = queued(agreed(), purpose=MARKETING)
+	mail.send()
+	assert "consent/unsubscribe" not in frappe.db.get_value("Email Queue", mail.name, "message")
+
+
+def test_a_colleague_may_get_a_test_of_a_newsletter(newsletter, agreed, smtp, work_off_jobs):
+	colleague = frappe.db.get_value("User", "Administrator", "email")
+	letter = newsletter(agreed())
+	letter.send_test_email(colleague)
+	work_off_jobs()
+	assert smtp.reached() == [colleague]
 
 
 # --- faults -------------------------------------------------------------------------------------------------
@@ -213,7 +271,7 @@ def test_em_07_marketing_that_cant_be_decided_waits_and_goes_when_the_fault_is_g
 		broken.setattr(gate.audience, "_facts_now", fail)
 		mail.send()
 	assert smtp.reached() == []
-	assert status_of(mail) == ("Not Sent", {email: "Not Sent"})
+	assert outcome(email) == {email: "Not Sent"}
 	frappe.get_doc("Email Queue", mail.name).send()
 	assert smtp.reached() == [email]
 
@@ -240,7 +298,7 @@ def test_a_mail_that_failed_is_decided_anew_and_leaves_one_decision(queued, agre
 	smtp.fails = False
 	frappe.get_doc("Email Queue", mail.name).send()
 	assert smtp.reached() == []
-	assert list(decisions_on(mail).values()) == [(0, "WITHDRAWN")]
+	assert decisions_on(email) == {email: (0, "WITHDRAWN")}
 
 
 # --- newsletter ---------------------------------------------------------------------------------------------
@@ -343,4 +401,4 @@ def test_half_open_expiry_is_judged_at_the_moment_of_sending(queued, mailbox, sm
 	frappe.qb.update("Consent").set("expires_on", now_utc()).where(frappe.qb.Field("name") == consent).run()
 	frappe.db.commit()
 	mail.send()
-	assert list(decisions_on(mail).values()) == [(0, "EXPIRED")]
+	assert decisions_on(email) == {email: (0, "EXPIRED")}
