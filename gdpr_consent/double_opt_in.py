@@ -24,7 +24,7 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	frappe.local.lang = language or first["language"] or shown
 	try:
 		titles = [_(row["topic"] or row["purpose"]) for row in pending]
-		company = first["company"] or frappe.db.get_default("company") or ""
+		company = first["company"] or frappe.db.get_default("company") or frappe.local.site
 		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours")
 		frappe.sendmail(
 			recipients=[first["email"]],

@@ -44,6 +44,8 @@ doc_events = {
 	"Email Group Member": {"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update"},
 }
 
+page_renderer = ["gdpr_consent.pages.ConsentPage"]
+
 # The register outlives the people and records it names.
 ignore_links_on_delete = ["Consent", "Suppression", "Consent Event", "Consent Decision"]
 

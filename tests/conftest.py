@@ -7,10 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from aiosmtpd.controller import Controller
 
 import frappe
@@ -167,9 +170,7 @@ class Mailboxes:
 @pytest.fixture(scope="session")
 def smtp_server(site: str) -> Iterator[Mailboxes]:
 	mailboxes = Mailboxes()
-	with socket.socket() as free:
-		free.bind(("127.0.0.1", 0))
-		port = free.getsockname()[1]
+	port = free_port()
 	controller = Controller(mailboxes, hostname="127.0.0.1", port=port)
 	controller.start()
 	_send_to(port)
@@ -244,3 +245,59 @@ def queued(smtp: Mailboxes):
 		return frappe.get_doc("Email Queue", name)
 
 	return queue
+
+
+# --- the web ------------------------------------------------------------------------------------------------
+
+
+class Web:
+	"""The site over HTTP, from a server process of its own."""
+
+	def __init__(self, port: int, site: str) -> None:
+		self.base, self.site = f"http://127.0.0.1:{port}", site
+
+	def call(self, method: str, path: str, **more) -> requests.Response:
+		headers = {"Host": self.site} | more.pop("headers", {})
+		return requests.request(
+			method, self.base + path, headers=headers, allow_redirects=False, timeout=60, **more
+		)
+
+	def path_of(self, url: str) -> str:
+		parts = urlsplit(url)
+		return f"{parts.path}?{parts.query}"
+
+
+@pytest.fixture(scope="session")
+def web(site: str) -> Iterator[Web]:
+	port = free_port()
+	command = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe", "serve", "--noreload"]
+	with subprocess.Popen(
+		[*command, "--port", str(port)],
+		cwd=os.environ["SITES_PATH"],
+		stdout=subprocess.DEVNULL,
+		stderr=subprocess.DEVNULL,
+	) as server:
+		web = Web(port, site)
+		wait_until(lambda: accepts(port) or server.poll() is not None)
+		assert server.poll() is None, "The web server didn't start."
+		yield web
+		server.terminate()
+
+
+def free_port() -> int:
+	with socket.socket() as free:
+		free.bind(("127.0.0.1", 0))
+		return free.getsockname()[1]
+
+
+def accepts(port: int) -> bool:
+	with socket.socket() as client:
+		return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(happened: Callable[[], bool], seconds: int = 60) -> None:
+	"""Wait for what another process does; a socket or a row can't notify us."""
+	deadline = time.monotonic() + seconds
+	while not happened():
+		assert time.monotonic() < deadline, "It didn't happen."
+		time.sleep(0.05)

@@ -12,10 +12,6 @@ sitemap = 0
 
 def get_context(context: frappe._dict) -> None:
 	context.no_breadcrumbs = True
-	context.show_sidebar = False
-	frappe.local.response_headers.update(
-		{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
-	) if hasattr(frappe.local, "response_headers") else None
 	try:
 		context.token = str(frappe.form_dict.get("t") or "")
 		consents, made = links.read_confirmation(context.token)
@@ -30,5 +26,5 @@ def get_context(context: frappe._dict) -> None:
 			}
 		)
 	except LinkNotValid as error:
-		frappe.local.response.http_status_code = 410
+		context.http_status_code = 410
 		context.problem = str(error)
