@@ -107,6 +107,19 @@ def _remove_traces(emails: list[str]) -> None:
 
 
 @pytest.fixture
+def colleague(mailbox) -> Iterator[str]:
+	"""The address of somebody who works with newsletters in the desk."""
+	user = frappe.new_doc("User", email=mailbox(), first_name="Colleague", send_welcome_email=0)
+	user.append_roles("Newsletter Manager")
+	user.insert()
+	frappe.db.commit()
+	yield user.name
+	frappe.db.rollback()
+	frappe.delete_doc("User", user.name, force=True)
+	frappe.db.commit()
+
+
+@pytest.fixture
 def committed_topic(site: str) -> Iterator[str]:
 	topic = frappe.new_doc(
 		"Subscription Topic", title=f"Topic {frappe.generate_hash(length=8)}", purpose="Email Marketing"
