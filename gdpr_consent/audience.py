@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import frappe
-from frappe.query_builder.functions import Coalesce
 
 from gdpr_consent import ledger
 from gdpr_consent.clock import now_utc
@@ -26,6 +25,8 @@ from gdpr_consent.policy import (
 )
 
 AT_ONCE = 1_000
+STATUSES = {status.value: status for status in Status}  # a third of the time of Status(value)
+REFUSAL_KINDS = {kind.value: kind for kind in RefusalKind}
 
 
 def decide_many(
@@ -36,7 +37,7 @@ def decide_many(
 	at: datetime | None = None,
 	known_at: datetime | None = None,
 ) -> dict[str, Decision]:
-	"""Decide about each address, in sets of a thousand, two queries a set.
+	"""Decide about each address, in sets of a thousand, one query a set.
 
 	Args:
 		emails: in any spelling, one address each.
@@ -55,54 +56,53 @@ def decide_many(
 	for start in range(0, len(distinct), AT_ONCE):
 		chunk = distinct[start : start + AT_ONCE]
 		if at:
-			permissions, refusals = _facts_at(chunk, purpose, topic, channel, at, known_at)
+			permissions, refusals = _facts_at(chunk, purpose, topic, channel, grounds, at, known_at)
 		else:
-			permissions, refusals = _facts_now(chunk, purpose, topic, channel)
+			permissions, refusals = _facts_now(chunk, purpose, topic, channel, grounds)
 		instant = at or now_utc()
 		for key in chunk:
 			answers[key] = decide(topic, permissions.get(key, ()), refusals.get(key, ()), instant)
 	return {email: answers[key] for email, key in keys.items()}
 
 
+# One statement for both tables: it runs per thousand addresses of an audience and per marketing mail. As text,
+# because the query builder takes longer over a thousand parameters than the database over the answer.
+FACTS_NOW = """
+	select address_key, name, ifnull(topic, ''), status, legal_basis, since, given_on, expires_on, confirmed_on
+	from `tabConsent`
+	where address_key in %(keys)s and channel = %(channel)s and purpose = %(purpose)s
+		and (topic is null or topic in ('', %(topic)s))
+	union all
+	select address_key, null, topic, kind, null, said_on, lifted_on, null, null
+	from `tabSuppression`
+	where address_key in %(keys)s
+		and (channel is null or channel in ('', %(channel)s))
+		and (purpose is null or purpose in ('', %(purpose)s))
+		and (topic is null or topic in ('', %(topic)s))
+"""
+
+
 def _facts_now(
-	keys: list[str], purpose: str, topic: str | None, channel: str
+	keys: list[str],
+	purpose: str,
+	topic: str | None,
+	channel: str,
+	grounds: dict[str, MarketingGround],
 ) -> tuple[dict[str, list[Permission]], dict[str, list[Refusal]]]:
-	consent, suppression = frappe.qb.DocType("Consent"), frappe.qb.DocType("Suppression")
-	grounds = _grounds()
 	permissions: dict[str, list[Permission]] = {}
-	for key, name, its_topic, status, basis, since, given_on, expires_on, confirmed_on in (
-		_consents(consent, keys, purpose, topic, channel)
-		.select(
-			consent.address_key,
-			consent.name,
-			Coalesce(consent.topic, ""),
-			consent.status,
-			consent.legal_basis,
-			consent.since,
-			consent.given_on,
-			consent.expires_on,
-			consent.confirmed_on,
-		)
-		.run()
-	):
-		permissions.setdefault(key, []).append(
-			Permission(
-				name, its_topic, Status(status), grounds[basis], since, given_on, expires_on, confirmed_on
-			)
-		)
 	refusals: dict[str, list[Refusal]] = {}
-	for key, kind, said_on, its_topic, lifted_on in (
-		_suppressions(suppression, keys, purpose, topic, channel)
-		.select(
-			suppression.address_key,
-			suppression.kind,
-			suppression.said_on,
-			suppression.topic,
-			suppression.lifted_on,
-		)
-		.run()
+	asked = {"keys": keys, "channel": channel, "purpose": purpose, "topic": topic or ""}
+	for key, name, its_topic, state, basis, since, second, expires_on, confirmed_on in frappe.db.sql(
+		FACTS_NOW, asked
 	):
-		refusals.setdefault(key, []).append(Refusal(RefusalKind(kind), said_on, its_topic or None, lifted_on))
+		if name is None:
+			refusal = Refusal(REFUSAL_KINDS[state], since, its_topic or None, second)
+			refusals.setdefault(key, []).append(refusal)
+		else:
+			permission = Permission(
+				name, its_topic, STATUSES[state], grounds[basis], since, second, expires_on, confirmed_on
+			)
+			permissions.setdefault(key, []).append(permission)
 	return permissions, refusals
 
 
@@ -111,12 +111,12 @@ def _facts_at(
 	purpose: str,
 	topic: str | None,
 	channel: str,
+	grounds: dict[str, MarketingGround],
 	at: datetime,
 	known_at: datetime | None,
 ) -> tuple[dict[str, list[Permission]], dict[str, list[Refusal]]]:
 	"""The same facts as they were at an instant, from the events up to it (ST-10, ST-11)."""
 	consent, suppression = frappe.qb.DocType("Consent"), frappe.qb.DocType("Suppression")
-	grounds = _grounds()
 	permissions: dict[str, list[Permission]] = {}
 	key_of = dict(
 		_consents(consent, keys, purpose, topic, channel).select(consent.name, consent.address_key).run()

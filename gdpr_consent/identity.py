@@ -6,6 +6,7 @@ a later version gets a prefix and a key of its own, so that old hashes stay read
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from email.utils import getaddresses
@@ -25,6 +26,13 @@ from gdpr_consent.exceptions import AddressKeyLost, InvalidEmailAddress
 KEY_VERSION = "v1"
 KEY_SETTING = "consent_address_key_v1"  # in site_config.json: a copy of the database alone reveals no address
 MAX_LENGTH = 254  # octets, RFC 5321 §4.5.3.1
+
+# What nearly all addresses look like. The library says the same of them, and takes twenty times as long.
+# Labels with hyphens in their third and fourth place are left to it: they may be IDNA.
+PLAIN = re.compile(
+	r"(?!.{255})(?!.{65,}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@"
+	r"(?:(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
+)
 
 # RFC 2142 and what companies really use. Whoever reads such a mailbox isn't one person (AD-10).
 ROLE_NAMES = frozenset(
@@ -52,6 +60,8 @@ def normalise_email(email: str | None) -> str:
 		InvalidEmailAddress: no address, more than one, or not well-formed.
 	"""
 	text = (email or "").strip() if isinstance(email, str | None) else ""
+	if text.isascii() and PLAIN.fullmatch(lower := text.lower()):
+		return lower
 	if any(ord(char) < 32 or ord(char) == 127 for char in text):
 		raise _invalid(email, _("it contains control characters"))
 	bare = split_addresses(text) if "<" in text else [text]
