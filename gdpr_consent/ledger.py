@@ -1,4 +1,4 @@
-"""Writes and reads the events that every record of the register is made of. Only `register.py` writes with it.
+"""Writes and reads the events that every record of the register is made of. Only `register.py` writes here.
 
 An event has two parts: an envelope without personal data, which is hashed and chained, and a payload that
 holds the data and can be erased later. The envelope holds a salted commitment to the payload, so that erasing
