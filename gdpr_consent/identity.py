@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 import idna
 from email_validator import EmailNotValidError, validate_email
-from pypika.terms import ValueWrapper
+from pypika.terms import Criterion, Field, ValueWrapper
 
 import frappe
 from frappe import _
@@ -25,7 +25,7 @@ from gdpr_consent.exceptions import AddressKeyLost, InvalidEmailAddress
 
 KEY_VERSION = "v1"
 KEY_SETTING = "consent_address_key_v1"  # in site_config.json: a copy of the database alone reveals no address
-MAX_LENGTH = 254  # octets, RFC 5321 §4.5.3.1
+MAX_LENGTH, MAX_LOCAL_LENGTH = 254, 64  # octets, RFC 5321 §4.5.3.1
 
 # What nearly all addresses look like. The library says the same of them, and takes twenty times as long.
 # Labels with hyphens in their third and fourth place are left to it: they may be IDNA.
@@ -46,15 +46,16 @@ ROLE_NAMES = frozenset(
 
 def split_addresses(text: str | None) -> list[str]:
 	"""Take the bare addresses out of what a header or a field may hold: "Jo <jo@x.pl>, ann@y.de"."""
-	return [address.strip() for _name, address in getaddresses([text or ""]) if "@" in address]
+	# Of a list that ends in a comma, Python's parser yields nothing at all.
+	return [address.strip() for _name, address in getaddresses([(text or "").strip(" ,")]) if "@" in address]
 
 
 def normalise_email(email: str | None) -> str:
 	"""Return the canonical form that two spellings of one mailbox share (AD-02 to AD-05).
 
 	Case is dropped, the domain becomes IDNA 2008 (UTS 46, non-transitional). Nothing else is folded: plus
-	tags, dots, accents and full-width letters name other mailboxes. A quoted local part isn't accepted, nor
-	a domain without a dot (AD-08).
+	tags, dots, accents and full-width letters name other mailboxes. A quoted local part isn't accepted, nor a
+	domain that no mail can reach from elsewhere: without a dot, or one such as name.local (AD-08).
 
 	Raises:
 		InvalidEmailAddress: no address, more than one, or not well-formed.
@@ -72,16 +73,14 @@ def normalise_email(email: str | None) -> str:
 		parts = validate_email(
 			address,
 			check_deliverability=False,
-			globally_deliverable=False,  # companies do have mailboxes at name.local
-			allow_empty_local=False,
 			strict=True,
 		)
 	except EmailNotValidError as error:
 		raise _invalid(email, str(error).removesuffix(".")) from None
-	if "." not in parts.ascii_domain:
-		raise _invalid(email, _("its domain has no dot"))
 	if len(address.encode()) > MAX_LENGTH:
 		raise _invalid(email, _("it is longer than {0} bytes").format(MAX_LENGTH))
+	if len(parts.local_part.encode()) > MAX_LOCAL_LENGTH:
+		raise _invalid(email, _("it has more than {0} bytes before the @").format(MAX_LOCAL_LENGTH))
 	return f"{normalize('NFC', parts.local_part).lower()}@{parts.ascii_domain.lower()}"
 
 
@@ -210,23 +209,28 @@ def people_at(emails: Iterable[str]) -> dict[str, list[Person]]:
 	if not spellings:
 		return people
 
+	def may_hold_one(column: Field) -> Criterion:
+		# A field may also hold "Jo <jo@x.pl>", or several addresses.
+		return column.isin(list(spellings)) | column.like("%,%") | column.like("%<%")
+
 	row, lead = frappe.qb.DocType("Contact Email"), frappe.qb.DocType("Lead")
 	contacts = (
 		frappe.qb.from_(row)
 		.select(row.email_id, row.parenttype, row.parent)
-		.where((row.parenttype == "Contact") & row.email_id.isin(list(spellings)))
+		.where((row.parenttype == "Contact") & may_hold_one(row.email_id))
 		.run()
 	)
 	leads = (
 		frappe.qb.from_(lead)
 		.select(lead.email_id, ValueWrapper("Lead"), lead.name)
-		.where(lead.email_id.isin(list(spellings)))
+		.where(may_hold_one(lead.email_id))
 		.run()
 	)
 	for stored, party_type, party in (*contacts, *leads):
 		# The collation takes müller@x.pl for muller@x.pl. The key doesn't (AD-06).
-		for email in by_key.get(address_keys([stored])[stored] or "", ()):
-			people[email].append(Person(party_type, party))
+		for key in set(address_keys(split_addresses(stored)).values()):
+			for email in by_key.get(key or "", ()):
+				people[email].append(Person(party_type, party))
 	return people
 
 

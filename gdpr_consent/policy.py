@@ -1,8 +1,7 @@
 """Pure decisions and the words they are made in. Imports neither Frappe nor anything of ours.
 
-A *yes* is a `Permission`: a record that somebody may be written to for a purpose, or for one topic of it. A
-*no*
-is a `Refusal`. `decide` weighs them for one address at one instant; the order is requirements §5.
+A *yes* is a `Permission`: a record that somebody may be written to for a purpose, or for one topic of it.
+A *no* is a `Refusal`. `decide` weighs them for one address at one instant; the order is requirements §5.
 """
 
 from collections.abc import Iterable
@@ -202,12 +201,17 @@ REASON_OF_STATUS = {
 	Status.SUPERSEDED: Reason.NO_CONSENT,  # its successor has a state of its own, and it is newer
 	Status.ENDED: Reason.NO_CONSENT,
 	Status.NOT_REQUIRED: Reason.NO_CONSENT,  # a basis that doesn't open this channel
+	Status.GIVEN: Reason.NO_EVIDENCE,  # nothing says when, since its payload was erased
 }
 
 NEVER = datetime.min  # before every instant: nobody confirmed anything
 
 SAID_BY_THE_PERSON = frozenset({Status.WITHDRAWN, Status.REFUSED})
 SAID_NO = frozenset(REASON_OF_STATUS[status] for status in SAID_BY_THE_PERSON)
+# A no that was lifted, and a record that was replaced or that opens no channel, explain little.
+SAYS_LITTLE = SAID_NO | {Reason.NO_CONSENT}
+# Once a consent has ended like this, no other legal basis takes its place (ST-07).
+NO_SWAP = SAID_BY_THE_PERSON | {Status.EXPIRED, Status.REVOKED, Status.INVALIDATED}
 
 
 def status_at(permission: Permission, at: datetime) -> Status:
@@ -246,9 +250,9 @@ def decide(
 	for refusal in refusals:
 		if refusal.topic is None:
 			# What was said about everything is lifted when each permission that the mail needs came after it.
-			lifting = min(about_purpose.confirmed_on or NEVER, about_topic.confirmed_on or NEVER)
+			lifting = min(about_purpose.confirmed_on, about_topic.confirmed_on)
 		elif refusal.topic == topic:
-			lifting = about_topic.confirmed_on or NEVER
+			lifting = about_topic.confirmed_on
 		else:
 			continue
 		if _stands(refusal, lifting, at):
@@ -266,7 +270,7 @@ def decide(
 
 class _ScopeAnswer(NamedTuple):
 	decision: Decision
-	confirmed_on: datetime | None = None
+	confirmed_on: datetime  # when the person last confirmed anything here
 
 
 def refused(
@@ -279,7 +283,7 @@ def refused(
 		if kind not in ENDED_BY_OTHERS and any(
 			refusal.kind == kind
 			and refusal.topic in (None, topic or None)
-			and _stands(refusal, answer.confirmed_on or NEVER, at)
+			and _stands(refusal, answer.confirmed_on, at)
 			for refusal in refusals
 		):
 			return reason
@@ -295,27 +299,36 @@ def _stands(refusal: Refusal, lifting: datetime, at: datetime) -> bool:
 
 def _decide_scope(permissions: list[Permission], at: datetime) -> _ScopeAnswer:
 	"""Decide one purpose, or one topic, by its own records."""
-	allowing: list[tuple[Permission, Reason]] = []
-	last_no: Permission | None = None
-	newest: Permission | None = None
-	for permission in permissions:
-		if permission.since > at:
-			continue
-		status = status_at(permission, at)
-		if newest is None or permission.since >= newest.since:
-			newest = permission
-		if status in SAID_BY_THE_PERSON:
-			if last_no is None or permission.since >= last_no.since:
-				last_no = permission
-		elif status == Status.GIVEN and permission.given_on and permission.given_on <= at:
-			allowing.append((permission, Reason.VALID_CONSENT))
-		elif status == Status.NOT_REQUIRED and permission.ground == MarketingGround.EXISTING_CUSTOMER:
-			allowing.append((permission, Reason.EXISTING_CUSTOMER))
+	newest_first = [
+		(permission, status_at(permission, at))
+		for permission in sorted(permissions, key=lambda one: one.since, reverse=True)
+		if permission.since <= at
+	]
+	# What the person confirmed lifts their older noes, even if another record has replaced that one since.
+	confirmed_on = max(
+		(
+			permission.confirmed_on
+			for permission, status in newest_first
+			if permission.confirmed_on and status != Status.INVALIDATED
+		),
+		default=NEVER,
+	)
+	last_no = next((one for one, status in newest_first if status in SAID_BY_THE_PERSON), None)
+	if last_no and confirmed_on <= last_no.since:
+		return _ScopeAnswer(block(REASON_OF_STATUS[last_no.status], last_no.name), confirmed_on)
 
-	for permission, reason in sorted(allowing, key=lambda pair: pair[0].since, reverse=True):
-		if last_no is None or (permission.confirmed_on or NEVER) > last_no.since:
-			return _ScopeAnswer(Decision(True, reason, permission.name), permission.confirmed_on)
-	if last_no or newest:
-		blocking = last_no or newest
-		return _ScopeAnswer(block(REASON_OF_STATUS[status_at(blocking, at)], blocking.name))
-	return _ScopeAnswer(block(Reason.NO_CONSENT))
+	for permission, status in newest_first:
+		if status == Status.GIVEN and permission.given_on and permission.given_on <= at:
+			return _ScopeAnswer(Decision(True, Reason.VALID_CONSENT, permission.name), confirmed_on)
+	ended = any(status in NO_SWAP for _permission, status in newest_first)
+	for permission, status in newest_first:
+		if (
+			status == Status.NOT_REQUIRED
+			and permission.ground == MarketingGround.EXISTING_CUSTOMER
+			and not ended
+		):
+			return _ScopeAnswer(Decision(True, Reason.EXISTING_CUSTOMER, permission.name), confirmed_on)
+
+	why = [(REASON_OF_STATUS[status], permission.name) for permission, status in newest_first]
+	telling = [pair for pair in why if pair[0] not in SAYS_LITTLE] or why or [(Reason.NO_CONSENT, None)]
+	return _ScopeAnswer(block(*telling[0]), confirmed_on)

@@ -142,6 +142,58 @@ def give(email: str, topic: str | None = None, **more) -> str:
 
 
 @pytest.fixture
+def address(site: str):
+	"""Name an address that nobody has; what is written for it is rolled back."""
+	return lambda text="{}@people.example": text.format(frappe.generate_hash(length=12))
+
+
+@pytest.fixture
+def topic(site: str) -> str:
+	"""Make a Subscription Topic of Email Marketing, and name it."""
+	made = frappe.new_doc(
+		"Subscription Topic", title=f"Topic {frappe.generate_hash(length=8)}", purpose="Email Marketing"
+	).insert()
+	return made.name
+
+
+@pytest.fixture
+def contact(site: str):
+	"""Make a Contact with the addresses given, the first one primary."""
+
+	def make(*emails: str, **more):
+		rows = [{"email_id": email, "is_primary": email == emails[0]} for email in emails]
+		names = {"first_name": f"Contact {frappe.generate_hash(length=8)}"}
+		return frappe.new_doc("Contact", **names | {"email_ids": rows} | more).insert()
+
+	return make
+
+
+@pytest.fixture
+def lead(site: str):
+	"""Make a Lead with the address given."""
+
+	def make(email: str | None = None, **more):
+		names = {"first_name": f"Lead {frappe.generate_hash(length=8)}"}
+		return frappe.new_doc("Lead", **names | {"email_id": email} | more).insert()
+
+	return make
+
+
+@pytest.fixture
+def customer(site: str):
+	"""Make a Customer, with the Contacts given."""
+
+	def make(*contacts):
+		made = frappe.new_doc("Customer", customer_name=f"Customer {frappe.generate_hash(length=8)}").insert()
+		for one in contacts:
+			one.append("links", {"link_doctype": "Customer", "link_name": made.name})
+			one.save()
+		return made
+
+	return make
+
+
+@pytest.fixture
 def agreed(mailbox):
 	"""Return a new address whose owner agreed to Email Marketing, and to the topics given."""
 
