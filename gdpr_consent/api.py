@@ -3,7 +3,9 @@
 The arguments and answers are stable. Instants are UTC; what is returned is RFC 3339 text.
 """
 
+from collections.abc import Callable
 from datetime import date, datetime
+from functools import wraps
 from typing import Any
 
 import frappe
@@ -12,6 +14,7 @@ from frappe import _
 from gdpr_consent import audience, identity, ledger, links, register
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
+	ConsentError,
 	ConsentMissing,
 	InvalidEmailAddress,
 	UnknownReference,
@@ -20,7 +23,25 @@ from gdpr_consent.exceptions import (
 Instant = str | date | datetime
 
 
+def says_why(function: Callable) -> Callable:
+	"""Put the text of an error into the answer. Of an exception that is only raised, the desk shows nothing."""
+
+	@wraps(function)
+	def door(*args: Any, **kwargs: Any) -> Any:
+		try:
+			return function(*args, **kwargs)
+		except ConsentError as error:
+			frappe.msgprint(str(error), title=_("Not Possible"), indicator="red")
+			raise
+		except frappe.PermissionError as error:
+			frappe.flags.error_message = frappe.flags.error_message or str(error)
+			raise
+
+	return door
+
+
 @frappe.whitelist(methods=["POST"])
+@says_why
 def record_consent(
 	purpose: str | None = None,
 	email: str | None = None,
@@ -78,6 +99,7 @@ def record_consent(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def request_consent(
 	email: str,
 	purpose: str | None = None,
@@ -131,6 +153,7 @@ def _request(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def withdraw_consent(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -162,6 +185,7 @@ def withdraw_consent(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def object_to_marketing(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -187,6 +211,7 @@ def object_to_marketing(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
 	frappe.has_permission("Consent", "write", consent, throw=True)
@@ -195,6 +220,7 @@ def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def invalidate_consent(consent: str, reason: str, effective_from: Instant | None = None) -> dict[str, Any]:
 	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
 	frappe.only_for("Privacy Officer", message=True)
@@ -202,6 +228,7 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def check_consent(
 	emails: list[str] | str,
 	purpose: str | None = None,
@@ -237,6 +264,20 @@ def check_consent(
 	}
 
 
+@frappe.whitelist(methods=["GET", "POST"])
+@says_why
+def check_party(
+	party_type: str,
+	party: str,
+	purpose: str | None = None,
+	topic: str | None = None,
+	channel: str = "Email",
+) -> dict[str, dict[str, Any]]:
+	"""Answer `check_consent` for each address of a Contact, of a Lead, or of a Customer and its contacts."""
+	_check_party(party_type, party)
+	return check_consent(identity.addresses_of(party_type, party), purpose, topic, channel)
+
+
 def has_consent(email: str, purpose: str | None = None, topic: str | None = None) -> bool:
 	"""Whether marketing may be sent to one address now. For scripts; `require_consent` insists."""
 	return check_consent([email], purpose, topic)[email]["allowed"]
@@ -254,6 +295,7 @@ def require_consent(email: str, purpose: str | None = None, topic: str | None = 
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def consent_history(
 	email: str | None = None, party_type: str | None = None, party: str | None = None
 ) -> list[dict[str, Any]]:
@@ -311,6 +353,7 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def rebuild(consent: str) -> dict[str, Any]:
 	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -318,6 +361,7 @@ def rebuild(consent: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def verify_ledger() -> dict[str, Any]:
 	"""Check the hash chains of all events: `ok, checked, first_bad, problem`."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -325,6 +369,7 @@ def verify_ledger() -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
+@says_why
 def confirm_consent(t: str) -> dict[str, Any]:
 	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
 	(T5)."""
