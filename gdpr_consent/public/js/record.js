@@ -21,8 +21,11 @@ export async function record(given = {}, done = () => {}) {
 	const dialog = new frappe.ui.Dialog({
 		title: __("Record Consent"),
 		size: "large",
+		static: true, // Escape, meant for an error message, would close the dialog below it as well
+		secondary_action_label: __("Cancel"),
+		secondary_action: () => dialog.hide(),
 		fields: [
-			...party_fields(given),
+			...party_fields(given, () => dialog),
 			email_field(given),
 			{ fieldtype: "Section Break" },
 			...purpose_fields(() => dialog, {
@@ -70,7 +73,6 @@ export async function record(given = {}, done = () => {}) {
 				fieldname: "evidence",
 				label: __("Evidence"),
 				max_height: "6rem",
-				depends_on: "eval:!doc.document",
 				description: __("Who agreed, how and where, so that somebody else can believe it later."),
 			},
 			{
@@ -107,7 +109,7 @@ const arguments_of = (values) => ({
 
 const only = (values, names) => Object.fromEntries(names.map((name) => [name, values[name] || null]));
 
-function party_fields(given) {
+function party_fields(given, dialog) {
 	return [
 		{
 			fieldtype: "Select",
@@ -116,25 +118,21 @@ function party_fields(given) {
 			options: ["", ...PARTY_TYPES.filter((doctype) => frappe.model.can_read(doctype))],
 			read_only: given.party ? 1 : 0,
 			description: __("Who it is in the CRM. Can be empty."),
+			onchange: () => {
+				set_property(dialog(), "party", "hidden", !dialog().get_value("party_type"));
+				if (!given.party) dialog().set_value("party", null);
+			},
 		},
 		{
 			fieldtype: "Dynamic Link",
 			fieldname: "party",
 			label: __("Name"),
 			options: "party_type",
-			depends_on: "party_type",
+			hidden: given.party ? 0 : 1,
 			read_only: given.party ? 1 : 0,
 			only_select: true,
-			get_options() {
-				return (
-					this.layout?.get_value?.("party_type") ||
-					cur_dialog?.get_value("party_type") ||
-					given.party_type
-				);
-			},
-			onchange() {
-				if (cur_dialog?.fields_dict.email) offer_addresses(cur_dialog);
-			},
+			get_options: () => dialog().get_value("party_type"),
+			onchange: () => offer_addresses(dialog()),
 		},
 		{ fieldtype: "Column Break" },
 	];
@@ -192,20 +190,23 @@ async function on_purpose(dialog) {
 	}
 	await dialog.set_value("topic", null);
 	await dialog.set_value("wording", null);
-	dialog.set_df_property("topic", "hidden", rules.is_marketing ? 0 : 1);
+	set_property(dialog, "topic", "hidden", !rules.is_marketing);
 }
 
-/** Not mandatory_depends_on, whose refreshing would take away what the user is typing. */
+// No depends_on in these dialogs: to evaluate it, Frappe puts all fields back to what they held before the user
+// began to type.
+function set_property(dialog, fieldname, property, value) {
+	if (Boolean(dialog.get_field(fieldname).df[property]) !== value) {
+		dialog.set_df_property(fieldname, property, value ? 1 : 0);
+	}
+}
+
 function require_proof(dialog) {
 	const needed = NEED_PROOF.includes(dialog.get_value("legal_basis"));
-	for (const [fieldname, reqd] of [
-		["source", needed],
-		["evidence", needed && !dialog.get_value("document")],
-	]) {
-		if (Boolean(dialog.get_field(fieldname).df.reqd) !== reqd) {
-			dialog.set_df_property(fieldname, "reqd", reqd ? 1 : 0);
-		}
-	}
+	const has_document = Boolean(dialog.get_value("document"));
+	set_property(dialog, "source", "reqd", needed);
+	set_property(dialog, "evidence", "reqd", needed && !has_document);
+	set_property(dialog, "evidence", "hidden", has_document);
 }
 
 async function show_wording(dialog) {
@@ -219,7 +220,7 @@ async function show_wording(dialog) {
 }
 
 async function offer_addresses(dialog) {
-	const { party_type, party } = only(dialog.get_values(true) || {}, ["party_type", "party"]);
+	const [party_type, party] = ["party_type", "party"].map((fieldname) => dialog.get_value(fieldname));
 	if (!party_type || !party) return;
 	const addresses = Object.keys((await api("check_party", { party_type, party })) || {});
 	dialog.get_field("email").set_data(addresses);
