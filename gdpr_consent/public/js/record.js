@@ -279,9 +279,13 @@ async function wording_of_purpose(wording) {
 	return message.topic ? null : wording;
 }
 
+const topics_of = (purpose, text) =>
+	frappe.db.get_link_options("Subscription Topic", text, { enabled: 1, purpose });
+
 /** Ask the person to confirm from their mailbox. */
 export async function request(given = {}, done = () => {}) {
-	const dialog = new frappe.ui.Dialog({
+	let dialog = null; // a field asks for its data before the dialog exists
+	dialog = new frappe.ui.Dialog({
 		title: __("Send Confirmation Request"),
 		fields: [
 			{
@@ -298,11 +302,7 @@ export async function request(given = {}, done = () => {}) {
 				fieldname: "topics",
 				label: __("Topics"),
 				description: __("Empty: the purpose only."),
-				get_data: (text) =>
-					frappe.db.get_link_options("Subscription Topic", text, {
-						enabled: 1,
-						purpose: dialog.get_value("purpose"),
-					}),
+				get_data: (text) => (dialog ? topics_of(dialog.get_value("purpose"), text) : []),
 			},
 			{ ...source_field(), description: __("How the person came to ask for it.") },
 			{
