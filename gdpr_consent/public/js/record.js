@@ -26,7 +26,7 @@ export async function record(given = {}, done = () => {}) {
 		secondary_action: () => dialog.hide(),
 		fields: [
 			...party_fields(given, () => dialog),
-			email_field(given),
+			email_field(),
 			{ fieldtype: "Section Break" },
 			...purpose_fields(() => dialog, {
 				topic: __("Empty: the purpose itself. Mail about a topic needs a consent to both."),
@@ -96,7 +96,7 @@ export async function record(given = {}, done = () => {}) {
 	await dialog.set_values({ ...only(given, ["party_type", "party", "email"]) });
 	await dialog.set_value("purpose", given.purpose || (await default_purpose()));
 	if (given.topic) await dialog.set_value("topic", given.topic);
-	await offer_addresses(dialog);
+	await offer_addresses(dialog, party_of(dialog));
 	return dialog;
 }
 
@@ -132,13 +132,13 @@ function party_fields(given, dialog) {
 			read_only: given.party ? 1 : 0,
 			only_select: true,
 			get_options: () => dialog().get_value("party_type"),
-			onchange: () => offer_addresses(dialog()),
+			onchange: () => offer_addresses(dialog(), party_of(dialog())),
 		},
 		{ fieldtype: "Column Break" },
 	];
 }
 
-const email_field = () => ({
+export const email_field = () => ({
 	fieldtype: "Autocomplete",
 	fieldname: "email",
 	label: __("E-mail Address"),
@@ -219,16 +219,22 @@ async function show_wording(dialog) {
 	);
 }
 
-async function offer_addresses(dialog) {
-	const [party_type, party] = ["party_type", "party"].map((fieldname) => dialog.get_value(fieldname));
-	if (!party_type || !party) return;
+/** Let the user choose among the addresses of a party, and take the first one at once unless told not to. */
+export async function offer_addresses(dialog, { party_type, party }, take_first = true) {
+	const field = dialog.get_field("email");
+	if (!field || !party_type || !party) return;
 	const addresses = Object.keys((await api("check_party", { party_type, party })) || {});
-	dialog.get_field("email").set_data(addresses);
-	if (addresses.length && !dialog.get_value("email")) await dialog.set_value("email", addresses[0]);
+	field.set_data(addresses);
+	if (take_first && addresses.length && !field.get_value()) await field.set_value(addresses[0]);
 	if (!addresses.length) {
 		dialog.set_df_property("email", "description", __("{0} has no address on record.", [escape(party)]));
 	}
 }
+
+const party_of = (dialog) => ({
+	party_type: dialog.get_value("party_type"),
+	party: dialog.get_value("party"),
+});
 
 /** Say what the record changed, and offer the purpose where only a topic was recorded. */
 async function announce(row, values) {
@@ -294,9 +300,8 @@ export async function request(given = {}, done = () => {}) {
 					"The person gets one mail with a link, and nothing else. The consent counts when they confirm.",
 				)}</p>`,
 			},
-			...(given.party ? [hidden("party_type", given), hidden("party", given)] : []),
-			email_field(given),
-			{ ...purpose_fields(() => dialog, { marketing: true })[0] },
+			email_field(),
+			purpose_fields(() => dialog, { marketing: true })[0],
 			{
 				fieldtype: "MultiSelectPills",
 				fieldname: "topics",
@@ -346,12 +351,5 @@ export async function request(given = {}, done = () => {}) {
 	dialog.show();
 	if (given.email) await dialog.set_value("email", given.email);
 	await dialog.set_value("purpose", given.purpose || (await default_purpose()));
-	await offer_addresses(dialog);
+	await offer_addresses(dialog, given);
 }
-
-export const hidden = (fieldname, given) => ({
-	fieldtype: "Data",
-	fieldname,
-	hidden: 1,
-	default: given[fieldname],
-});

@@ -1,13 +1,21 @@
 // The dialogs that lead to a no: of the person, or of the controller.
-import { api, default_purpose, purpose_fields, source_field } from "./record";
+import { api, default_purpose, email_field, offer_addresses, purpose_fields, source_field } from "./record";
 import { to_utc } from "./time";
 import { bold } from "./words";
 
-const whose = ({ email, party_type, party }) => ({
-	email: email || null,
-	party_type: party ? party_type : null,
-	party: party || null,
-});
+// One of the people at a Customer is named by the address alone, or all the others would have said no, too.
+const whose = ({ party_type, party, email }, one) => (one ? { email: one } : { party_type, party, email });
+
+const one_of_many_field = ({ party_type, email }) =>
+	party_type === "Customer" && !email
+		? [
+				{
+					...email_field(),
+					reqd: 0,
+					description: __("Whose wish it is. Empty: that of everybody at this customer."),
+				},
+			]
+		: [];
 
 const name_of = (given) => bold(given.email || given.title || given.party);
 
@@ -39,13 +47,20 @@ export async function withdraw(given, done = () => {}) {
 					name_of(given),
 				]),
 			),
+			...one_of_many_field(given),
 			...purpose_fields(() => dialog, { topic: __("Empty: the purpose with all its topics.") }),
 			{ ...source_field(), description: __("How the person told you.") },
 			reason_field(0),
 		],
 		primary_action_label: __("Withdraw"),
-		primary_action: async ({ purpose, topic, source, reason }) => {
-			const args = { ...whose(given), purpose, topic: topic || null, source: source || null, reason };
+		primary_action: async ({ email, purpose, topic, source, reason }) => {
+			const args = {
+				...whose(given, email),
+				purpose,
+				topic: topic || null,
+				source: source || null,
+				reason,
+			};
 			tell((await api("withdraw_consent", args)).withdrawn);
 			dialog.hide();
 			done();
@@ -54,6 +69,7 @@ export async function withdraw(given, done = () => {}) {
 	dialog.show();
 	await dialog.set_value("purpose", given.purpose || (await default_purpose()));
 	if (given.topic) await dialog.set_value("topic", given.topic);
+	await offer_addresses(dialog, given, false);
 }
 
 /** The person wants no marketing at all (Art. 21(2)). */
@@ -67,13 +83,14 @@ export function object(given, done = () => {}) {
 					[name_of(given)],
 				),
 			),
+			...one_of_many_field(given),
 			{ ...source_field(), description: __("How the person told you.") },
 			reason_field(0),
 		],
 		primary_action_label: __("Record Objection"),
-		primary_action: async ({ source, reason }) => {
+		primary_action: async ({ email, source, reason }) => {
 			tell(
-				(await api("object_to_marketing", { ...whose(given), source: source || null, reason }))
+				(await api("object_to_marketing", { ...whose(given, email), source: source || null, reason }))
 					.withdrawn,
 			);
 			dialog.hide();
@@ -81,6 +98,7 @@ export function object(given, done = () => {}) {
 		},
 	});
 	dialog.show();
+	offer_addresses(dialog, given, false);
 }
 
 /** The controller gives the consent up (T11). */

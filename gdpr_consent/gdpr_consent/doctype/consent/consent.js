@@ -85,7 +85,10 @@ function add_buttons(frm) {
 	const reload = () => frm.reload_doc();
 	const given = {
 		...(doc.email ? { email: doc.email } : {}),
-		...(doc.party ? { party_type: doc.party_type, party: doc.party } : {}),
+		// A Customer stands for several people, of whom only this one says no.
+		...(doc.party && !(doc.email && doc.party_type === "Customer")
+			? { party_type: doc.party_type, party: doc.party }
+			: {}),
 		purpose: doc.purpose,
 		topic: doc.topic,
 	};
