@@ -24,7 +24,7 @@ Instant = str | date | datetime
 
 
 def says_why(function: Callable) -> Callable:
-	"""Put the text of an error into the answer. Of an exception that is only raised, the desk shows nothing."""
+	"""Put the text of an error into the answer. Of one that is only raised, the desk shows nothing."""
 
 	@wraps(function)
 	def door(*args: Any, **kwargs: Any) -> Any:
@@ -79,23 +79,36 @@ def record_consent(
 	_check_party(party_type, party)
 	email = email or _first_address(party_type, party)
 	_check_may_see(email, party)
-	return _receipt(
-		register.record(
-			email=email,
-			purpose=purpose,
-			topic=topic or None,
-			channel=channel,
-			legal_basis=legal_basis,
-			source=source or None,
-			given_on=parse_utc(given_on, _("Given On")),
-			expires_on=parse_utc(expires_on, _("Expires On")),
-			wording=wording or None,
-			language=language or None,
-			evidence=evidence or None,
-			party_type=party_type or None,
-			party=party or None,
-		)
+	row = register.record(
+		email=email,
+		purpose=purpose,
+		topic=topic or None,
+		channel=channel,
+		legal_basis=legal_basis,
+		source=source or None,
+		given_on=parse_utc(given_on, _("Given On")),
+		expires_on=parse_utc(expires_on, _("Expires On")),
+		wording=wording or None,
+		language=language or None,
+		evidence=evidence or None,
+		party_type=party_type or None,
+		party=party or None,
 	)
+	_attach_evidence(row)
+	return _receipt(row)
+
+
+def _attach_evidence(row: dict[str, Any]) -> None:
+	"""Let whoever may read a consent open its document, which else is for the one who uploaded it alone."""
+	mine = {
+		"file_url": row.get("evidence"),
+		"owner": frappe.session.user,
+		"attached_to_name": ["is", "not set"],
+	}
+	if row.get("evidence_grade") == "B":
+		for file in frappe.get_all("File", mine, pluck="name"):
+			attached = {"attached_to_doctype": "Consent", "attached_to_name": row["name"]}
+			frappe.db.set_value("File", file, attached)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -66,7 +66,7 @@ function summary_html(rows) {
 	const will = rows.filter((row) => row.allowed).length;
 	const allowed = new Set(rows.filter((row) => row.allowed).map((row) => row.reason));
 	const reasons = Object.keys(counts)
-		.sort((a, b) => counts[b] - counts[a])
+		.sort((a, b) => allowed.has(b) - allowed.has(a) || counts[b] - counts[a])
 		.map(
 			(reason) => `<li class="mb-2">
 				<button type="button" class="btn btn-default btn-xs" aria-pressed="false" data-reason="${escape(reason)}">
