@@ -219,13 +219,14 @@ async function show_wording(dialog) {
 	);
 }
 
-/** Let the user choose among the addresses of a party, and take the first one at once unless told not to. */
+/** Let the user choose among the addresses of a party; of a person, the first one is the likely choice. */
 export async function offer_addresses(dialog, { party_type, party }, take_first = true) {
 	const field = dialog.get_field("email");
 	if (!field || !party_type || !party) return;
 	const addresses = Object.keys((await api("check_party", { party_type, party })) || {});
 	field.set_data(addresses);
-	if (take_first && addresses.length && !field.get_value()) await field.set_value(addresses[0]);
+	const clear = addresses.length === 1 || (addresses.length && party_type !== "Customer");
+	if (take_first && clear && !field.get_value()) await field.set_value(addresses[0]);
 	if (!addresses.length) {
 		dialog.set_df_property("email", "description", __("{0} has no address on record.", [escape(party)]));
 	}

@@ -22,7 +22,7 @@ frappe.listview_settings["Consent"] = {
 	formatters: {
 		// A narrow list has no column for the topic, which tells two records of one address apart.
 		purpose: (purpose, _df, { topic }) =>
-			[purpose, window.innerWidth <= NARROW && topic]
+			[window.innerWidth <= NARROW && topic, purpose]
 				.filter(Boolean)
 				.map(gdpr_consent.words.escape)
 				.join(" · "),
