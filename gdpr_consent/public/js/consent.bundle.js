@@ -2,20 +2,22 @@
 import { show_audience } from "./audience";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
-import { api, record, request } from "./record";
+import { api, may_see_people, record, request } from "./record";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
-import { show_local_times } from "./time";
+import { do_not_filter_by_instant, show_local_times } from "./time";
 import * as words from "./words";
 
 frappe.provide("gdpr_consent");
 
 Object.assign(gdpr_consent, {
 	api,
+	do_not_filter_by_instant,
 	evidence_html,
 	fetch_history,
 	history_html,
 	invalidate,
+	may_see_people,
 	lines,
 	object,
 	problems_html,

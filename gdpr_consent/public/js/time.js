@@ -33,6 +33,14 @@ export function show_local_times(doctype, frm) {
 	}
 }
 
+/** A click on a value filters by it, and Frappe's filter doesn't understand an instant with microseconds. */
+export function do_not_filter_by_instant(listview) {
+	const stop = (event) => {
+		if (event.target.closest(".filterable time")) event.stopPropagation();
+	};
+	listview.$result[0].addEventListener("click", stop, true);
+}
+
 function convert(df) {
 	if (df.fieldtype === "Datetime") df.formatter = local_time_html;
 	if (df.label) df.label = __(df.label).replace(/ \(UTC\)$/, "");

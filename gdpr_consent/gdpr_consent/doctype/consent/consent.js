@@ -60,7 +60,11 @@ async function show_answer(frm) {
 async function show_history(frm) {
 	const { doc } = frm;
 	const wrapper = frm.fields_dict.history.$wrapper;
-	wrapper.html(`<p class="text-muted">${__("Loading…")}</p>`);
+	const note = (text) => wrapper.html(`<p class="text-muted">${text}</p>`);
+	if (!gdpr_consent.may_see_people()) {
+		return note(__("For those who may see the person: Contacts, Leads or Customers."));
+	}
+	note(__("Loading…"));
 	const whose = doc.email ? { email: doc.email } : { party_type: doc.party_type, party: doc.party };
 	if (!(whose.email || whose.party)) return wrapper.html(gdpr_consent.history_html([]));
 	const rows = await gdpr_consent.fetch_history(whose);

@@ -1,3 +1,5 @@
+gdpr_consent.show_local_times("Consent"); // before the columns are made
+
 const NARROW = 1366; // pixels; up to there Frappe shows four columns
 
 frappe.listview_settings["Consent"] = {
@@ -5,7 +7,7 @@ frappe.listview_settings["Consent"] = {
 	hide_name_column: true,
 
 	onload(listview) {
-		gdpr_consent.show_local_times("Consent");
+		gdpr_consent.do_not_filter_by_instant(listview);
 		// The register is written by its own functions, so there is a dialog in the place of a new form.
 		listview.set_primary_action = () => {
 			if (!listview.can_create) return listview.page.clear_primary_action();

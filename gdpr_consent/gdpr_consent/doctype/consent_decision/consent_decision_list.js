@@ -1,9 +1,11 @@
+gdpr_consent.show_local_times("Consent Decision"); // before the columns are made
+
 frappe.listview_settings["Consent Decision"] = {
 	add_fields: ["allowed", "reason"],
 	hide_name_column: true,
 
-	onload() {
-		gdpr_consent.show_local_times("Consent Decision");
+	onload(listview) {
+		gdpr_consent.do_not_filter_by_instant(listview);
 	},
 
 	formatters: {

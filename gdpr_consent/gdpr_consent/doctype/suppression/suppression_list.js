@@ -1,9 +1,11 @@
+gdpr_consent.show_local_times("Suppression"); // before the columns are made
+
 frappe.listview_settings["Suppression"] = {
 	add_fields: ["kind", "lifted_on"],
 	hide_name_column: true,
 
-	onload() {
-		gdpr_consent.show_local_times("Suppression");
+	onload(listview) {
+		gdpr_consent.do_not_filter_by_instant(listview);
 	},
 
 	get_indicator({ lifted_on }) {
