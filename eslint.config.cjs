@@ -1,5 +1,5 @@
 // Names that Frappe's desk gives to every form and page script.
-const desk = ["__", "$", "frappe", "cur_frm", "cur_list", "locals", "moment"];
+const desk = ["__", "$", "frappe", "cur_frm", "cur_list", "cur_dialog", "gdpr_consent", "locals", "moment"];
 
 module.exports = [
 	{
@@ -7,7 +7,7 @@ module.exports = [
 		languageOptions: {
 			sourceType: "script",
 			globals: Object.fromEntries(
-				[...desk, "console", "document", "window"].map((name) => [name, "readonly"]),
+				[...desk, "console", "document", "window", "Node"].map((name) => [name, "readonly"]),
 			),
 		},
 		rules: {
@@ -18,5 +18,6 @@ module.exports = [
 			eqeqeq: "error",
 		},
 	},
+	{ files: ["gdpr_consent/public/js/*.js"], languageOptions: { sourceType: "module" } }, // esbuild bundles them
 	{ files: ["**/*.cjs"], languageOptions: { globals: { module: "writable", require: "readonly" } } },
 ];

@@ -3,7 +3,9 @@
 The arguments and answers are stable. Instants are UTC; what is returned is RFC 3339 text.
 """
 
+from collections.abc import Callable
 from datetime import date, datetime
+from functools import wraps
 from typing import Any
 
 import frappe
@@ -12,6 +14,7 @@ from frappe import _
 from gdpr_consent import audience, identity, ledger, links, register
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
+	ConsentError,
 	ConsentMissing,
 	InvalidEmailAddress,
 	UnknownReference,
@@ -20,7 +23,25 @@ from gdpr_consent.exceptions import (
 Instant = str | date | datetime
 
 
+def says_why(function: Callable) -> Callable:
+	"""Put the text of an error into the answer. Of one that is only raised, the desk shows nothing."""
+
+	@wraps(function)
+	def door(*args: Any, **kwargs: Any) -> Any:
+		try:
+			return function(*args, **kwargs)
+		except ConsentError as error:
+			frappe.msgprint(str(error), title=_("Not Possible"), indicator="red")
+			raise
+		except frappe.PermissionError as error:
+			frappe.flags.error_message = frappe.flags.error_message or str(error)
+			raise
+
+	return door
+
+
 @frappe.whitelist(methods=["POST"])
+@says_why
 def record_consent(
 	purpose: str | None = None,
 	email: str | None = None,
@@ -58,26 +79,40 @@ def record_consent(
 	_check_party(party_type, party)
 	email = email or _first_address(party_type, party)
 	_check_may_see(email, party)
-	return _receipt(
-		register.record(
-			email=email,
-			purpose=purpose,
-			topic=topic or None,
-			channel=channel,
-			legal_basis=legal_basis,
-			source=source or None,
-			given_on=parse_utc(given_on, _("Given On")),
-			expires_on=parse_utc(expires_on, _("Expires On")),
-			wording=wording or None,
-			language=language or None,
-			evidence=evidence or None,
-			party_type=party_type or None,
-			party=party or None,
-		)
+	row = register.record(
+		email=email,
+		purpose=purpose,
+		topic=topic or None,
+		channel=channel,
+		legal_basis=legal_basis,
+		source=source or None,
+		given_on=parse_utc(given_on, _("Given On")),
+		expires_on=parse_utc(expires_on, _("Expires On")),
+		wording=wording or None,
+		language=language or None,
+		evidence=evidence or None,
+		party_type=party_type or None,
+		party=party or None,
 	)
+	_attach_evidence(row)
+	return _receipt(row)
+
+
+def _attach_evidence(row: dict[str, Any]) -> None:
+	"""Let whoever may read a consent open its document, which else is for the one who uploaded it alone."""
+	mine = {
+		"file_url": row.get("evidence"),
+		"owner": frappe.session.user,
+		"attached_to_name": ["is", "not set"],
+	}
+	if row.get("evidence_grade") == "B":
+		for file in frappe.get_all("File", mine, pluck="name"):
+			attached = {"attached_to_doctype": "Consent", "attached_to_name": row["name"]}
+			frappe.db.set_value("File", file, attached)
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def request_consent(
 	email: str,
 	purpose: str | None = None,
@@ -131,6 +166,7 @@ def _request(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def withdraw_consent(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -162,6 +198,7 @@ def withdraw_consent(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def object_to_marketing(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -187,6 +224,7 @@ def object_to_marketing(
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
 	frappe.has_permission("Consent", "write", consent, throw=True)
@@ -195,6 +233,7 @@ def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def invalidate_consent(consent: str, reason: str, effective_from: Instant | None = None) -> dict[str, Any]:
 	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
 	frappe.only_for("Privacy Officer", message=True)
@@ -202,6 +241,7 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def check_consent(
 	emails: list[str] | str,
 	purpose: str | None = None,
@@ -237,6 +277,20 @@ def check_consent(
 	}
 
 
+@frappe.whitelist(methods=["GET", "POST"])
+@says_why
+def check_party(
+	party_type: str,
+	party: str,
+	purpose: str | None = None,
+	topic: str | None = None,
+	channel: str = "Email",
+) -> dict[str, dict[str, Any]]:
+	"""Answer `check_consent` for each address of a Contact, of a Lead, or of a Customer and its contacts."""
+	_check_party(party_type, party)
+	return check_consent(identity.addresses_of(party_type, party), purpose, topic, channel)
+
+
 def has_consent(email: str, purpose: str | None = None, topic: str | None = None) -> bool:
 	"""Whether marketing may be sent to one address now. For scripts; `require_consent` insists."""
 	return check_consent([email], purpose, topic)[email]["allowed"]
@@ -254,6 +308,7 @@ def require_consent(email: str, purpose: str | None = None, topic: str | None = 
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def consent_history(
 	email: str | None = None, party_type: str | None = None, party: str | None = None
 ) -> list[dict[str, Any]]:
@@ -311,6 +366,7 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def rebuild(consent: str) -> dict[str, Any]:
 	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -318,6 +374,7 @@ def rebuild(consent: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def verify_ledger() -> dict[str, Any]:
 	"""Check the hash chains of all events: `ok, checked, first_bad, problem`."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -325,6 +382,7 @@ def verify_ledger() -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
+@says_why
 def confirm_consent(t: str) -> dict[str, Any]:
 	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
 	(T5)."""

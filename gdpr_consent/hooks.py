@@ -17,6 +17,14 @@ after_migrate = "gdpr_consent.install.after_migrate"
 before_uninstall = "gdpr_consent.install.before_uninstall"
 after_uninstall = "gdpr_consent.install.after_uninstall"
 
+app_include_js = "consent.bundle.js"
+doctype_js = {
+	"Contact": "overrides/contact.js",
+	"Customer": "overrides/customer.js",
+	"Lead": "overrides/lead.js",
+	"Newsletter": "overrides/newsletter.js",
+}
+
 # The gate. v15 gives each DocType one class, v16 lets all apps add to it.
 if int(frappe.__version__.split(".")[0]) < 16:
 	override_doctype_class = {

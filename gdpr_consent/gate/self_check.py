@@ -76,6 +76,13 @@ def run() -> list[str]:
 	return problems
 
 
+@frappe.whitelist(methods=["POST"])
+def check_now() -> list[str]:
+	"""Check on demand, for those whom a bad result would alert."""
+	frappe.only_for(ROLES_TO_ALERT, message=True)
+	return run()
+
+
 def _alert(problems: list[str]) -> None:
 	users = frappe.get_all(
 		"Has Role", {"role": ["in", ROLES_TO_ALERT], "parenttype": "User"}, pluck="parent", distinct=True

@@ -1,0 +1,112 @@
+// Who gets a Newsletter, who doesn't, and why.
+import { url_of } from "./person";
+import { may_see_people, record } from "./record";
+import { bold, escape, may_record, reason_label, reason_text } from "./words";
+import { show_history } from "./history";
+
+const SHOWN = 200; // rows; the search goes through all of them
+
+export async function show_audience(frm) {
+	const { message: rows } = await frm.call({ method: "explain_audience", doc: frm.doc, freeze: true });
+	const dialog = new frappe.ui.Dialog({
+		title: __("Who Gets It?"),
+		size: "large",
+		fields: [
+			{ fieldtype: "HTML", fieldname: "summary" },
+			{
+				fieldtype: "Data",
+				fieldname: "search",
+				placeholder: __("Search an address or a reason"),
+				onchange: () => list(),
+			},
+			{ fieldtype: "HTML", fieldname: "list" },
+		],
+	});
+	const wrapper = (field) => dialog.fields_dict[field].$wrapper;
+	const texts = new Map(rows.map((row) => [row, `${row.email} ${reason_label(row.reason)}`.toLowerCase()]));
+	let chosen = null;
+
+	const list = () => {
+		const search = (dialog.get_field("search").$input.val() || "").toLowerCase();
+		const found = rows.filter(
+			(row) => (!chosen || row.reason === chosen) && texts.get(row).includes(search),
+		);
+		wrapper("list").html(list_html(found));
+	};
+
+	wrapper("summary").html(summary_html(rows));
+	dialog.get_field("search").$input.attr("aria-label", __("Search")).on("input", list);
+	dialog.$wrapper
+		.on("click", "[data-reason]", (event) => {
+			const reason = event.currentTarget.dataset.reason;
+			chosen = chosen === reason ? null : reason;
+			dialog.$wrapper.find("[data-reason]").each((_, button) => {
+				$(button).attr("aria-pressed", String(button.dataset.reason === chosen));
+				$(button).toggleClass("btn-primary-light", button.dataset.reason === chosen);
+			});
+			list();
+		})
+		.on("click", "[data-act]", ({ currentTarget }) => {
+			const { act, email } = currentTarget.dataset;
+			if (act === "history") return show_history({ email });
+			record({ email, purpose: frm.doc.consent_purpose, topic: frm.doc.subscription_topic }, () => {
+				dialog.hide();
+				show_audience(frm);
+			});
+		})
+		.on("click", "a[href^='/app/']", () => dialog.hide());
+	list();
+	dialog.show();
+}
+
+function summary_html(rows) {
+	if (!rows.length) return `<p>${__("Its groups have no members.")}</p>`;
+	const counts = {};
+	for (const row of rows) counts[row.reason] = (counts[row.reason] || 0) + 1;
+	const will = rows.filter((row) => row.allowed).length;
+	const allowed = new Set(rows.filter((row) => row.allowed).map((row) => row.reason));
+	const reasons = Object.keys(counts)
+		.sort((a, b) => allowed.has(b) - allowed.has(a) || counts[b] - counts[a])
+		.map(
+			(reason) => `<li class="mb-2">
+				<button type="button" class="btn btn-default btn-xs" aria-pressed="false" data-reason="${escape(reason)}">
+					<span class="indicator ${allowed.has(reason) ? "green" : "red"}"></span>${escape(reason_label(reason))}: ${counts[reason]}
+				</button>
+				<span class="text-muted">${escape(reason_text(reason))}</span>
+			</li>`,
+		);
+	return `<p>${__("{0} will get it, {1} won't.", [bold(will), bold(rows.length - will)])}
+		${__("Each mail is decided again at the moment it goes out.")}</p>
+		<ul class="list-unstyled">${reasons.join("")}</ul>`;
+}
+
+function list_html(rows) {
+	if (!rows.length) return `<p class="text-muted">${__("Nobody.")}</p>`;
+	const items = rows.slice(0, SHOWN).map(
+		(
+			row,
+		) => `<li class="border-bottom py-2 d-flex flex-wrap justify-content-between" style="overflow-wrap: anywhere">
+			<span class="mr-3"><span class="indicator ${row.allowed ? "green" : "red"}"></span>${escape(row.email)}</span>
+			<span><span class="text-muted mr-3" title="${escape(reason_text(row.reason))}">${escape(reason_label(row.reason))}</span>${action_html(row)}</span>
+		</li>`,
+	);
+	const more =
+		rows.length > SHOWN
+			? `<p class="text-muted">${__("and {0} more. Search to find them.", [rows.length - SHOWN])}</p>`
+			: "";
+	return `<ul class="list-unstyled">${items.join("")}</ul>${more}`;
+}
+
+function action_html(row) {
+	const button = (act, label) =>
+		`<button type="button" class="btn btn-default btn-xs" data-act="${act}" data-email="${escape(row.email)}">${label}</button>`;
+	const actions = [];
+	if (row.consent)
+		actions.push(`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open")}</a>`);
+	if (!row.allowed && may_record(row.reason) && frappe.model.can_create("Consent")) {
+		actions.push(button("record", __("Record Consent")));
+	} else if (!row.allowed && !row.consent && frappe.model.can_read("Consent") && may_see_people()) {
+		actions.push(button("history", __("History")));
+	}
+	return actions.join(" ");
+}

@@ -1,0 +1,66 @@
+// What happened to the permissions and refusals of a person, as a list, newest first.
+import { local_time_html } from "./time";
+import { bold, escape, kinds, refusals } from "./words";
+
+export function history_html(rows) {
+	if (!rows.length) return `<p class="text-muted">${__("Nothing is on record.")}</p>`;
+	return `<ul class="list-unstyled mb-0">${rows.map(item).join("")}</ul>`;
+}
+
+function item(row) {
+	const [kind, colour] = kinds()[row.kind] || [row.kind, "grey"];
+	const happened = row.kind === "Suppress" ? refusals()[row.what] || row.what : kind;
+	const scope = [row.purpose || __("All marketing"), row.topic, row.channel === "Email" ? "" : row.channel];
+	const details = [
+		[__("Said by"), row.indicated_by === "Data Subject" ? __("the person") : ""],
+		[
+			__("Recorded by"),
+			row.indicated_by === "System" ? __("the system") : frappe.user.full_name(row.actor),
+		],
+		[__("Source"), row.source],
+		[__("Reason"), row.reason],
+		[__("Wording"), row.wording],
+	]
+		.filter(([, value]) => value)
+		.map(([label, value]) => `<span class="mr-3">${label}: ${escape(value)}</span>`);
+	if (row.evidence) details.push(`<span>${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
+	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;
+	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
+		<div class="d-flex flex-wrap justify-content-between">
+			<span><span class="indicator ${colour}"></span><a href="${url}"><b>${escape(happened)}</b></a>
+				${scope.filter(Boolean).map(escape).join(" · ")}</span>
+			<span class="text-muted">${local_time_html(row.occurred_at)}</span>
+		</div>
+		<div class="text-muted small">${row.email ? `<span class="mr-3">${escape(row.email)}</span>` : ""}${details.join(" ")}</div>
+	</li>`;
+}
+
+export function evidence_html(evidence) {
+	if (!/^\/(private\/)?files\//.test(evidence)) return escape(evidence);
+	const name = decodeURIComponent(evidence.split("/").pop());
+	return `<a href="${encodeURI(evidence)}" target="_blank" rel="noopener">${escape(name)}</a>`;
+}
+
+// Resolves with rows, or with null where the user may not see them.
+export function fetch_history(whose) {
+	return frappe
+		.call({
+			method: "gdpr_consent.api.consent_history",
+			type: "POST", // an address doesn't belong into a URL
+			args: whose,
+		})
+		.then((r) => r.message || []);
+}
+
+export async function show_history(whose) {
+	const rows = await fetch_history(whose);
+	const dialog = new frappe.ui.Dialog({
+		title: __("Consent History"),
+		size: "large",
+		fields: [{ fieldtype: "HTML", fieldname: "history" }],
+	});
+	const intro = `<p>${__("What {0} agreed to and refused, newest first.", [bold(whose.email || whose.party)])}</p>`;
+	dialog.fields_dict.history.$wrapper.html(intro + history_html(rows));
+	dialog.$wrapper.on("click", "a[href^='/app/']", () => dialog.hide());
+	dialog.show();
+}
