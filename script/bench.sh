@@ -387,21 +387,21 @@ prepare_site() { # site
 		once_per_content "site-$1" "Updating site $1" update_site "$1"
 		return
 	fi
-	if [ -n "$GIVEN_BENCH" ] && is_file "$BENCH/sites/$1" && ! is_file "$PREPARED/begun.site-$1"; then
-		die "$BENCH has a site $1 already, and this script didn't make it." \
-			"Rename it, or drop it if you don't need it: bench drop-site $1"
-	fi
 	as_bench_user touch "$PREPARED/begun.site-$1"
 	once_per_content "site-$1" "Creating site $1" create_site "$1"
 }
 
-check_given_bench() {
+check_given_bench() { # site
 	local owner
 	is_file "$BENCH/apps/erpnext" || die "$BENCH has no ERPNext." "Get it first: bench get-app erpnext"
 	if [ "$APP" != "$CHECKOUT" ] && is_file "$APP"; then
 		owner=$(in_folder "$APP" git log -1 --format=%s 2>/dev/null || true)
 		[ "$owner" = "Copy of $CHECKOUT" ] || die "$APP is there already, and is no copy of this checkout." \
 			"Run that one's script/server or script/test, or remove it from the bench: bench remove-app gdpr_consent"
+	fi
+	if is_file "$BENCH/sites/$1" && ! is_file "$PREPARED/begun.site-$1"; then
+		die "$BENCH has a site $1 already, and this script didn't make it." \
+			"Rename it, or drop it if you don't need it: bench drop-site $1"
 	fi
 	# It comes before the app is in the bench, so not from there, and through a pipe as in pack_checkout.
 	in_folder "$BENCH/sites" "$BENCH/env/bin/python" - "$@" <"$CHECKOUT/script/check_services.py" || exit 1
