@@ -1,7 +1,7 @@
 """How fast an audience is decided, as a ratio to the bare SQL join that reads the same rows.
 
-Run in the sites folder of a bench: FRAPPE_SITE=… python benchmarks/audience.py [addresses …]. It fills the register
-with people of its own past its writer, measures, and rolls everything back.
+Run in the sites folder of a bench: FRAPPE_SITE=… python benchmarks/audience.py [people …]. It fills the
+register with people of its own past its writer, measures, and rolls everything back.
 """
 
 import os
@@ -104,7 +104,9 @@ def main(sizes: list[int]) -> int:
 	frappe.db.MAX_WRITES_PER_TRANSACTION = 10**9
 	emails = [address(number) for number in range(AUDIENCE)]
 	failed = False
-	print(f"{'people on record':>17} {'bare join':>10} {'decided':>9} {'ratio':>6} {'per second':>11} {'queries':>8}")
+	print(
+		f"{'people on record':>17} {'bare join':>10} {'decided':>9} {'ratio':>6} {'per second':>11} {'queries':>8}"
+	)
 	filled = 0
 	try:
 		for size in sizes:
@@ -115,7 +117,8 @@ def main(sizes: list[int]) -> int:
 			rate = asked / decided
 			progress("")
 			print(
-				f"\r{size:>17,} {bare:>9.2f}s {decided:>8.2f}s {decided / bare:>6.2f} {rate:>11,.0f} {queries:>8,}"
+				f"\r{size:>10,} {bare:>9.2f}s {decided:>9.2f}s {decided / bare:>6.2f}"
+				f" {rate:>11,.0f} {queries:>8,}"
 			)
 			failed |= decided / bare > MOST or rate < LEAST
 	finally:

@@ -48,9 +48,9 @@ def decide_many(
 		return {email: Decision(True, Reason.NOT_MARKETING) for email in emails}
 	keys = address_keys(dict.fromkeys(emails))
 	distinct = list(dict.fromkeys(key for key in keys.values() if key))
-	answers: dict[str | None, Decision] = {
-		None: block(Reason.NO_CONSENT)
-	}  # nobody can have agreed from there
+	grounds = _grounds()
+	# From what isn't an address, nobody can have agreed.
+	answers: dict[str | None, Decision] = {None: block(Reason.NO_CONSENT)}
 	if known_at and not at:
 		at = known_at
 	for start in range(0, len(distinct), AT_ONCE):
@@ -65,8 +65,8 @@ def decide_many(
 	return {email: answers[key] for email, key in keys.items()}
 
 
-# One statement for both tables: it runs per thousand addresses of an audience and per marketing mail. As text,
-# because the query builder takes longer over a thousand parameters than the database over the answer.
+# One statement for both tables: it runs per thousand addresses of an audience and per marketing mail. It is
+# text, because the query builder takes longer over a thousand parameters than the database over the rows.
 FACTS_NOW = """
 	select address_key, name, ifnull(topic, ''), status, legal_basis, since, given_on, expires_on, confirmed_on
 	from `tabConsent`

@@ -54,8 +54,9 @@ def normalise_email(email: str | None) -> str:
 	"""Return the canonical form that two spellings of one mailbox share (AD-02 to AD-05).
 
 	Case is dropped, the domain becomes IDNA 2008 (UTS 46, non-transitional). Nothing else is folded: plus
-	tags, dots, accents and full-width letters name other mailboxes. A quoted local part isn't accepted, nor a
-	domain that no mail can reach from elsewhere: without a dot, or one such as name.local (AD-08).
+	tags, dots, accents and full-width letters name other mailboxes. A quoted local part isn't accepted, nor
+	a domain without a dot (AD-08). That a domain such as name.local is reached from the inside only is no
+	fault of its form.
 
 	Raises:
 		InvalidEmailAddress: no address, more than one, or not well-formed.
@@ -73,10 +74,13 @@ def normalise_email(email: str | None) -> str:
 		parts = validate_email(
 			address,
 			check_deliverability=False,
+			globally_deliverable=False,
 			strict=True,
 		)
 	except EmailNotValidError as error:
 		raise _invalid(email, str(error).removesuffix(".")) from None
+	if "." not in parts.ascii_domain:
+		raise _invalid(email, _("its domain has no dot"))
 	if len(address.encode()) > MAX_LENGTH:
 		raise _invalid(email, _("it is longer than {0} bytes").format(MAX_LENGTH))
 	if len(parts.local_part.encode()) > MAX_LOCAL_LENGTH:
