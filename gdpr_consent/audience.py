@@ -68,7 +68,8 @@ def decide_many(
 # One statement for both tables: it runs per thousand addresses of an audience and per marketing mail. It is
 # text, because the query builder takes longer over a thousand parameters than the database over rows.
 FACTS_NOW = """
-	select address_key, name, ifnull(topic, ''), status, legal_basis, since, given_on, expires_on, confirmed_on
+	select address_key, name, ifnull(topic, ''), status, legal_basis,
+		since, given_on, expires_on, confirmed_on
 	from `tabConsent`
 	where address_key in %(keys)s and channel = %(channel)s and purpose = %(purpose)s
 		and (topic is null or topic in ('', %(topic)s))
