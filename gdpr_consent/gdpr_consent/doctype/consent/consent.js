@@ -57,14 +57,16 @@ async function show_answer(frm) {
 	gdpr_consent.set_headline(frm, parts.join(" "), allowed ? "green" : "orange");
 }
 
-async function show_history(frm) {
-	const { doc } = frm;
-	const wrapper = frm.fields_dict.history.$wrapper;
-	const note = (text) => wrapper.html(`<p class="text-muted">${text}</p>`);
-	if (!gdpr_consent.may_see_people()) {
-		return note(__("For those who may see the person: Contacts, Leads or Customers."));
-	}
-	note(__("Loading…"));
+function show_history(frm) {
+	const wrapper = frm.fields_dict.history.$wrapper.empty();
+	// Who only reads consents may not be allowed to see the people, and is told so when they ask.
+	if (frappe.model.can_write("Consent")) return load_history(frm, wrapper);
+	$(`<button type="button" class="btn btn-default btn-xs">${__("Show")}</button>`)
+		.appendTo(wrapper)
+		.on("click", () => load_history(frm, wrapper));
+}
+
+async function load_history({ doc }, wrapper) {
 	const whose = doc.email ? { email: doc.email } : { party_type: doc.party_type, party: doc.party };
 	if (!(whose.email || whose.party)) return wrapper.html(gdpr_consent.history_html([]));
 	const rows = await gdpr_consent.fetch_history(whose);
