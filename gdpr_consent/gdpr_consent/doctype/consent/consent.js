@@ -44,6 +44,7 @@ async function show_answer(frm) {
 		topic: doc.topic,
 		channel: doc.channel,
 	});
+	if (frm.docname !== doc.name) return; // the user went on to another record
 	const { allowed, reason, consent } = answers[doc.email];
 	const parts = [
 		allowed
@@ -66,10 +67,12 @@ function show_history(frm) {
 		.on("click", () => load_history(frm, wrapper));
 }
 
-async function load_history({ doc }, wrapper) {
+async function load_history(frm, wrapper) {
+	const { doc } = frm;
 	const whose = doc.email ? { email: doc.email } : { party_type: doc.party_type, party: doc.party };
 	if (!(whose.email || whose.party)) return wrapper.html(gdpr_consent.history_html([]));
 	const rows = await gdpr_consent.fetch_history(whose);
+	if (frm.docname !== doc.name) return; // the user went on to another record
 	const covers = (refusal) =>
 		(!refusal.purpose || refusal.purpose === doc.purpose) &&
 		(!refusal.topic || refusal.topic === doc.topic);
