@@ -1,6 +1,6 @@
 // Who gets a Newsletter, who doesn't, and why.
 import { url_of } from "./person";
-import { may_see_people, record } from "./record";
+import { record } from "./record";
 import { bold, escape, may_record, reason_label, reason_text } from "./words";
 import { show_history } from "./history";
 
@@ -105,7 +105,7 @@ function action_html(row) {
 		actions.push(`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open")}</a>`);
 	if (!row.allowed && may_record(row.reason) && frappe.model.can_create("Consent")) {
 		actions.push(button("record", __("Record Consent")));
-	} else if (!row.allowed && !row.consent && frappe.model.can_read("Consent") && may_see_people()) {
+	} else if (!row.allowed && !row.consent && frappe.model.can_read("Consent")) {
 		actions.push(button("history", __("History")));
 	}
 	return actions.join(" ");

@@ -2,7 +2,7 @@
 import { show_audience } from "./audience";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
-import { api, may_see_people, record, request } from "./record";
+import { api, record, request } from "./record";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { do_not_filter_by_instant, show_local_times } from "./time";
@@ -17,7 +17,6 @@ Object.assign(gdpr_consent, {
 	fetch_history,
 	history_html,
 	invalidate,
-	may_see_people,
 	lines,
 	object,
 	problems_html,

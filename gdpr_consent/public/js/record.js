@@ -4,9 +4,6 @@ import { bold, escape, may_record, reason_text } from "./words";
 
 export const PARTY_TYPES = ["Contact", "Lead", "Customer"];
 
-/** The server decides about each person; this says whether it is worth asking. */
-export const may_see_people = () => PARTY_TYPES.some((doctype) => frappe.model.can_read(doctype));
-
 const NEED_PROOF = ["Consent", "Existing Customer"];
 
 export const api = (method, args) =>

@@ -44,6 +44,7 @@ async function show_answer(frm) {
 		topic: doc.topic,
 		channel: doc.channel,
 	});
+	if (frm.docname !== doc.name) return; // the user went on to another record
 	const { allowed, reason, consent } = answers[doc.email];
 	const parts = [
 		allowed
@@ -57,17 +58,21 @@ async function show_answer(frm) {
 	gdpr_consent.set_headline(frm, parts.join(" "), allowed ? "green" : "orange");
 }
 
-async function show_history(frm) {
+function show_history(frm) {
+	const wrapper = frm.fields_dict.history.$wrapper.empty();
+	// Who only reads consents may not be allowed to see the people, and is told so when they ask.
+	if (frappe.model.can_write("Consent")) return load_history(frm, wrapper);
+	$(`<button type="button" class="btn btn-default btn-xs">${__("Show")}</button>`)
+		.appendTo(wrapper)
+		.on("click", () => load_history(frm, wrapper));
+}
+
+async function load_history(frm, wrapper) {
 	const { doc } = frm;
-	const wrapper = frm.fields_dict.history.$wrapper;
-	const note = (text) => wrapper.html(`<p class="text-muted">${text}</p>`);
-	if (!gdpr_consent.may_see_people()) {
-		return note(__("For those who may see the person: Contacts, Leads or Customers."));
-	}
-	note(__("Loading…"));
 	const whose = doc.email ? { email: doc.email } : { party_type: doc.party_type, party: doc.party };
 	if (!(whose.email || whose.party)) return wrapper.html(gdpr_consent.history_html([]));
 	const rows = await gdpr_consent.fetch_history(whose);
+	if (frm.docname !== doc.name) return; // the user went on to another record
 	const covers = (refusal) =>
 		(!refusal.purpose || refusal.purpose === doc.purpose) &&
 		(!refusal.topic || refusal.topic === doc.topic);
