@@ -30,12 +30,16 @@ if int(frappe.__version__.split(".")[0]) < 16:
 	override_doctype_class = {
 		"Email Queue": "gdpr_consent.gate.v15.EmailQueue",
 		"Newsletter": "gdpr_consent.gate.v15.Newsletter",
+		"Notification": "gdpr_consent.gate.v15.Notification",
 	}
 else:
 	extend_doctype_class = {
 		"Email Queue": ["gdpr_consent.gate.email_queue.ConsentEmailQueueMixin"],
 		"Newsletter": ["gdpr_consent.gate.newsletter.ConsentNewsletterMixin"],
+		"Notification": ["gdpr_consent.gate.marking.ConsentNotificationMixin"],
 	}
+
+make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _person = {
 	"validate": "gdpr_consent.overrides.person.validate",

@@ -75,22 +75,24 @@ def mailbox(site: str) -> Iterator:
 
 
 def _remove_traces(emails: list[str]) -> None:
-	keys = [key for key in address_keys(emails).values() if key] or [""]
+	if not emails:
+		return
+	keys = [key for key in address_keys(emails).values() if key] or ["none"]
 	records = [
 		name
 		for doctype in ("Consent", "Suppression")
 		for name in frappe.get_all(doctype, {"address_key": ["in", keys]}, pluck="name")
-	] or [""]
+	] or ["none"]  # an empty text would match what is null
 	events = [
 		name
 		for field in ("consent", "suppression")
 		for name in frappe.get_all("Consent Event", {field: ["in", records]}, pluck="name")
-	] or [""]
+	] or ["none"]
 	queued = frappe.get_all(
 		"Email Queue Recipient",
 		or_filters=[["recipient", "like", f"%{email}%"] for email in emails] or [["recipient", "=", ""]],
 		pluck="parent",
-	) or [""]
+	) or ["none"]
 	for doctype, field, values in (
 		("Consent Event Payload", "name", events),
 		("Consent Event", "name", events),
@@ -99,8 +101,8 @@ def _remove_traces(emails: list[str]) -> None:
 		("Consent Decision", "email_queue", queued),
 		("Email Queue Recipient", "parent", queued),
 		("Email Queue", "name", queued),
-		("Email Unsubscribe", "email", emails or [""]),
-		("Email Group Member", "email", emails or [""]),
+		("Email Unsubscribe", "email", emails),
+		("Email Group Member", "email", emails),
 	):
 		frappe.db.delete(doctype, {field: ["in", values]})
 	frappe.db.commit()

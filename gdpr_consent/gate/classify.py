@@ -4,7 +4,8 @@
 2. the headers X-Consent-Purpose and X-Consent-Topic, which a script sets with `email_headers`;
 3. the record it was sent from: Newsletter and Email Campaign are marketing, a Consent's own mail is service;
 4. the Communication it belongs to: its record as in 3, or its Email Template;
-5. the setting for mail of unknown kind.
+5. the subject of an Email Group's welcome mail, which core sends with no other sign;
+6. the setting for mail of unknown kind.
 
 A Newsletter or Email Campaign stays marketing even if somebody puts a service purpose on it (EM-04, EM-06).
 """
@@ -91,7 +92,25 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 			purpose, topic = fields_of("Email Template", communication.email_template)
 			if purpose or topic:
 				return purpose, topic, "Email Template", False
+	group = _group_that_welcomes(mail)
+	if group:
+		purpose, topic = fields_of("Email Template", group.welcome_email_template)
+		topic = topic or frappe.db.get_value("Subscription Topic", {"email_group": group.name})
+		return purpose, topic, "Email Group", True
 	return None, None, "", False
+
+
+def _group_that_welcomes(mail: Any) -> Any:
+	if mail.reference_doctype or mail.communication:
+		return None
+	groups = frappe.get_all(
+		"Email Group", {"welcome_email_template": ["is", "set"]}, ["name", "welcome_email_template"]
+	)
+	subject = _decoded(_headers(mail).get("Subject"))
+	for group in groups:
+		if frappe.get_cached_value("Email Template", group.welcome_email_template, "subject") == subject:
+			return group
+	return None
 
 
 def fields_of(doctype: str, name: str | None) -> tuple[str | None, str | None]:

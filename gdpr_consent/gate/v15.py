@@ -2,8 +2,10 @@
 
 from frappe.email.doctype.email_queue.email_queue import EmailQueue as CoreEmailQueue
 from frappe.email.doctype.newsletter.newsletter import Newsletter as CoreNewsletter
+from frappe.email.doctype.notification.notification import Notification as CoreNotification
 
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
+from gdpr_consent.gate.marking import ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 
 
@@ -12,4 +14,8 @@ class EmailQueue(ConsentEmailQueueMixin, CoreEmailQueue):
 
 
 class Newsletter(ConsentNewsletterMixin, CoreNewsletter):
+	pass
+
+
+class Notification(ConsentNotificationMixin, CoreNotification):
 	pass

@@ -1,0 +1,39 @@
+"""Carries what a mail is about from the record that sends it to the message, where core passes nothing on.
+
+The headers go into the message when it is built, in the process that knows; the queue may send it in another.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import frappe
+
+from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER
+
+
+@contextmanager
+def mail_about(purpose: str | None, topic: str | None) -> Iterator[None]:
+	"""Mark every mail that is built inside the block."""
+	before = frappe.flags.consent_mail_about
+	frappe.flags.consent_mail_about = (purpose, topic)
+	try:
+		yield
+	finally:
+		frappe.flags.consent_mail_about = before
+
+
+def add_headers(mail: Any) -> None:
+	"""Hook `make_email_body_message`: what a script says itself is left as it is."""
+	purpose, topic = frappe.flags.consent_mail_about or (None, None)
+	if PURPOSE_HEADER in mail.msg_root or TOPIC_HEADER in mail.msg_root:
+		return
+	for header, value in ((PURPOSE_HEADER, purpose), (TOPIC_HEADER, topic)):
+		if value:
+			mail.set_header(header, value)
+
+
+class ConsentNotificationMixin:
+	def send_an_email(self, *args: Any, **kwargs: Any) -> Any:
+		with mail_about(self.get("consent_purpose"), self.get("subscription_topic")):
+			return super().send_an_email(*args, **kwargs)
