@@ -157,9 +157,7 @@ def auto_email_report(made, *emails: str) -> None:
 		frequency="Daily",
 		send_if_data=0,
 		consent_purpose=MARKETING,
-		filters=frappe.as_json(
-			{"company": frappe.db.get_value("Company", {}), "from_date": today(), "to_date": today()}
-		),
+		filters=frappe.as_json(filters),
 	)
 	report.send()
 
