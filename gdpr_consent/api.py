@@ -3,6 +3,7 @@
 The arguments and answers are stable. Instants are UTC; what is returned is RFC 3339 text.
 """
 
+import json
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
@@ -19,6 +20,7 @@ from gdpr_consent.exceptions import (
 	InvalidEmailAddress,
 	UnknownReference,
 )
+from gdpr_consent.policy import Status
 
 Instant = str | date | datetime
 
@@ -76,9 +78,9 @@ def record_consent(
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidEmailAddress, TransitionNotAllowed
 	"""
 	frappe.has_permission("Consent", "create", throw=True)
-	_check_party(party_type, party)
+	party = _check_party(party_type, party)
 	email = email or _first_address(party_type, party)
-	_check_may_see(email, party)
+	_check_may_see(email, party_type, party)
 	row = register.record(
 		email=email,
 		purpose=purpose,
@@ -134,7 +136,7 @@ def request_consent(
 		StandingRefusal: the person said no. To ask again by mail would itself be marketing.
 	"""
 	frappe.has_permission("Consent", "create", throw=True)
-	_check_may_see(email, None)
+	_check_may_see(email)
 	return _request(email, purpose, topics, source, language, by_the_person=False)
 
 
@@ -184,6 +186,7 @@ def withdraw_consent(
 		`withdrawn`: names of the consents that this ended.
 	"""
 	frappe.has_permission("Consent", "write", throw=True)
+	party = _check_party(party_type, party)
 	emails = _addresses(email, party_type, party)
 	return {
 		"withdrawn": register.withdraw(
@@ -212,6 +215,7 @@ def object_to_marketing(
 		`withdrawn`: names of the records that this ended.
 	"""
 	frappe.has_permission("Consent", "write", throw=True)
+	party = _check_party(party_type, party)
 	emails = _addresses(email, party_type, party)
 	return {
 		"withdrawn": register.object_to_marketing(
@@ -227,9 +231,12 @@ def object_to_marketing(
 @says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
-	frappe.has_permission("Consent", "write", consent, throw=True)
-	status = frappe.db.get_value("Consent", consent, "status")
-	return _receipt((register.end if status == "Not Required" else register.revoke)(consent, reason))
+	frappe.has_permission("Consent", "write", throw=True)
+	found = frappe.db.get_value("Consent", consent, ["status", "email"], as_dict=True)
+	if found and found.email:
+		_check_may_see(found.email)
+	act = register.end if found and found.status == Status.NOT_REQUIRED else register.revoke
+	return _receipt(act(consent, reason))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -262,11 +269,10 @@ def check_consent(
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
 	rules = register.check_purpose(purpose)
-	register.check_topic(topic, rules.name)
 	decisions = audience.decide_many(
 		_as_list(emails),
 		rules.name,
-		topic or None,
+		register.check_topic(topic, rules.name),
 		register.check_channel(channel),
 		parse_utc(at, _("At")),
 		parse_utc(known_at, _("Known At")),
@@ -319,9 +325,9 @@ def consent_history(
 		source, indicated_by, actor, reason, evidence, wording`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
-	_check_party(party_type, party)
+	party = _check_party(party_type, party)
 	if email:
-		_check_may_see(email, party)
+		_check_may_see(email, party_type, party)
 	elif not party:
 		raise InvalidEmailAddress(_("Email or Party is missing. Say whose history is asked for."))
 	return history(email, party_type, party)
@@ -395,7 +401,12 @@ def confirm_consent(t: str) -> dict[str, Any]:
 
 def _as_list(value: list[str] | str | None) -> list[str]:
 	if isinstance(value, str):
-		value = frappe.parse_json(value) if value.lstrip().startswith("[") else [value]
+		try:
+			value = json.loads(value) if value.lstrip().startswith("[") else [value]
+		except ValueError:
+			raise UnknownReference(
+				_("{0} isn't a list. Write it as JSON.").format(frappe.bold(frappe.utils.escape_html(value)))
+			) from None
 	if value is None:
 		return []
 	if not isinstance(value, list | tuple | set) or not all(isinstance(item, str) for item in value):
@@ -403,22 +414,25 @@ def _as_list(value: list[str] | str | None) -> list[str]:
 	return list(value)
 
 
-def _check_party(party_type: str | None, party: str | None) -> None:
+def _check_party(party_type: str | None, party: str | None) -> str | None:
+	"""Return the name of a party that exists and that the user may see, as it is stored."""
 	if not party and not party_type:
-		return
+		return None
 	if party_type not in identity.PARTY_TYPES:
 		raise UnknownReference(
 			_("Party Type {0} isn't one of {1}.").format(
 				frappe.bold(frappe.utils.escape_html(str(party_type))), ", ".join(identity.PARTY_TYPES)
 			)
 		)
-	if not party or not frappe.db.exists(party_type, party):
+	stored = frappe.db.exists(party_type, party) if isinstance(party, str) else None
+	if not stored:
 		raise UnknownReference(
 			_("{0} {1} doesn't exist. Choose one from the list.").format(
 				_(party_type), frappe.bold(frappe.utils.escape_html(str(party or "")))
 			)
 		)
-	frappe.has_permission(party_type, "read", party, throw=True)
+	frappe.has_permission(party_type, "read", stored, throw=True)
+	return stored
 
 
 def _first_address(party_type: str | None, party: str | None) -> str:
@@ -432,10 +446,13 @@ def _first_address(party_type: str | None, party: str | None) -> str:
 	return addresses[0]
 
 
-def _check_may_see(email: str, party: str | None) -> None:
-	"""An address that belongs to people is for those who may see one of them."""
-	identity.normalise_email(email)
-	people = [] if party else identity.people_at([email])[email]
+def _check_may_see(email: str, party_type: str | None = None, party: str | None = None) -> None:
+	"""An address that belongs to people is for those who may see one of them, or the party that has it."""
+	key = identity.address_key(email)
+	of_party = identity.addresses_of(party_type, party) if party_type and party else []
+	if key in identity.address_keys(of_party).values():
+		return
+	people = identity.people_at([email])[email]
 	if people and not any(frappe.has_permission(kind, "read", name) for kind, name in people):
 		raise frappe.PermissionError(
 			_("The people who have this address aren't visible to you. Ask somebody who may see them.")
@@ -443,16 +460,19 @@ def _check_may_see(email: str, party: str | None) -> None:
 
 
 def _addresses(email: str | None, party_type: str | None, party: str | None) -> list[str]:
-	"""Return the addresses a no holds for: those of the party, or of the person who has the address."""
-	_check_party(party_type, party)
+	"""Return the addresses a no holds for: those of the party, and of the person who has the address."""
 	if email:
-		_check_may_see(email, party)
+		_check_may_see(email, party_type, party)
 	elif not party:
 		raise InvalidEmailAddress(_("Email or Party is missing. Say who it is."))
-	addresses = identity.addresses_of(party_type or "", party or "") if party else []
-	if email:
-		addresses = [*identity.addresses_of_the_person(email), *addresses]
-	return [address for address, key in identity.address_keys(dict.fromkeys(addresses)).items() if key]
+	addresses = identity.addresses_of_the_person(email) if email else []
+	if party_type and party:
+		addresses += identity.addresses_of(party_type, party)
+		# Those they gave a consent from and have no more, too.
+		addresses += frappe.get_all(
+			"Consent", {"party_type": party_type, "party": party, "email": ["is", "set"]}, pluck="email"
+		)
+	return list({key: address for address, key in identity.address_keys(addresses).items() if key}.values())
 
 
 def _receipt(row: dict[str, Any]) -> dict[str, Any]:

@@ -34,5 +34,8 @@ class AppendOnlyDocument(Document):
 	def on_trash(self) -> None:
 		self._refuse()
 
+	def after_delete(self) -> None:
+		self._refuse()  # `ignore_on_trash` leaves out the one above
+
 	def before_rename(self, *_args, **_kwargs) -> None:
 		self._refuse()

@@ -119,18 +119,22 @@ def _facts_at(
 	"""The same facts as they were at an instant, from the events up to it (ST-10, ST-11)."""
 	consent, suppression = frappe.qb.DocType("Consent"), frappe.qb.DocType("Suppression")
 	permissions: dict[str, list[Permission]] = {}
-	key_of = dict(
-		_consents(consent, keys, purpose, topic, channel).select(consent.name, consent.address_key).run()
-	)
-	for name, events in ledger.read_events("Consent", list(key_of), at, known_at).items():
+	# What a record is about never changes, so it is read from its row: the payloads may have been erased.
+	about = {
+		row.name: row
+		for row in _consents(consent, keys, purpose, topic, channel)
+		.select(consent.name, consent.address_key, consent.topic, consent.legal_basis)
+		.run(as_dict=True)
+	}
+	for name, events in ledger.read_events("Consent", list(about), at, known_at).items():
 		row = ledger.fold(events)
 		if row:
-			permissions.setdefault(key_of[name], []).append(
+			permissions.setdefault(about[name].address_key, []).append(
 				Permission(
 					name,
-					row["topic"] or "",
+					about[name].topic or "",
 					Status(row["status"]),
-					grounds[row["legal_basis"]],
+					grounds[row.get("legal_basis") or about[name].legal_basis],
 					# An invalidation counts from when it takes effect, not from when it was found out.
 					min(row["since"], at),
 					row.get("given_on"),
@@ -139,16 +143,17 @@ def _facts_at(
 				)
 			)
 	refusals: dict[str, list[Refusal]] = {}
-	key_of = dict(
-		_suppressions(suppression, keys, purpose, topic, channel)
-		.select(suppression.name, suppression.address_key)
-		.run()
-	)
-	for name, events in ledger.read_events("Suppression", list(key_of), at, known_at).items():
-		row = ledger.fold(events)
-		if row:
-			refusals.setdefault(key_of[name], []).append(
-				Refusal(RefusalKind(row["kind"]), row["said_on"], row["topic"] or None, row.get("lifted_on"))
+	said = {
+		row.name: row
+		for row in _suppressions(suppression, keys, purpose, topic, channel)
+		.select(suppression.star)
+		.run(as_dict=True)
+	}
+	for name, events in ledger.read_events("Suppression", list(said), at, known_at).items():
+		if events:
+			lifted_on = ledger.fold(events).get("lifted_on")
+			refusals.setdefault(said[name].address_key, []).append(
+				Refusal(RefusalKind(said[name].kind), said[name].said_on, said[name].topic or None, lifted_on)
 			)
 	return permissions, refusals
 

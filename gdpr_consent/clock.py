@@ -7,7 +7,7 @@ from dateutil.relativedelta import relativedelta
 from pytz import timezone as named_timezone
 
 from frappe import _
-from frappe.utils import get_datetime
+from frappe.utils import escape_html, get_datetime
 from frappe.utils.data import convert_utc_to_system_timezone, get_system_timezone
 
 from gdpr_consent.exceptions import InvalidPeriod
@@ -34,18 +34,18 @@ def parse_utc(value: str | date | datetime | None, label: str) -> datetime | Non
 			instant = datetime(value.year, value.month, value.day)
 		else:
 			raise ValueError
-	except ValueError:
+		return instant.astimezone(timezone.utc).replace(tzinfo=None) if instant.tzinfo else instant
+	except (ValueError, OverflowError):
 		raise InvalidPeriod(
 			_("{0} {1} isn't a date. Write it as 2026-03-01 or 2026-03-01T09:00:00Z (UTC).").format(
-				label, value
+				label, escape_html(str(value))
 			)
 		) from None
-	return instant.astimezone(timezone.utc).replace(tzinfo=None) if instant.tzinfo else instant
 
 
 def utc_text(instant: datetime | None) -> str | None:
 	"""RFC 3339 with microseconds, the form that hashes are made of."""
-	return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if instant else None
+	return instant.isoformat(timespec="microseconds") + "Z" if instant else None
 
 
 def from_utc_text(text: str | None) -> datetime | None:

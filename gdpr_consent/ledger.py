@@ -274,12 +274,15 @@ def _problem_of(row: frappe._dict, position: int, previous: str | None) -> str |
 		return "gap in the sequence"
 	if (row.prev_hash or None) != previous:
 		return "broken link"
-	event = _event_of(row)
-	if hash_of(event, previous, row.commitment) != row.hash:
-		return "event changed"
-	# An erased payload is no fault; that it may be missing is checked against the erasure that names it.
-	if row.payload and (
-		commit_to(row.payload, row.salt or "") != row.commitment or row.payload != event.payload()
-	):
-		return "payload changed"
+	try:
+		event = _event_of(row)
+		if hash_of(event, previous, row.commitment) != row.hash:
+			return "event changed"
+		# An erased payload is no fault; that it may be missing is checked against the erasure that names it.
+		if row.payload and (
+			commit_to(row.payload, row.salt or "") != row.commitment or row.payload != event.payload()
+		):
+			return "payload changed"
+	except (ValueError, TypeError, KeyError, AttributeError):
+		return "not what this app writes"
 	return None

@@ -37,7 +37,9 @@ def take_over(chunk: int = AT_ONCE) -> int:
 	"""Write a refusal for every opt-out that has none yet, commit each part, and return their number."""
 	taken = 0
 	for find in (_unsubscribes, _members, _contacts, _leads):
-		while found := list(find(chunk)):
+		last = ""
+		while found := list(find(last, chunk)):
+			last = found[-1].name
 			write(found)
 			frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
 			taken += len(found)
@@ -71,24 +73,25 @@ def write(opt_outs: list[OptOut]) -> None:
 	say_no(noes, Act(reason=_("Taken over from an opt-out that was on the site.")))
 
 
-def _not_taken(doctype: str) -> tuple[Any, Any]:
-	"""Return the table, and a query over its rows that no suppression comes from yet."""
+def _not_taken(doctype: str, after: str, limit: int) -> tuple[Any, Any]:
+	"""Return the table, and a query over its next rows that no suppression comes from yet."""
 	table, suppression = DocType(doctype), DocType("Suppression")
 	query = (
 		frappe.qb.from_(table)
 		.left_join(suppression)
 		.on((suppression.origin_doctype == doctype) & (suppression.origin == table.name))
-		.where(suppression.name.isnull())
+		.where(suppression.name.isnull() & (table.name > after))
 		.orderby(table.name)
+		.limit(limit)
 	)
 	return table, query
 
 
-def _unsubscribes(limit: int) -> Iterator[OptOut]:
-	table, query = _not_taken("Email Unsubscribe")
+def _unsubscribes(after: str, limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Email Unsubscribe", after, limit)
 	rows = query.select(
 		table.name, table.email, table.creation, table.reference_doctype, table.reference_name
-	).limit(limit)
+	)
 	for row in rows.run(as_dict=True):
 		yield unsubscribe(row)
 
@@ -112,12 +115,12 @@ def _scope_of_topic(topic: str) -> Scope:
 	return Scope(Channel.EMAIL.value, frappe.get_cached_value("Subscription Topic", topic, "purpose"), topic)
 
 
-def _members(limit: int) -> Iterator[OptOut]:
-	table, query = _not_taken("Email Group Member")
+def _members(after: str, limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Email Group Member", after, limit)
 	rows = query.select(table.name, table.email, table.modified, table.email_group).where(
 		table.unsubscribed == 1
 	)
-	for row in rows.limit(limit).run(as_dict=True):
+	for row in rows.run(as_dict=True):
 		yield member(row)
 
 
@@ -127,18 +130,16 @@ def member(row: Any) -> OptOut:
 	return OptOut("Email Group Member", row.name, row.email, row.modified, scope)
 
 
-def _contacts(limit: int) -> Iterator[OptOut]:
-	table, query = _not_taken("Contact")
-	for row in (
-		query.select(table.name, table.modified).where(table.unsubscribed == 1).limit(limit).run(as_dict=True)
-	):
+def _contacts(after: str, limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Contact", after, limit)
+	for row in query.select(table.name, table.modified).where(table.unsubscribed == 1).run(as_dict=True):
 		yield OptOut("Contact", row.name, None, row.modified, EMAIL_MARKETING)
 
 
-def _leads(limit: int) -> Iterator[OptOut]:
-	table, query = _not_taken("Lead")
+def _leads(after: str, limit: int) -> Iterator[OptOut]:
+	table, query = _not_taken("Lead", after, limit)
 	opted_out = (table.unsubscribed == 1) | (table.status == "Do Not Contact")
-	rows = query.select(table.name, table.modified, table.status).where(opted_out).limit(limit)
+	rows = query.select(table.name, table.modified, table.status).where(opted_out)
 	for row in rows.run(as_dict=True):
 		yield lead(row)
 

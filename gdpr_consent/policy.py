@@ -257,15 +257,14 @@ def decide(
 			continue
 		if _stands(refusal, lifting, at):
 			standing.add(refusal.kind)
+	answer = about_topic.decision if about_purpose.decision.allowed else about_purpose.decision
 	for kind, reason in REFUSALS:
 		if kind in standing:
-			return block(reason)
-
-	if not about_purpose.decision.allowed:
-		return about_purpose.decision
-	if topic and about_topic.decision.reason == Reason.NO_CONSENT:
+			# The record that was withdrawn or refused says more than the suppression that goes with it.
+			return answer if kind == RefusalKind.WITHDRAWAL and answer.reason in SAID_NO else block(reason)
+	if topic and about_purpose.decision.allowed and answer.reason == Reason.NO_CONSENT:
 		return block(Reason.TOPIC_NOT_SUBSCRIBED)
-	return about_topic.decision
+	return answer
 
 
 class _ScopeAnswer(NamedTuple):

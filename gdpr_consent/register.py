@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import frappe
 from frappe import _
+from frappe.model.document import Document
+from frappe.query_builder.functions import Max
 
 from gdpr_consent import ledger
 from gdpr_consent.clock import add_months, now_utc, utc_text
@@ -23,15 +25,26 @@ from gdpr_consent.exceptions import (
 	TransitionNotAllowed,
 	UnknownReference,
 )
-from gdpr_consent.identity import address_key, address_keys, addresses_of_the_person, is_role_address
+from gdpr_consent.identity import (
+	address_key,
+	address_keys,
+	addresses_of,
+	addresses_of_the_person,
+	is_role_address,
+	split_addresses,
+)
 from gdpr_consent.policy import (
+	ENDED_BY_OTHERS,
 	LIVE,
+	NEVER,
+	SAID_BY_THE_PERSON,
 	STATUS_AFTER,
 	TRANSITIONS,
 	Channel,
 	EventKind,
 	MarketingGround,
 	Permission,
+	Reason,
 	Refusal,
 	RefusalKind,
 	Status,
@@ -44,6 +57,14 @@ SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
 AT_ONCE = 1_000
 
 Row = dict[str, Any]
+
+# The columns of a Consent that its events make.
+PROJECTED = (
+	*("email", "address_key", "party_type", "party", "channel", "purpose", "topic", "company"),
+	*("legal_basis", "source", "status", "since", "given_on", "confirmed_on", "expires_on", "ended_on"),
+	*("recorded_by", "wording", "language", "reason", "evidence", "evidence_grade"),
+	*("supersedes", "superseded_by"),
+)
 
 
 class Scope(NamedTuple):
@@ -84,13 +105,13 @@ class _Writing:
 
 	def __init__(self, keys: Iterable[str]):
 		self.keys = sorted(set(keys))
-		self.now = now_utc()
 		self._events: dict[str, list[tuple[ledger.Event, str | None]]] = {"Consent": [], "Suppression": []}
 		self._changed: dict[str, dict[str, Row]] = {"Consent": {}, "Suppression": {}}
 		self._new: set[str] = set()
 
 	def __enter__(self) -> "_Writing":
 		fresh = _lock(self.keys)
+		self.now = now_utc()  # not before: what others did while we waited is in the past
 		self.consents = self._load("Consent", fresh)
 		self.suppressions = self._load("Suppression", fresh)
 		return self
@@ -173,7 +194,7 @@ class _Writing:
 		if after and after not in TRANSITIONS[before]:
 			raise TransitionNotAllowed(
 				_("A consent that is {0} can't become {1}.").format(
-					_(before.value if before else "new"), _(after)
+					_(before.value if before else "new"), _(after.value)
 				)
 			)
 
@@ -193,7 +214,8 @@ class _Writing:
 
 	# --- what policy needs to know ------------------------------------------------------------------------
 
-	def refused(self, key: str, scope: Scope, is_marketing: bool) -> Any:
+	def refused(self, key: str, scope: Scope, is_marketing: bool, noes: Iterable["No"] = ()) -> Reason | None:
+		"""Say which no of the person stands in the way: one of the address, or one of the noes given."""
 		return refused(
 			scope.topic,
 			[
@@ -202,12 +224,23 @@ class _Writing:
 				if (row["channel"], row["purpose"]) == (scope.channel, scope.purpose)
 			],
 			[
-				refusal_of(row)
-				for row in self.suppressions[key]
-				if touches(row, scope) and (is_marketing or row["purpose"])
+				*(refusal_of(row) for row in self.refusals(key, scope, is_marketing)),
+				*(
+					Refusal(no.kind, no.said_on or self.now, no.scope.topic or None)
+					for no in noes
+					if _covers(no.scope, scope) and (is_marketing or no.scope.purpose)
+				),
 			],
 			self.now,
 		)
+
+	def refusals(self, key: str, scope: Scope, is_marketing: bool) -> list[Row]:
+		"""List the suppressions that touch a scope; an objection to all marketing touches nothing else."""
+		return [
+			row
+			for row in self.suppressions[key]
+			if _covers(_scope_of(row), scope) and (is_marketing or row["purpose"])
+		]
 
 	def live(self, key: str, scope: Scope) -> Row | None:
 		"""Return the live record of a scope. One that is over by the clock is ended first."""
@@ -225,14 +258,9 @@ class _Writing:
 			Status.NOT_REQUIRED: EventKind.END,
 		}.get(row["status"])
 		if kind:
-			self.append(
-				"Consent",
-				row,
-				kind,
-				Act(SYSTEM),
-				{"ended_on": row["expires_on"]},
-				occurred_at=row["expires_on"],
-			)
+			# A proof that came late may be older than the record that it proves.
+			over = max(row["expires_on"], row["since"])
+			self.append("Consent", row, kind, Act(SYSTEM), {"ended_on": over}, over)
 		return bool(kind)
 
 
@@ -300,15 +328,12 @@ def _live_scope(row: Row) -> str | None:
 
 
 def _scope_of(row: Row) -> Scope:
-	return Scope(row["channel"], row["purpose"], row["topic"] or "")
+	return Scope(row["channel"] or "", row["purpose"] or "", row["topic"] or "")
 
 
-def touches(refusal: Row, scope: Scope) -> bool:
-	return (
-		(refusal["channel"] or "") in ("", scope.channel)
-		and (refusal["purpose"] or "") in ("", scope.purpose)
-		and (refusal["topic"] or "") in ("", scope.topic)
-	)
+def _covers(said: Scope, scope: Scope) -> bool:
+	"""Whether what was said about one scope, in which empty means every one, is about the other too."""
+	return all(part in ("", whole) for part, whole in zip(said, scope, strict=True))
 
 
 def permission_of(row: Row) -> Permission:
@@ -339,8 +364,8 @@ def _wording_hash(wording: str | None) -> str | None:
 # --- checks -------------------------------------------------------------------------------------------------
 
 
-def check_purpose(purpose: str | None) -> frappe._dict:
-	"""Return title, company, rules and legal bases of an enabled purpose; None means the default one."""
+def check_purpose(purpose: str | None, also_disabled: bool = False) -> Document:
+	"""Return an enabled Processing Purpose; None means the default one."""
 	if not purpose:
 		purpose = frappe.db.get_single_value("Consent Settings", "default_purpose")
 		if not purpose:
@@ -350,44 +375,51 @@ def check_purpose(purpose: str | None) -> frappe._dict:
 					"purpose."
 				)
 			)
-	return _check_enabled("Processing Purpose", purpose, _("Purpose"))
+	return _check_enabled("Processing Purpose", purpose, _("Purpose"), also_disabled)
 
 
-def check_topic(topic: str | None, purpose: str) -> frappe._dict | None:
+def check_topic(topic: str | None, purpose: str, also_disabled: bool = False) -> str | None:
+	"""Return the name of an enabled topic of the purpose, as it is stored."""
 	if not topic:
 		return None
-	found = _check_enabled("Subscription Topic", topic, _("Topic"))
+	found = _check_enabled("Subscription Topic", topic, _("Topic"), also_disabled)
 	if found.purpose != purpose:
 		raise UnknownReference(
 			_("Topic {0} belongs to purpose {1}, not to {2}.").format(
-				frappe.bold(topic), frappe.bold(found.purpose), frappe.bold(purpose)
+				frappe.bold(found.name), frappe.bold(found.purpose), frappe.bold(purpose)
+			)
+		)
+	return found.name
+
+
+def _check_enabled(doctype: str, name: str, label: str, also_disabled: bool = False) -> Document:
+	found = frappe.get_cached_doc(doctype, _check_exists(doctype, name, label))
+	if not (found.enabled or also_disabled):
+		raise UnknownReference(
+			_("{0} {1} is disabled. Enable it, or choose another {2}.").format(
+				label, frappe.bold(found.name), _(doctype)
 			)
 		)
 	return found
 
 
-def _check_enabled(doctype: str, name: str, label: str) -> frappe._dict:
-	if not isinstance(name, str) or not frappe.db.exists(doctype, name):
+def _check_exists(doctype: str, name: str, label: str) -> str:
+	"""Return the name as it is stored: the database finds "phone" where "Phone" is."""
+	stored = frappe.db.exists(doctype, name) if isinstance(name, str) else None
+	if not stored:
 		raise UnknownReference(
 			_("{0} {1} doesn't exist. Choose one from the list of {2}.").format(
 				label, frappe.bold(frappe.utils.escape_html(str(name))), _(doctype)
 			)
 		)
-	found = frappe.get_cached_doc(doctype, name)
-	if not found.enabled:
-		raise UnknownReference(
-			_("{0} {1} is disabled. Enable it, or choose another {2}.").format(
-				label, frappe.bold(frappe.utils.escape_html(name)), _(doctype)
-			)
-		)
-	return found
+	return stored
 
 
 def check_source(source: str | None) -> str | None:
 	return _check_enabled("Consent Source", source, _("Source")).name if source else None
 
 
-def _check_legal_basis(legal_basis: str, purpose: frappe._dict) -> str:
+def _check_legal_basis(legal_basis: str, purpose: Document) -> str:
 	found = _check_enabled("Legal Basis", legal_basis, _("Legal Basis"))
 	allowed = [row.legal_basis for row in purpose.allowed_legal_bases]
 	if found.name not in allowed:
@@ -399,25 +431,23 @@ def _check_legal_basis(legal_basis: str, purpose: frappe._dict) -> str:
 	return found.name
 
 
-def _check_wording(wording: str | None, purpose: str, topic: str | None) -> frappe._dict | None:
+def _check_wording(wording: str | None, purpose: str, topic: str | None) -> Document | None:
 	if not wording:
 		return None
-	if not isinstance(wording, str) or not frappe.db.exists("Consent Wording", wording):
-		raise UnknownReference(
-			_("Wording {0} doesn't exist. Choose one from the list of {1}.").format(
-				frappe.bold(frappe.utils.escape_html(str(wording))), _("Consent Wording")
-			)
-		)
-	found = frappe.get_cached_doc("Consent Wording", wording)
+	found = frappe.get_cached_doc("Consent Wording", _check_exists("Consent Wording", wording, _("Wording")))
 	if found.purpose != purpose or (found.topic or None) not in (None, topic or None):
 		raise UnknownReference(
 			_("Wording {0} is about {1}, not about {2}.").format(
-				frappe.bold(wording),
+				frappe.bold(found.name),
 				frappe.bold(found.topic or found.purpose),
 				frappe.bold(topic or purpose),
 			)
 		)
 	return found
+
+
+def _check_language(language: str | None) -> str | None:
+	return _check_exists("Language", language, _("Language")) if language else None
 
 
 def check_channel(channel: str) -> str:
@@ -479,89 +509,85 @@ def record(
 	"""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	check_topic(topic, rules.name)
-	check_channel(channel)
+	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
 	legal_basis = _check_legal_basis(legal_basis or rules.default_legal_basis, rules)
-	check_source(source)
-	text = _check_wording(wording, rules.name, topic)
-	_check_language(language)
+	source = check_source(source)
+	text = _check_wording(wording, scope.purpose, scope.topic)
+	language = _check_language(language) or (text.language if text else None)
 	needs_proof = legal_basis == CONSENT_BASIS or (
 		rules.is_marketing and ground_of(legal_basis) == MarketingGround.EXISTING_CUSTOMER
 	)
 	if needs_proof and not (source and (evidence or "").strip()):
-		missing = _("Source") if not source else _("Evidence")
 		raise EvidenceMissing(
 			_(
-				"{0} is missing. A consent counts only with its source and a proof: a file, or words that "
-				"say who "
-				"agreed, how and where (Art. 7(1) GDPR)."
-			).format(frappe.bold(missing))
+				"{0} is missing. A consent counts only with its source and a proof: a file, or words that say"
+				" who agreed, how and where (Art. 7(1) GDPR)."
+			).format(frappe.bold(_("Evidence") if source else _("Source")))
 		)
-	grade = _grade(evidence)
-	given_on = given_on or now_utc()
-	if given_on > now_utc():
-		raise InvalidPeriod(_("Given On {0} UTC lies in the future.").format(given_on))
-	if expires_on is None and rules.validity_months:
-		expires_on = add_months(given_on, rules.validity_months)
-	if expires_on and expires_on <= given_on:
-		raise InvalidPeriod(
-			_("Expires On {0} UTC isn't after Given On {1} UTC.").format(expires_on, given_on)
-		)
-
-	scope = Scope(channel, rules.name, topic or "")
-	kind = EventKind.GIVE if legal_basis == CONSENT_BASIS else EventKind.RECORD
-	act = Act(DATA_SUBJECT if legal_basis == CONSENT_BASIS else CONTROLLER, source, wording=wording)
 	facts = {
 		**_subject(email, key, scope, rules.company),
 		"party_type": party_type,
 		"party": party,
 		"legal_basis": legal_basis,
 		"source": source,
-		"given_on": given_on,
-		"expires_on": expires_on,
 		"recorded_by": frappe.session.user,
-		"wording": wording,
-		"language": language or (text.language if text else None),
+		"wording": text.name if text else None,
+		"language": language,
 		"evidence": evidence,
-		"evidence_grade": grade,
+		"evidence_grade": _grade(evidence),
 	}
+	kind = EventKind.GIVE if legal_basis == CONSENT_BASIS else EventKind.RECORD
+	act = Act(DATA_SUBJECT if legal_basis == CONSENT_BASIS else CONTROLLER, source, wording=facts["wording"])
 	with _Writing([key]) as writing:
-		if reason := writing.refused(key, scope, rules.is_marketing):
+		facts |= _period(given_on, expires_on, rules.validity_months, writing.now)
+		if reason := writing.refused(key, scope, rules.is_marketing, _noes_of(party_type, party)):
 			raise StandingRefusal(
 				_(
-					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own "
-					"mailbox; "
-					"see the preference link."
-				).format(frappe.bold(topic or rules.name), reason.value)
+					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own"
+					" mailbox; see the preference link."
+				).format(frappe.bold(scope.topic or scope.purpose), reason.value)
 			)
-		live = writing.live(key, scope)
-		if live and live["status"] == Status.UNKNOWN:
-			writing.append("Consent", live, kind, act, facts, given_on if given_on >= live["since"] else None)
-			row = live
-		elif live and _same_facts(live, facts):
-			row = live
-		else:
-			if live:
-				_check_newer(live, given_on)
-			row = writing.open(
-				"Consent", kind, facts | {"supersedes": live["name"] if live else None}, act, given_on
-			)
-			if live:
-				writing.append(
-					"Consent",
-					live,
-					EventKind.SUPERSEDE,
-					act,
-					{"superseded_by": row["name"], "ended_on": given_on},
-					given_on,
-				)
-		_mark_used(wording)
+		row = _replace(writing, writing.live(key, scope), kind, facts, act)
+		writing.end_if_over(row)
+		_mark_used(facts["wording"])
 	return row
+
+
+def _replace(writing: _Writing, live: Row | None, kind: EventKind, facts: Row, act: Act) -> Row:
+	"""Write a yes: on the live record of its scope, or on a new one that takes the place of that one."""
+	given_on = facts["given_on"]
+	if live and live["status"] == Status.UNKNOWN:
+		writing.append("Consent", live, kind, act, facts, given_on if given_on >= live["since"] else None)
+		return live
+	if not live:
+		return writing.open("Consent", kind, facts, act, given_on)
+	if _same_facts(live, facts):
+		return live
+	_check_may_follow(live, facts)
+	row = writing.open("Consent", kind, facts | {"supersedes": live["name"]}, act, given_on)
+	superseded = {"superseded_by": row["name"], "ended_on": given_on}
+	writing.append("Consent", live, EventKind.SUPERSEDE, act, superseded, given_on)
+	return row
+
+
+def _period(
+	given_on: datetime | None, expires_on: datetime | None, validity_months: int | None, now: datetime
+) -> Row:
+	given_on = given_on or now
+	if given_on > now:
+		raise InvalidPeriod(_("Given On {0} UTC lies in the future.").format(given_on))
+	if expires_on is None and validity_months:
+		expires_on = add_months(given_on, validity_months)
+	if expires_on and expires_on <= given_on:
+		raise InvalidPeriod(
+			_("Expires On {0} UTC isn't after Given On {1} UTC.").format(expires_on, given_on)
+		)
+	return {"given_on": given_on, "expires_on": expires_on}
 
 
 def _subject(email: str, key: str, scope: Scope, company: str | None) -> Row:
 	return {
-		"email": email.strip(),
+		"email": split_addresses(email)[0],
 		"address_key": key,
 		"channel": scope.channel,
 		"purpose": scope.purpose,
@@ -571,30 +597,27 @@ def _subject(email: str, key: str, scope: Scope, company: str | None) -> Row:
 
 
 def _same_facts(live: Row, facts: Row) -> bool:
-	same = ("legal_basis", "source", "given_on", "wording", "evidence")
+	same = ("legal_basis", "source", "given_on", "expires_on", "wording", "evidence")
 	return all((live.get(column) or None) == (facts[column] or None) for column in same)
 
 
-def _check_newer(live: Row, given_on: datetime) -> None:
+def _check_may_follow(live: Row, facts: Row) -> None:
 	if live["status"] == Status.REQUESTED:
 		raise TransitionNotAllowed(
 			_("A confirmation is pending until {0} UTC. Wait for the person's answer.").format(
 				live["expires_on"]
 			)
 		)
-	if given_on < live["since"]:
+	if live["status"] == Status.GIVEN and facts["legal_basis"] != CONSENT_BASIS:
 		raise TransitionNotAllowed(
-			_("Given On {0} UTC is before the consent on record, which was given on {1} UTC.").format(
-				given_on, live["since"]
+			_("The person gave consent. {0} can't take its place (EDPB 05/2020).").format(
+				frappe.bold(facts["legal_basis"])
 			)
 		)
-
-
-def _check_language(language: str | None) -> None:
-	if language and not frappe.db.exists("Language", language):
-		raise UnknownReference(
-			_("Language {0} doesn't exist. Use a code such as en, de or pl.").format(
-				frappe.bold(frappe.utils.escape_html(str(language)))
+	if facts["given_on"] < live["since"]:
+		raise TransitionNotAllowed(
+			_("Given On {0} UTC is before the consent on record, which was given on {1} UTC.").format(
+				facts["given_on"], live["since"]
 			)
 		)
 
@@ -618,9 +641,8 @@ def record_unproven(
 	CA-17)."""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	check_topic(topic, rules.name)
-	check_source(source)
-	scope = Scope(check_channel(channel), rules.name, topic or "")
+	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
+	source = check_source(source)
 	facts = {
 		**_subject(email, key, scope, rules.company),
 		"party_type": party_type,
@@ -657,26 +679,25 @@ def request(
 	"""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	topics = list(dict.fromkeys(topics))
-	for topic in topics:
-		check_topic(topic, rules.name)
-	check_source(source)
-	_check_language(language)
+	topics = list(dict.fromkeys(check_topic(topic, rules.name) or "" for topic in topics))
+	source = check_source(source)
+	language = _check_language(language)
 	_check_legal_basis(CONSENT_BASIS, rules)
-	_check_wording(wording, rules.name, None)
+	text = _check_wording(wording, rules.name, None)
+	wording = text.name if text else None
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
 	act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
 	pending = []
 	with _Writing([key]) as writing:
-		for topic in ["", *topics]:
+		noes = [] if by_the_person else _noes_of(party_type, party)
+		for topic in dict.fromkeys(["", *topics]):
 			scope = Scope(Channel.EMAIL.value, rules.name, topic)
-			reason = writing.refused(key, scope, rules.is_marketing)
+			reason = writing.refused(key, scope, rules.is_marketing, noes)
 			if reason and not by_the_person:
 				raise StandingRefusal(
 					_(
-						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can "
-						"sign up "
-						"themselves."
+						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can"
+						" sign up themselves."
 					).format(frappe.bold(topic or rules.name), reason.value)
 				)
 			live = writing.live(key, scope)
@@ -721,13 +742,13 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 		for row in rows:
 			if row["status"] != Status.REQUESTED or writing.end_if_over(row):
 				continue
-			scope = _scope_of(row)
+			rules = frappe.get_cached_doc("Processing Purpose", row["purpose"])
 			if any(
-				touches(refusal, scope) and refusal["said_on"] >= issued_at and not refusal.get("lifted_on")
-				for refusal in writing.suppressions[row["address_key"]]
+				refusal["said_on"] >= issued_at and not refusal.get("lifted_on")
+				for refusal in writing.refusals(row["address_key"], _scope_of(row), rules.is_marketing)
 			):
 				continue
-			months = frappe.get_cached_value("Processing Purpose", row["purpose"], "validity_months")
+			months = rules.validity_months
 			facts = {
 				"given_on": writing.now,
 				"confirmed_on": writing.now,
@@ -766,9 +787,8 @@ def withdraw(
 	Returns:
 		names of the consents that this ended. Saying it twice ends nothing more.
 	"""
-	rules = check_purpose(purpose)
-	check_topic(topic, rules.name)
-	scope = Scope(channel, rules.name, topic or "")
+	rules = check_purpose(purpose, also_disabled=True)  # a no isn't turned away because we tidied up
+	scope = Scope(channel, rules.name, check_topic(topic, rules.name, also_disabled=True) or "")
 	return say_no(
 		[No(RefusalKind.WITHDRAWAL, scope, email, party_type, party) for email in emails]
 		or [No(RefusalKind.WITHDRAWAL, scope, None, party_type, party)],
@@ -796,18 +816,22 @@ def say_no(noes: Iterable[No], act: Act) -> list[str]:
 	"""
 	noes = list(noes)
 	keys = address_keys({no.email for no in noes if no.email})
+	with _Writing(key for key in keys.values() if key) as writing:
+		return _say_no(writing, noes, act)
+
+
+def _say_no(writing: _Writing, noes: Iterable[No], act: Act) -> list[str]:
 	ended: list[str] = []
 	marketing = set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
-	with _Writing(key for key in keys.values() if key) as writing:
-		for no in noes:
-			key = keys.get(no.email or "")
-			if key:
+	for no in noes:
+		key = address_keys([no.email])[no.email] if no.email else None
+		if key:
+			if no.kind not in ENDED_BY_OTHERS:
 				ended += _end_live(writing, key, no, marketing, act)
-				if not _stands_already(writing, key, no):
-					_suppress(writing, key, no, act)
-			elif no.party:
-				if not _person_said(no):
-					_suppress(writing, None, no, act)
+			if not _stands_already(writing, key, no):
+				_suppress(writing, key, no, act)
+		elif (no.party or no.origin) and not _stands_without_address(no):
+			_suppress(writing, None, no, act)
 	return ended
 
 
@@ -815,10 +839,9 @@ def _end_live(writing: _Writing, key: str, no: No, marketing: set[str], act: Act
 	ended = []
 	said_on = no.said_on or writing.now
 	for row in list(writing.consents[key]):
-		scope = no.scope
-		if row["status"] not in LIVE or writing.end_if_over(row) or not _within(row, scope):
+		if row["status"] not in LIVE or writing.end_if_over(row) or not _covers(no.scope, _scope_of(row)):
 			continue
-		if not scope.purpose and row["purpose"] not in marketing:
+		if not no.scope.purpose and row["purpose"] not in marketing:
 			continue
 		kind = {
 			Status.GIVEN: EventKind.WITHDRAW,
@@ -827,8 +850,9 @@ def _end_live(writing: _Writing, key: str, no: No, marketing: set[str], act: Act
 		}.get(row["status"])
 		if not kind:
 			continue  # Unknown allows nothing, and the suppression says the rest
-		if row.get("confirmed_on") and row["confirmed_on"] > said_on:
-			continue  # an old no that is taken over now doesn't undo a newer yes of the person
+		asked = row["since"] if row["status"] == Status.REQUESTED else None
+		if (row.get("confirmed_on") or asked or said_on) > said_on:
+			continue  # an old no that is taken over now doesn't undo the person's newer yes, nor its asking
 		at = max(said_on, row["since"])
 		writing.append("Consent", row, kind, act, {"ended_on": at}, at)
 		ended.append(row["name"])
@@ -841,33 +865,23 @@ def _stands_already(writing: _Writing, key: str, no: No) -> bool:
 	confirmed = [
 		row["confirmed_on"]
 		for row in writing.consents[key]
-		if row.get("confirmed_on") and _within(row, no.scope)
+		if row.get("confirmed_on") and _covers(no.scope, _scope_of(row))
 	]
 	return any(
 		row["kind"] == no.kind
-		and _scope_of_refusal(row) == no.scope
+		and _scope_of(row) == no.scope
 		and not row.get("lifted_on")
+		# Each opt-out of core's is noted, or it would be looked at again every hour.
+		and (not no.origin or (row["origin_doctype"], row["origin"]) == (no.origin_doctype, no.origin))
 		and not any(row["said_on"] < yes <= said_on for yes in confirmed)
 		for row in writing.suppressions[key]
 	)
 
 
-def _within(row: Row, scope: Scope) -> bool:
-	return (
-		scope.channel in ("", row["channel"])
-		and scope.purpose in ("", row["purpose"])
-		and scope.topic in ("", row["topic"] or "")
-	)
-
-
-def _scope_of_refusal(row: Row) -> Scope:
-	return Scope(row["channel"] or "", row["purpose"] or "", row["topic"] or "")
-
-
 def _suppress(writing: _Writing, key: str | None, no: No, act: Act) -> None:
 	facts = {
 		"kind": no.kind.value,
-		"email": no.email.strip() if no.email else None,
+		"email": split_addresses(no.email)[0] if no.email else None,
 		"address_key": key,
 		"party_type": no.party_type,
 		"party": no.party,
@@ -883,19 +897,21 @@ def _suppress(writing: _Writing, key: str | None, no: No, act: Act) -> None:
 	writing.open("Suppression", EventKind.SUPPRESS, facts, act, no.said_on or writing.now)
 
 
-def _person_said(no: No) -> bool:
+def _stands_without_address(no: No) -> bool:
+	facts = {
+		"kind": no.kind.value,
+		"party_type": no.party_type,
+		"party": no.party,
+		"channel": no.scope.channel,
+		"purpose": no.scope.purpose,
+		"topic": no.scope.topic,
+		**({"origin_doctype": no.origin_doctype, "origin": no.origin} if no.origin else {}),
+	}
 	return bool(
 		frappe.db.exists(
 			"Suppression",
-			{
-				"kind": no.kind.value,
-				"party_type": no.party_type,
-				"party": no.party,
-				"channel": no.scope.channel or ["is", "not set"],
-				"purpose": no.scope.purpose or ["is", "not set"],
-				"topic": no.scope.topic or ["is", "not set"],
-				"lifted_on": ["is", "not set"],
-			},
+			{column: value or ["is", "not set"] for column, value in facts.items()}
+			| {"lifted_on": ["is", "not set"]},
 		)
 	)
 
@@ -910,35 +926,38 @@ def refuse(
 	party_type: str | None = None,
 	party: str | None = None,
 ) -> Row:
-	"""Record that somebody was asked and said no, where nothing was on record (T3)."""
+	"""Record that somebody was asked and said no (T3, T6, T8).
+
+	Returns:
+		the record that says so: the one that was live, or a new one.
+	"""
 	key = address_key(email)
-	rules = check_purpose(purpose)
-	check_topic(topic, rules.name)
-	check_source(source)
-	_check_wording(wording, rules.name, topic)
+	rules = check_purpose(purpose, also_disabled=True)
+	topic = check_topic(topic, rules.name, also_disabled=True)
+	source = check_source(source)
+	text = _check_wording(wording, rules.name, topic)
+	act = Act(DATA_SUBJECT, source, wording=text.name if text else None)
 	scope = Scope(Channel.EMAIL.value, rules.name, topic or "")
 	with _Writing([key]) as writing:
-		live = writing.live(key, scope)
-		if live:
-			act = Act(DATA_SUBJECT, source, wording=wording)
-			kind = EventKind.REFUSE if live["status"] == Status.REQUESTED else EventKind.WITHDRAW
-			writing.append("Consent", live, kind, act, {"ended_on": writing.now})
-			return live
+		_say_no(writing, [No(RefusalKind.WITHDRAWAL, scope, email, party_type, party)], act)
+		if said := [
+			row
+			for row in writing.consents[key]
+			if _scope_of(row) == scope and row["status"] in SAID_BY_THE_PERSON
+		]:
+			return max(said, key=lambda row: row["since"])
 		facts = {
 			**_subject(email, key, scope, rules.company),
 			"party_type": party_type,
 			"party": party,
 			"legal_basis": CONSENT_BASIS,
 			"source": source,
-			"wording": wording,
+			"wording": act.wording,
 			"recorded_by": frappe.session.user,
 			"ended_on": writing.now,
 		}
-		row = writing.open(
-			"Consent", EventKind.REFUSE, facts, Act(DATA_SUBJECT, source, wording=wording), writing.now
-		)
-		_mark_used(wording)
-		return row
+		_mark_used(act.wording)
+		return writing.open("Consent", EventKind.REFUSE, facts, act, writing.now)
 
 
 # --- the controller's own acts, and the clock's -------------------------------------------------------------
@@ -964,9 +983,18 @@ def _end(consent: str, kind: EventKind, reason: str, effective_from: datetime | 
 		raise EvidenceMissing(_("Reason is missing. Say why, for whoever asks later."))
 	(found,) = _named("Consent", [consent])
 	with _Writing([found.address_key] if found.address_key else []) as writing:
-		(row,) = [row for row in writing.consents[found.address_key] if row["name"] == consent]
+		loaded = writing.consents.get(found.address_key, ())  # nothing, if its address was erased
+		row = next((one for one in loaded if one["name"] == consent), found)
+		writing.end_if_over(row)
 		if kind == EventKind.INVALIDATE:
-			effective_from = effective_from or row.get("given_on") or row["since"]
+			began = row.get("given_on") or row["since"]
+			effective_from = effective_from or began
+			if not began <= effective_from <= writing.now:
+				raise InvalidPeriod(
+					_("Effective From {0} UTC lies before the consent, {1} UTC, or in the future.").format(
+						effective_from, began
+					)
+				)
 		writing.append(
 			"Consent",
 			row,
@@ -1031,76 +1059,76 @@ def move_party(party_type: str, old: str, new: str | None) -> None:
 	"""Let records follow a party that is renamed or merged, or let go of one that is deleted."""
 	for doctype in ("Consent", "Suppression"):
 		table = frappe.qb.DocType(doctype)
-		rows = (
-			frappe.qb.from_(table)
-			.select(table.name, table.address_key)
-			.where((table.party_type == party_type) & (table.party == old))
-			.run(as_dict=True)
-		)
+		is_party = (table.party_type == party_type) & (table.party == old)
+		if doctype == "Suppression":  # or its opt-out would look like another one under the new name
+			is_party |= (table.origin_doctype == party_type) & (table.origin == old)
+		rows = frappe.qb.from_(table).select(table.name, table.address_key).where(is_party).run(as_dict=True)
 		names = {row.name for row in rows}
-		facts: Row = {"party": new} if new else {"party": None, "party_type": None}
 		with _Writing(row.address_key for row in rows if row.address_key) as writing:
 			loaded = writing.consents if doctype == "Consent" else writing.suppressions
 			found = [row for group in loaded.values() for row in group if row["name"] in names]
 			found += _named(doctype, [row.name for row in rows if not row.address_key])
 			for row in found:
+				facts: Row = {}
+				for kind, name in (("party_type", "party"), ("origin_doctype", "origin")):
+					if row.get(kind) == party_type and row.get(name, "").lower() == old.lower():
+						facts |= {kind: party_type if new else None, name: new}
 				writing.append(doctype, row, EventKind.MOVE, Act(CONTROLLER), facts)
 
 
 def carry_refusals(
 	party_type: str, party: str, before: Iterable[str], after: Iterable[str], reason: str
 ) -> None:
-	"""Let a person's noes hold for an address they get, and outlive one they lose (design, idea 5).
+	"""Let a person's noes hold for all their addresses, and outlive one they lose (design, idea 5; ST-13).
 
 	Args:
 		before, after: the addresses of the person before and after the change.
 	"""
 	old = {key: email for email, key in address_keys(before).items() if key}
 	new = {key: email for email, key in address_keys(after).items() if key}
-	gained, lost = new.keys() - old.keys(), old.keys() - new.keys()
-	if not (gained or lost):
+	if old.keys() == new.keys():
 		return
-	noes = _refusals_of_the_person(party_type, party, {**old, **new})
-	if not noes:
-		return
-	act = Act(DATA_SUBJECT, reason=reason)
-	entries = [
-		no._replace(email=new[key], party_type=party_type, party=party) for key in gained for no in noes
-	]
-	if lost:
-		entries += [no._replace(email=None, party_type=party_type, party=party) for no in noes]
-	say_no(entries, act)
+	with _Writing([*old, *new]) as writing:
+		noes = _refusals_of_the_person(party_type, party, {**old, **new})
+		emails: list[str | None] = [*new.values()]
+		if old.keys() - new.keys():
+			emails.append(None)  # kept with the person
+		entries = [
+			no._replace(email=email, party_type=party_type, party=party) for email in emails for no in noes
+		]
+		_say_no(writing, entries, Act(DATA_SUBJECT, reason=reason))
 
 
-def unite_refusals(party_type: str, party: str, addresses: list[str], reason: str) -> None:
-	"""Let what a person refused from one of their addresses hold for all of them; the strictest wins
-	(ST-13)."""
-	by_key = {key: email for email, key in address_keys(addresses).items() if key}
-	noes = _refusals_of_the_person(party_type, party, by_key)
-	say_no(
-		[
-			no._replace(email=email, party_type=party_type, party=party)
-			for email in by_key.values()
-			for no in noes
-		],
-		Act(DATA_SUBJECT, reason=reason),
-	)
-
-
-def has_opted_out(addresses: list[str]) -> bool:
-	"""Whether a refusal of e-mail marketing as a whole stands for one of the addresses."""
-	keys = [key for key in address_keys(addresses).values() if key]
-	if not keys:
-		return False
-	table = frappe.qb.DocType("Suppression")
-	return bool(
-		frappe.qb.from_(table)
-		.select(table.name)
-		.where(table.address_key.isin(keys) & table.purpose.isnull() & table.lifted_on.isnull())
-		.where(table.channel.isnull() | (table.channel == Channel.EMAIL.value))
-		.limit(1)
+def has_opted_out(party_type: str, party: str, addresses: list[str]) -> bool:
+	"""Whether a refusal of e-mail marketing as a whole stands for a person, or for one of the addresses."""
+	keys = [key for key in address_keys(addresses).values() if key] or [""]
+	table, consent = frappe.qb.DocType("Suppression"), frappe.qb.DocType("Consent")
+	lifted = dict(
+		frappe.qb.from_(consent)
+		.select(consent.address_key, Max(consent.confirmed_on))
+		.where(consent.address_key.isin(keys) & (consent.status != Status.INVALIDATED.value))
+		.groupby(consent.address_key)
 		.run()
 	)
+	by_party = table.address_key.isnull() & (table.party_type == party_type) & (table.party == party)
+	return any(
+		said_on >= (lifted.get(key) or NEVER)
+		for key, said_on in frappe.qb.from_(table)
+		.select(table.address_key, table.said_on)
+		.where(table.address_key.isin(keys) | by_party)
+		.where(table.purpose.isnull() & table.lifted_on.isnull())
+		.where(table.channel.isnull() | (table.channel == Channel.EMAIL.value))
+		.run()
+	)
+
+
+def _noes_of(party_type: str | None, party: str | None) -> list[No]:
+	"""Collect what a party refused; what a Contact or a Lead refused from an address is theirs too."""
+	if not (party_type and party):
+		return []
+	emails = addresses_of(party_type, party) if party_type in ("Contact", "Lead") else []
+	by_key = {key: email for email, key in address_keys(emails).items() if key}
+	return _refusals_of_the_person(party_type, party, by_key)
 
 
 def _refusals_of_the_person(party_type: str, party: str, addresses: dict[str, str]) -> list[No]:
@@ -1116,7 +1144,7 @@ def _refusals_of_the_person(party_type: str, party: str, addresses: dict[str, st
 		.where(table.lifted_on.isnull() & table.kind.notin([RefusalKind.BOUNCE.value]))
 		.run(as_dict=True)
 	):
-		no = No(RefusalKind(row.kind), _scope_of_refusal(row), row.email, said_on=row.said_on)
+		no = No(RefusalKind(row.kind), _scope_of(row), row.email, said_on=row.said_on)
 		noes[no.kind, no.scope] = max(no, noes.get((no.kind, no.scope), no), key=lambda one: one.said_on)
 	by_party = (consent.party_type == party_type) & (consent.party == party)
 	for row in (
@@ -1145,7 +1173,9 @@ def rebuild(consent: str) -> Row:
 		(stored,) = _named("Consent", [consent])
 		events = ledger.read_events("Consent", [consent])[consent]
 		folded = ledger.fold(events)
-		folded["live_scope"] = _live_scope(folded)
+		if all(event.facts for event in events):  # nothing was erased, so what no event says isn't so
+			folded = dict.fromkeys(PROJECTED) | folded
+			folded["live_scope"] = _live_scope(folded)
 		changed = {
 			column: {"stored": stored.get(column), "events": value}
 			for column, value in folded.items()

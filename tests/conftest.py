@@ -9,17 +9,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from aiosmtpd.controller import Controller
+from hypothesis import HealthCheck, settings
 
 import frappe
 
-from gdpr_consent import api
+from gdpr_consent import api, audience, links, register
 from gdpr_consent.identity import address_keys
+
+# The same examples in every run, and no verdict by the clock of a busy machine.
+settings.register_profile(
+	"repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,6 +62,29 @@ def user_with_roles():
 		return email
 
 	return become
+
+
+class Clock:
+	"""What the register, the audience and the links take for now; it stands still until it is moved."""
+
+	def __init__(self) -> None:
+		self.now = datetime(2026, 3, 1, 9)
+
+	def at(self, *moment: int) -> datetime:
+		self.now = datetime(*moment)
+		return self.now
+
+	def forward(self, **by: float) -> datetime:
+		self.now += timedelta(**by)
+		return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+	standing = Clock()
+	for module in (register, audience, links):
+		monkeypatch.setattr(module, "now_utc", lambda: standing.now)
+	return standing
 
 
 # --- what is committed, because sending commits -------------------------------------------------------------

@@ -89,6 +89,7 @@ DECISION_ORDER = [
 	("7 withdrawn", None, [consent(Status.WITHDRAWN)], [], "WITHDRAWN"),
 	("7 withdrawn, record gone", None, [], [no(WITHDRAWAL)], "WITHDRAWN"),
 	("7 refused", None, [consent(Status.REFUSED)], [], "REFUSED"),
+	("7 the record says more", None, [consent(Status.REFUSED)], [no(WITHDRAWAL, 10)], "REFUSED"),
 	("7 expired", None, [consent(Status.EXPIRED)], [], "EXPIRED"),
 	("7 revoked", None, [consent(Status.REVOKED)], [], "REVOKED"),
 	("7 invalidated", None, [consent(Status.INVALIDATED)], [], "INVALIDATED"),

@@ -9,10 +9,14 @@ from gdpr_consent import identity, legacy, register
 
 
 def on_update(doc: Document, _method: str | None = None) -> None:
-	after = addresses_on(doc)
 	previous = doc.get_doc_before_save()
-	before = addresses_on(previous) if previous else []
-	_spread_refusals(doc, before, after)
+	register.carry_refusals(
+		doc.doctype,
+		doc.name,
+		addresses_on(previous) if previous else [],
+		addresses_on(doc),
+		_("The person has another address; what they refused holds for each."),
+	)
 	_take_over_opt_out(doc, previous)
 
 
@@ -21,22 +25,13 @@ def addresses_on(doc: Document) -> list[str]:
 	return [address for field in fields for address in identity.split_addresses(field)]
 
 
-def _spread_refusals(doc: Document, before: list[str], after: list[str]) -> None:
-	if before:
-		reason = _("The person's address changed; what they refused goes with them.")
-		register.carry_refusals(doc.doctype, doc.name, before, after, reason)
-	else:
-		reason = _("The person has another address, from which they said no.")
-		register.unite_refusals(doc.doctype, doc.name, after, reason)
-
-
 def _take_over_opt_out(doc: Document, previous: Document | None) -> None:
-	def opted_out(one: Document | None) -> bool:
-		return bool(one and (one.get("unsubscribed") or one.get("status") == "Do Not Contact"))
+	"""Note a box that is ticked now, or a status that is set now; not every later edit of the record."""
 
-	if opted_out(doc) and not (
-		opted_out(previous) and previous and previous.get("status") == doc.get("status")
-	):
+	def changed_to(field: str, value: object) -> bool:
+		return doc.get(field) == value and not (previous and previous.get(field) == value)
+
+	if changed_to("unsubscribed", 1) or changed_to("status", "Do Not Contact"):
 		opt_out = (
 			legacy.lead(doc)
 			if doc.doctype == "Lead"
@@ -52,7 +47,7 @@ def validate(doc: Document, _method: str | None = None) -> None:
 		previous
 		and previous.unsubscribed
 		and not doc.unsubscribed
-		and register.has_opted_out(addresses_on(doc))
+		and register.has_opted_out(doc.doctype, doc.name, addresses_on(doc))
 	):
 		doc.unsubscribed = 1
 		frappe.msgprint(
@@ -70,7 +65,7 @@ def before_rename(doc: Document, _method: str | None, old: str, new: str, merge:
 	if merge and doc.doctype != "Customer":
 		gone, kept = identity.addresses_of(doc.doctype, old), identity.addresses_of(doc.doctype, new)
 		reason = _("{0} was merged with {1}; what either refused holds for both.").format(old, new)
-		register.unite_refusals(doc.doctype, new, [*kept, *gone], reason)
+		register.carry_refusals(doc.doctype, new, kept, [*kept, *gone], reason)
 		register.carry_refusals(doc.doctype, new, [*kept, *gone], kept, reason)
 
 
