@@ -25,7 +25,7 @@ from gdpr_consent.policy import Status
 Instant = str | date | datetime
 
 
-def says_why(function: Callable) -> Callable:
+def _says_why(function: Callable) -> Callable:
 	"""Put the text of an error into the answer. Of one that is only raised, the desk shows nothing."""
 
 	@wraps(function)
@@ -43,7 +43,7 @@ def says_why(function: Callable) -> Callable:
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def record_consent(
 	purpose: str | None = None,
 	email: str | None = None,
@@ -114,7 +114,7 @@ def _attach_evidence(row: dict[str, Any]) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def request_consent(
 	email: str,
 	purpose: str | None = None,
@@ -168,7 +168,7 @@ def _request(
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def withdraw_consent(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -201,7 +201,7 @@ def withdraw_consent(
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def object_to_marketing(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -228,7 +228,7 @@ def object_to_marketing(
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
 	frappe.has_permission("Consent", "write", throw=True)
@@ -240,7 +240,7 @@ def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def invalidate_consent(consent: str, reason: str, effective_from: Instant | None = None) -> dict[str, Any]:
 	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
 	frappe.only_for("Privacy Officer", message=True)
@@ -248,7 +248,7 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@says_why
+@_says_why
 def check_consent(
 	emails: list[str] | str,
 	purpose: str | None = None,
@@ -284,7 +284,7 @@ def check_consent(
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@says_why
+@_says_why
 def check_party(
 	party_type: str,
 	party: str,
@@ -314,7 +314,7 @@ def require_consent(email: str, purpose: str | None = None, topic: str | None = 
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@says_why
+@_says_why
 def consent_history(
 	email: str | None = None, party_type: str | None = None, party: str | None = None
 ) -> list[dict[str, Any]]:
@@ -372,7 +372,7 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 
 
 @frappe.whitelist(methods=["POST"])
-@says_why
+@_says_why
 def rebuild(consent: str) -> dict[str, Any]:
 	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -380,7 +380,7 @@ def rebuild(consent: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@says_why
+@_says_why
 def verify_ledger() -> dict[str, Any]:
 	"""Check the hash chains of all events: `ok, checked, first_bad, problem`."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -388,7 +388,7 @@ def verify_ledger() -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
-@says_why
+@_says_why
 def confirm_consent(t: str) -> dict[str, Any]:
 	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
 	(T5)."""
@@ -466,13 +466,29 @@ def _addresses(email: str | None, party_type: str | None, party: str | None) -> 
 	elif not party:
 		raise InvalidEmailAddress(_("Email or Party is missing. Say who it is."))
 	addresses = identity.addresses_of_the_person(email) if email else []
-	if party_type and party:
+	if party_type == "Customer" and party:
+		addresses = addresses or _addresses_of_the_only_person(party)
+	elif party_type and party:
 		addresses += identity.addresses_of(party_type, party)
 		# Those they gave a consent from and have no more, too.
 		addresses += frappe.get_all(
 			"Consent", {"party_type": party_type, "party": party, "email": ["is", "set"]}, pluck="email"
 		)
 	return list({key: address for address, key in identity.address_keys(addresses).items() if key}.values())
+
+
+def _addresses_of_the_only_person(customer: str) -> list[str]:
+	"""One person's no isn't that of everybody who works for a customer."""
+	addresses = identity.addresses_of("Customer", customer)
+	person = identity.addresses_of_the_person(addresses[0]) if addresses else []
+	if set(identity.address_keys(addresses).values()) - set(identity.address_keys(person).values()):
+		raise InvalidEmailAddress(
+			_("Several people belong to {0}. Say by Email who of them it is: {1}.").format(
+				frappe.bold(frappe.utils.escape_html(customer)),
+				", ".join(frappe.utils.escape_html(address) for address in addresses),
+			)
+		)
+	return person
 
 
 def _receipt(row: dict[str, Any]) -> dict[str, Any]:

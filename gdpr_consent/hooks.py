@@ -52,6 +52,7 @@ doc_events = {
 	"Contact": _person,
 	"Lead": _person,
 	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
+	"File": {"on_trash": "gdpr_consent.overrides.evidence.on_trash"},
 	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
 	"Email Group Member": {"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update"},
 }

@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import give
 
 import frappe
 
 from gdpr_consent import api, policy
-from gdpr_consent.exceptions import InvalidEmailAddress
+from gdpr_consent.exceptions import InvalidEmailAddress, RegisterIsAppendOnly
 from gdpr_consent.gate import self_check
 
 WORDS = Path(__file__).parents[1] / "gdpr_consent" / "public" / "js" / "words.js"
@@ -89,3 +90,31 @@ def test_the_gate_is_checked_on_demand_by_those_it_would_alert(as_user_with):
 	as_user_with("Consent User")
 	with pytest.raises(frappe.PermissionError):
 		self_check.check_now()
+
+
+def test_the_no_of_one_person_at_a_customer_isnt_that_of_the_others(mailbox):
+	customer = frappe.new_doc("Customer", customer_name=frappe.generate_hash(length=10)).insert()
+	one, other = mailbox(), mailbox()
+	for email in (one, other):
+		frappe.get_doc(
+			doctype="Contact",
+			first_name=email,
+			email_ids=[{"email_id": email, "is_primary": 1}],
+			links=[{"link_doctype": "Customer", "link_name": customer.name}],
+		).insert()
+		give(email)
+
+	with pytest.raises(InvalidEmailAddress, match=one):
+		api.withdraw_consent(party_type="Customer", party=customer.name)
+	api.withdraw_consent(email=one, party_type="Customer", party=customer.name)
+
+	answers = api.check_party("Customer", customer.name)
+	assert {email: answer["allowed"] for email, answer in answers.items()} == {one: False, other: True}
+
+
+def test_a_proof_cant_be_deleted_while_a_consent_names_it(mailbox):
+	"""Art. 7(1): who relies on a consent must be able to show it."""
+	file = frappe.get_doc(doctype="File", file_name="form.txt", content="I agree", is_private=1).insert()
+	give(mailbox(), evidence=file.file_url)
+	with pytest.raises(RegisterIsAppendOnly, match=r"form.*\.txt"):
+		file.delete()
