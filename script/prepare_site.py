@@ -68,7 +68,6 @@ def connect(site: str, web_port: str, smtp_port: str, mails: str) -> None:
 		"bench_id": site,
 		# Queued mail goes out each minute, not only each fourth.
 		"scheduler_interval": 60,
-		"disable_async": 1,  # No realtime server runs.
 		"gdpr_consent_demo_mails": mails,
 	}.items():
 		if frappe.conf.get(key) != value:
