@@ -4,7 +4,6 @@ Every function locks what it touches, checks the transition, writes the event an
 stores nothing if anything is wrong. Whoever calls has checked that the user may do this; see `api.py`.
 """
 
-import hashlib
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -203,10 +202,7 @@ class _Writing:
 			heads = ledger.insert_events(doctype, self._events[doctype])
 			for name, row in self._changed[doctype].items():
 				row["last_hash"] = heads[name]
-				if doctype == "Consent":
-					row["live_scope"] = _live_scope(row)
 			rows = self._changed[doctype].values()
-			# What is ended makes room for its successor, since only one record of a scope may be live.
 			for row in rows:
 				if row["name"] not in self._new:
 					_update(doctype, row)
@@ -267,7 +263,8 @@ class _Writing:
 def _lock(keys: list[str]) -> bool:
 	"""Make everybody else who acts on these addresses wait until this transaction ends.
 
-	Rows that always exist are locked, by primary key, so that no gap is locked and nobody else has to wait.
+	Rows that always exist are locked, by primary key, so that no gap is locked and nobody else has to wait. A
+	unique index on live records instead would lock gaps, and make people at different addresses deadlock.
 
 	Returns:
 		whether this transaction's view of the addresses is older than the lock, so that only reads which lock
@@ -318,13 +315,6 @@ def _update(doctype: str, row: Row) -> None:
 		if column not in own:
 			query = query.set(table[column], value)
 	query.set(table.modified, frappe.utils.now()).set(table.modified_by, frappe.session.user).run()
-
-
-def _live_scope(row: Row) -> str | None:
-	"""Return what the database holds unique, so that no scope of an address has two live records."""
-	if row["status"] not in LIVE or not row.get("address_key"):
-		return None
-	return hashlib.sha256("|".join([row["address_key"], *_scope_of(row)]).encode()).hexdigest()
 
 
 def _scope_of(row: Row) -> Scope:
@@ -538,9 +528,11 @@ def record(
 	}
 	kind = EventKind.GIVE if legal_basis == CONSENT_BASIS else EventKind.RECORD
 	act = Act(DATA_SUBJECT if legal_basis == CONSENT_BASIS else CONTROLLER, source, wording=facts["wording"])
-	with _Writing([key]) as writing:
+	theirs = _addresses_of_the_party(party_type, party)
+	with _Writing([key, *theirs]) as writing:
 		facts |= _period(given_on, expires_on, rules.validity_months, writing.now)
-		if reason := writing.refused(key, scope, rules.is_marketing, _noes_of(party_type, party)):
+		noes = _noes_of(writing, party_type, party, theirs)
+		if reason := writing.refused(key, scope, rules.is_marketing, noes):
 			raise StandingRefusal(
 				_(
 					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own"
@@ -688,8 +680,9 @@ def request(
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
 	act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
 	pending = []
-	with _Writing([key]) as writing:
-		noes = [] if by_the_person else _noes_of(party_type, party)
+	theirs = _addresses_of_the_party(party_type, party)
+	with _Writing([key, *theirs]) as writing:
+		noes = [] if by_the_person else _noes_of(writing, party_type, party, theirs)
 		for topic in dict.fromkeys(["", *topics]):
 			scope = Scope(Channel.EMAIL.value, rules.name, topic)
 			reason = writing.refused(key, scope, rules.is_marketing, noes)
@@ -1089,7 +1082,7 @@ def carry_refusals(
 	if old.keys() == new.keys():
 		return
 	with _Writing([*old, *new]) as writing:
-		noes = _refusals_of_the_person(party_type, party, {**old, **new})
+		noes = _noes_of(writing, party_type, party, {**old, **new})
 		emails: list[str | None] = [*new.values()]
 		if old.keys() - new.keys():
 			emails.append(None)  # kept with the person
@@ -1122,40 +1115,48 @@ def has_opted_out(party_type: str, party: str, addresses: list[str]) -> bool:
 	)
 
 
-def _noes_of(party_type: str | None, party: str | None) -> list[No]:
-	"""Collect what a party refused; what a Contact or a Lead refused from an address is theirs too."""
+def _addresses_of_the_party(party_type: str | None, party: str | None) -> dict[str, str]:
+	"""Return the addresses, by key, from which a party speaks for itself: a Customer may be many people."""
+	emails = addresses_of(party_type, party) if party and party_type in ("Contact", "Lead") else []
+	return {key: email for email, key in address_keys(emails).items() if key}
+
+
+def _noes_of(
+	writing: _Writing, party_type: str | None, party: str | None, addresses: dict[str, str]
+) -> list[No]:
+	"""Collect what one party refused, from the addresses given or under its name.
+
+	What was said from a role's mailbox isn't one person's word.
+	"""
 	if not (party_type and party):
 		return []
-	emails = addresses_of(party_type, party) if party_type in ("Contact", "Lead") else []
-	by_key = {key: email for email, key in address_keys(emails).items() if key}
-	return _refusals_of_the_person(party_type, party, by_key)
-
-
-def _refusals_of_the_person(party_type: str, party: str, addresses: dict[str, str]) -> list[No]:
-	"""Collect what one person refused. What was said from a role's mailbox isn't one person's word."""
-	table, consent = frappe.qb.DocType("Suppression"), frappe.qb.DocType("Consent")
 	own = [key for key, email in addresses.items() if not is_role_address(email)]
-	by_party = (table.party_type == party_type) & (table.party == party)
 	noes: dict[tuple[RefusalKind, Scope], No] = {}
-	for row in (
-		frappe.qb.from_(table)
-		.select(table.star)
-		.where((table.address_key.isin(own) | by_party) if own else by_party)
-		.where(table.lifted_on.isnull() & table.kind.notin([RefusalKind.BOUNCE.value]))
-		.run(as_dict=True)
-	):
-		no = No(RefusalKind(row.kind), _scope_of(row), row.email, said_on=row.said_on)
-		noes[no.kind, no.scope] = max(no, noes.get((no.kind, no.scope), no), key=lambda one: one.said_on)
-	by_party = (consent.party_type == party_type) & (consent.party == party)
-	for row in (
-		frappe.qb.from_(consent)
-		.select(consent.star)
-		.where((consent.address_key.isin(own) | by_party) if own else by_party)
-		.where(consent.status.isin([Status.WITHDRAWN.value, Status.REFUSED.value]))
-		.run(as_dict=True)
-	):
-		no = No(RefusalKind.WITHDRAWAL, _scope_of(row), row.email, said_on=row.since)
-		noes[no.kind, no.scope] = max(no, noes.get((no.kind, no.scope), no), key=lambda one: one.said_on)
+
+	def is_theirs(row: Row) -> bool:
+		return (row.get("party_type"), row.get("party")) == (party_type, party)
+
+	def note(kind: RefusalKind, row: Row, said_on: datetime) -> None:
+		no = No(kind, _scope_of(row), row["email"], said_on=said_on)
+		known = noes.setdefault((kind, no.scope), no)
+		noes[kind, no.scope] = max(known, no, key=lambda one: one.said_on)
+
+	for doctype, loaded in (("Suppression", writing.suppressions), ("Consent", writing.consents)):
+		table = frappe.qb.DocType(doctype)
+		by_party = (
+			frappe.qb.from_(table)
+			.select(table.star)
+			.where((table.party_type == party_type) & (table.party == party))
+		)
+		# Of the addresses that are locked, what was loaded under the lock is newer.
+		rows = [row for row in by_party.run(as_dict=True) if row.address_key not in writing.keys]
+		rows += [row for key in writing.keys for row in loaded[key] if key in own or is_theirs(row)]
+		for row in rows:
+			if doctype == "Consent":
+				if row["status"] in SAID_BY_THE_PERSON:
+					note(RefusalKind.WITHDRAWAL, row, row["since"])
+			elif not row.get("lifted_on") and row["kind"] != RefusalKind.BOUNCE:
+				note(RefusalKind(row["kind"]), row, row["said_on"])
 	return list(noes.values())
 
 
@@ -1175,7 +1176,6 @@ def rebuild(consent: str) -> Row:
 		folded = ledger.fold(events)
 		if all(event.facts for event in events):  # nothing was erased, so what no event says isn't so
 			folded = dict.fromkeys(PROJECTED) | folded
-			folded["live_scope"] = _live_scope(folded)
 		changed = {
 			column: {"stored": stored.get(column), "events": value}
 			for column, value in folded.items()

@@ -1105,7 +1105,6 @@ def test_au_03_the_envelope_holds_no_personal_data(chain):
 		("email", "somebody@else.example"),
 		("topic", "Another"),
 		("evidence_grade", "A"),
-		("live_scope", "ab"),
 		("reason", "None of ours"),
 	],
 )
