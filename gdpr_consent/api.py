@@ -460,35 +460,22 @@ def _check_may_see(email: str, party_type: str | None = None, party: str | None 
 
 
 def _addresses(email: str | None, party_type: str | None, party: str | None) -> list[str]:
-	"""Return the addresses a no holds for: those of the party, and of the person who has the address."""
+	"""Return the addresses a no holds for: those of the party, and of the person who has the address.
+
+	A Customer with no address beside it is everybody who belongs to it; with one, it is that person.
+	"""
 	if email:
 		_check_may_see(email, party_type, party)
 	elif not party:
 		raise InvalidEmailAddress(_("Email or Party is missing. Say who it is."))
 	addresses = identity.addresses_of_the_person(email) if email else []
-	if party_type == "Customer" and party:
-		addresses = addresses or _addresses_of_the_only_person(party)
-	elif party_type and party:
+	if party_type and party and not (email and party_type == "Customer"):
 		addresses += identity.addresses_of(party_type, party)
 		# Those they gave a consent from and have no more, too.
 		addresses += frappe.get_all(
 			"Consent", {"party_type": party_type, "party": party, "email": ["is", "set"]}, pluck="email"
 		)
 	return list({key: address for address, key in identity.address_keys(addresses).items() if key}.values())
-
-
-def _addresses_of_the_only_person(customer: str) -> list[str]:
-	"""One person's no isn't that of everybody who works for a customer."""
-	addresses = identity.addresses_of("Customer", customer)
-	person = identity.addresses_of_the_person(addresses[0]) if addresses else []
-	if set(identity.address_keys(addresses).values()) - set(identity.address_keys(person).values()):
-		raise InvalidEmailAddress(
-			_("Several people belong to {0}. Say by Email who of them it is: {1}.").format(
-				frappe.bold(frappe.utils.escape_html(customer)),
-				", ".join(frappe.utils.escape_html(address) for address in addresses),
-			)
-		)
-	return person
 
 
 def _receipt(row: dict[str, Any]) -> dict[str, Any]:
