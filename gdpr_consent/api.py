@@ -297,11 +297,15 @@ def check_party(
 	return check_consent(identity.addresses_of(party_type, party), purpose, topic, channel)
 
 
+@frappe.whitelist(methods=["GET", "POST"])
+@_says_why
 def has_consent(email: str, purpose: str | None = None, topic: str | None = None) -> bool:
 	"""Whether marketing may be sent to one address now. For scripts; `require_consent` insists."""
 	return check_consent([email], purpose, topic)[email]["allowed"]
 
 
+@frappe.whitelist(methods=["GET", "POST"])
+@_says_why
 def require_consent(email: str, purpose: str | None = None, topic: str | None = None) -> None:
 	"""Stop with ConsentMissing unless marketing may be sent to this address now."""
 	answer = check_consent([email], purpose, topic)[email]

@@ -15,8 +15,9 @@ class AppendOnlyDocument(Document):
 	how_to = "gdpr_consent.api"
 
 	def _refuse(self) -> NoReturn:
-		raise RegisterIsAppendOnly(
-			_("{0} can't be written directly. Use {1}.").format(frappe.bold(_(self.doctype)), self.how_to)
+		frappe.throw(
+			_("{0} can't be written directly. Use {1}.").format(frappe.bold(_(self.doctype)), self.how_to),
+			RegisterIsAppendOnly,
 		)
 
 	def validate(self) -> None:
