@@ -50,6 +50,21 @@ def custom_fields() -> dict[str, list[dict]]:
 			},
 		]
 		for doctype, insert_after in CLASSIFIED.items()
+	} | {
+		"Email Group Member": [
+			{
+				"fieldname": "consent_ended",
+				"fieldtype": "Check",
+				"label": _("Consent Ended"),
+				"insert_after": "unsubscribed",
+				"module": MODULE,
+				"description": _(
+					"Unsubscribed because the consent ended, not because the person said so here."
+				),
+				"read_only": 1,
+				"no_copy": 1,
+			}
+		]
 	}
 
 

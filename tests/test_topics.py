@@ -1,0 +1,242 @@
+"""Topics: the Email Groups that follow them, and the Newsletters that go to them (issue 3)."""
+
+import pytest
+from conftest import give
+
+import frappe
+
+from gdpr_consent import api, email_groups, legacy, register
+from gdpr_consent.exceptions import StandingRefusal
+from gdpr_consent.identity import address_key
+
+MEMBER = "Email Group Member"
+
+
+@pytest.fixture
+def group_of(site):
+	"""Give a topic an Email Group, and name it; who leaves the topic leaves the group."""
+	made = []
+
+	def make(topic: str) -> str:
+		group = frappe.new_doc("Email Group", title=f"Group {frappe.generate_hash(length=8)}").insert()
+		made.append((topic, group.name))
+		frappe.db.set_value("Subscription Topic", topic, "email_group", group.name)
+		return group.name
+
+	yield make
+	frappe.db.rollback()
+	for topic, group in made:
+		if frappe.db.exists("Email Group", group):
+			frappe.db.set_value("Subscription Topic", topic, "email_group", None)
+			frappe.delete_doc("Email Group", group, force=True)
+	frappe.db.commit()
+
+
+def members(group: str) -> dict[str, bool]:
+	"""Return whether each member is subscribed."""
+	rows = frappe.get_all(MEMBER, {"email_group": group}, ["email", "unsubscribed"])
+	return {row.email: not row.unsubscribed for row in rows}
+
+
+def add_by_hand(group: str, email: str, **more):
+	return frappe.new_doc(MEMBER, email_group=group, email=email, **more).insert()
+
+
+def agree(email: str, topic: str, **more) -> str:
+	give(email, **more)
+	return give(email, topic, **more)
+
+
+def refusals_of(email: str) -> list[str]:
+	return frappe.get_all("Suppression", {"address_key": address_key(email)}, pluck="kind")
+
+
+# --- at once ------------------------------------------------------------------------------------------------
+
+
+def test_who_agrees_to_a_topic_and_its_purpose_is_a_member_of_its_group(topic, group_of, address):
+	group, email = group_of(topic), address("Jo.{}@People.example")
+	give(email, topic)
+	assert members(group) == {}, "A mail about a topic needs the purpose too."
+	give(email)
+	assert members(group) == {email: True}
+
+
+def test_who_confirms_is_a_member_then_and_not_before(topic, group_of, address):
+	group, email = group_of(topic), address()
+	pending = register.request(email=email, topics=[topic], by_the_person=True)
+	assert members(group) == {}
+	register.confirm([row["name"] for row in pending], register.now_utc())
+	assert members(group) == {email: True}
+
+
+def withdraw_the_topic(email: str, topic: str) -> None:
+	api.withdraw_consent(email=email, topic=topic)
+
+
+def withdraw_the_purpose(email: str, topic: str) -> None:
+	api.withdraw_consent(email=email)
+
+
+def object_to_all(email: str, topic: str) -> None:
+	api.object_to_marketing(email=email)
+
+
+def invalidate(email: str, topic: str) -> None:
+	name = frappe.db.get_value("Consent", {"address_key": address_key(email), "topic": topic})
+	register.invalidate(name, "The box was pre-ticked")
+
+
+@pytest.mark.parametrize(
+	"lose", [withdraw_the_topic, withdraw_the_purpose, object_to_all, invalidate], ids=lambda act: act.__name__
+)
+def test_who_loses_the_consent_is_switched_off_and_not_deleted(topic, group_of, address, lose):
+	group, email, other = group_of(topic), address(), address()
+	agree(email, topic)
+	agree(other, topic)
+	lose(email, topic)
+	assert members(group) == {email: False, other: True}
+
+
+def test_no_group_of_another_topic_is_touched(topic, group_of, address):
+	other = frappe.new_doc(
+		"Subscription Topic", title=f"Topic {frappe.generate_hash(length=8)}", purpose="Email Marketing"
+	).insert()
+	group, other_group = group_of(topic), group_of(other.name)
+	email = address()
+	agree(email, topic)
+	give(email, other.name)
+	api.withdraw_consent(email=email, topic=topic)
+	assert (members(group), members(other_group)) == ({email: False}, {email: True})
+
+
+def test_ad_06_a_member_is_found_in_another_spelling_and_no_other_mailbox_is(topic, group_of, address):
+	group, email = group_of(topic), address("muller.{}@people.example")
+	neighbour = email.replace("muller", "müller")
+	add_by_hand(group, email.upper())
+	agree(email, topic)
+	api.object_to_marketing(email=neighbour)
+	assert list(members(group).values()) == [True]
+	api.withdraw_consent(email=email)
+	assert list(members(group).values()) == [False]
+
+
+def test_a_member_added_by_hand_stays(topic, group_of, address):
+	group, email = group_of(topic), address()
+	add_by_hand(group, email)
+	give(email)
+	register.request(email=email, topics=[topic], by_the_person=True)
+	assert members(group) == {email: True}
+
+
+# --- nobody's no is made up or lost ---------------------------------------------------------------------------
+
+
+def opted_out_members() -> list[str | None]:
+	"""List the members whom the hourly job will take for people who said no."""
+	return [opt_out.email for opt_out in legacy._members("", 1_000_000)]
+
+
+def test_switching_a_member_off_is_not_taken_for_the_persons_no(topic, group_of, address):
+	group, email = group_of(topic), address()
+	api.revoke_consent(agree(email, topic), "We tidy up")
+	assert members(group) == {email: False}
+	assert email not in opted_out_members()
+	assert refusals_of(email) == []
+
+	give(email, topic)
+	assert members(group) == {email: True}
+
+
+def test_a_member_who_leaves_the_group_has_said_no(topic, group_of, address):
+	group, email = group_of(topic), address()
+	agree(email, topic)
+	member = frappe.get_doc(MEMBER, {"email_group": group, "email": email})
+	member.unsubscribed = 1
+	member.save()
+	assert refusals_of(email) == ["Unsubscribe"]
+	with pytest.raises(StandingRefusal):
+		give(email, topic)
+
+
+def test_st_08_the_mark_of_the_register_cant_be_set_by_hand(topic, group_of, address):
+	group, email = group_of(topic), address()
+	member = add_by_hand(group, email, unsubscribed=1, consent_ended=1)
+	member.consent_ended = 1
+	member.save()
+	assert member.consent_ended == 0
+	assert refusals_of(email) == ["Unsubscribe"]
+
+
+def test_a_no_that_isnt_in_the_register_yet_isnt_undone(topic, group_of, address):
+	"""ERPNext writes it past the document events; the hourly job finds it."""
+	group, email = group_of(topic), address()
+	agree(email, topic)
+	frappe.db.set_value(MEMBER, {"email_group": group, "email": email}, "unsubscribed", 1)
+	give(email, topic, source="Event")
+	assert members(group) == {email: False}
+
+
+def test_a_later_confirmed_yes_makes_a_member_again_whose_next_no_counts(topic, group_of, address, clock):
+	group, email = group_of(topic), address()
+	agree(email, topic)
+	clock.forward(days=1)
+	member = frappe.get_doc(MEMBER, {"email_group": group, "email": email})
+	member.unsubscribed = 1
+	member.save()
+	clock.forward(days=1)
+	pending = register.request(email=email, topics=[topic], by_the_person=True)
+	clock.forward(hours=1)
+	register.confirm([row["name"] for row in pending], clock.now)
+	assert members(group) == {email: True}
+
+	frappe.db.set_value(MEMBER, {"email_group": group, "email": email}, "unsubscribed", 1)
+	assert email in opted_out_members()
+
+
+# --- by the clock -------------------------------------------------------------------------------------------
+
+
+def test_reconciling_puts_right_what_was_written_past_the_register(
+	committed_topic, group_of, agreed, mailbox, monkeypatch
+):
+	monkeypatch.setattr(email_groups, "AT_ONCE", 2)
+	people = [agreed(committed_topic) for _ in range(5)]
+	*_kept, expired, withdrawn = people
+	group = group_of(committed_topic)
+	by_hand = mailbox()
+	add_by_hand(group, by_hand)
+	add_by_hand(group, expired)
+	add_by_hand(group, withdrawn)
+	past = {"topic": committed_topic, "address_key": address_key(expired)}
+	frappe.db.set_value("Consent", past, "expires_on", "2020-01-01")
+	name = frappe.db.get_value("Consent", past | {"address_key": address_key(withdrawn)})
+	frappe.qb.update("Consent").set("status", "Withdrawn").where(frappe.qb.Field("name") == name).run()
+	frappe.db.commit()
+
+	email_groups.reconcile(committed_topic)
+
+	off = {expired, withdrawn}
+	assert members(group) == {email: email not in off for email in [*people, by_hand]}
+	assert frappe.db.get_value("Email Group", group, "total_subscribers") == 6
+	assert refusals_of(expired) == []
+
+
+def test_a_topic_that_gets_a_group_fills_it(committed_topic, group_of, agreed, work_off_jobs):
+	email = agreed(committed_topic)
+	group = group_of(committed_topic)
+	frappe.db.set_value("Subscription Topic", committed_topic, "email_group", None)
+	topic = frappe.get_doc("Subscription Topic", committed_topic)
+	topic.email_group = group
+	topic.save()
+	work_off_jobs()
+	assert members(group) == {email: True}
+
+
+def test_a_group_belongs_to_one_topic(topic, group_of):
+	second = frappe.new_doc(
+		"Subscription Topic", title=f"Topic {frappe.generate_hash(length=8)}", purpose="Email Marketing"
+	)
+	second.email_group = group_of(topic)
+	with pytest.raises(frappe.ValidationError, match="belongs to topic"):
+		second.insert()
