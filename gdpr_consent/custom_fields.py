@@ -58,9 +58,7 @@ def custom_fields() -> dict[str, list[dict]]:
 				"label": _("Consent Ended"),
 				"insert_after": "unsubscribed",
 				"module": MODULE,
-				"description": _(
-					"Unsubscribed because the consent ended, not because the person said so here."
-				),
+				"description": _("Unsubscribed because a consent ended, not by a word of the person."),
 				"read_only": 1,
 				"no_copy": 1,
 			}

@@ -40,7 +40,9 @@ class Standing(NamedTuple):
 def all_groups() -> list[TopicGroup]:
 	topic = DocType("Subscription Topic")
 	query = frappe.qb.from_(topic).select(topic.name, topic.purpose, topic.email_group)
-	return [TopicGroup(*row) for row in query.where(topic.email_group.notnull() & (topic.email_group != "")).run()]
+	return [
+		TopicGroup(*row) for row in query.where(topic.email_group.notnull() & (topic.email_group != "")).run()
+	]
 
 
 def set_members(group: str, standings: dict[str, Standing]) -> None:

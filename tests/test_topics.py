@@ -88,7 +88,9 @@ def invalidate(email: str, topic: str) -> None:
 
 
 @pytest.mark.parametrize(
-	"lose", [withdraw_the_topic, withdraw_the_purpose, object_to_all, invalidate], ids=lambda act: act.__name__
+	"lose",
+	[withdraw_the_topic, withdraw_the_purpose, object_to_all, invalidate],
+	ids=lambda act: act.__name__,
 )
 def test_who_loses_the_consent_is_switched_off_and_not_deleted(topic, group_of, address, lose):
 	group, email, other = group_of(topic), address(), address()
