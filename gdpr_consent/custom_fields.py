@@ -69,3 +69,8 @@ def custom_fields() -> dict[str, list[dict]]:
 BLOCKED = "Blocked"
 # Select fields that get one more option: core writes statuses by SQL, but a later save would refuse it.
 WITH_BLOCKED = (("Email Queue", "status"), ("Email Queue Recipient", "status"))
+# What core demands of a Newsletter, and a topic makes up for. `gate.newsletter` demands one of the two.
+PROPERTIES = (
+	("Newsletter", "email_group", "reqd", "Check", "0"),
+	("Newsletter", "email_group", "mandatory_depends_on", "Data", "eval:!doc.subscription_topic"),
+)

@@ -21,6 +21,7 @@ app_include_js = "consent.bundle.js"
 doctype_js = {
 	"Contact": "overrides/contact.js",
 	"Customer": "overrides/customer.js",
+	"Email Campaign": "overrides/email_campaign.js",
 	"Lead": "overrides/lead.js",
 	"Newsletter": "overrides/newsletter.js",
 }

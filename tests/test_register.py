@@ -1236,16 +1236,17 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 		frappe.db.get_value("Consent", given, "email")
 	),
 	"consent_history": lambda email, _given: api.consent_history(email=email),
+	"mail_decisions": lambda email, _given: api.mail_decisions(email=email),
 	"rebuild": lambda _email, given: api.rebuild(given),
 	"verify_ledger": lambda _email, _given: api.verify_ledger(),
 }
 READS = {"check_consent", "has_consent", "require_consent"}
-STAFF = {*READS, RECORD, REQUEST, WITHDRAW, OBJECT, "revoke_consent", "consent_history"}
+STAFF = {*READS, RECORD, REQUEST, WITHDRAW, OBJECT, "revoke_consent", "consent_history", "mail_decisions"}
 MAY = {
 	"Privacy Officer": set(DOORS),
 	"System Manager": set(DOORS) - {"invalidate_consent"},
 	"Consent User": STAFF,
-	"Newsletter Manager": READS | {"consent_history"},
+	"Newsletter Manager": READS | {"consent_history", "mail_decisions"},
 	"Sales User": set(),
 	"Guest": set(),
 }
