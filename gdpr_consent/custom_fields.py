@@ -73,4 +73,11 @@ WITH_BLOCKED = (("Email Queue", "status"), ("Email Queue Recipient", "status"))
 PROPERTIES = (
 	("Newsletter", "email_group", "reqd", "Check", "0"),
 	("Newsletter", "email_group", "mandatory_depends_on", "Data", "eval:!doc.subscription_topic"),
+	(
+		"Newsletter",
+		"email_group",
+		"description",
+		"Text",
+		_("Empty, with a Subscription Topic below: everybody who agreed to hear about the topic."),
+	),
 )

@@ -7,11 +7,6 @@ frappe.ui.form.on("Newsletter", {
 	},
 
 	refresh(frm) {
-		frm.set_df_property(
-			"email_group",
-			"description",
-			__("Empty, with a Subscription Topic: everybody who agreed to hear about the topic."),
-		);
 		if (frm.doc.email_sent) {
 			frm.add_custom_button(__("Who Got It?"), () => gdpr_consent.show_delivery(frm));
 		} else if (!frm.is_new()) {

@@ -41,7 +41,11 @@ function nobody_text(frm) {
 		: __("Nobody has agreed to its topic.");
 }
 
-function show_rows({ rows, purpose, topic }, { title, summary, nobody, again }) {
+/**
+ * Show answers with their reasons. `again` is called after a consent was recorded, `proceed` by the button,
+ * if there is one.
+ */
+export function show_rows({ rows, purpose, topic }, { title, summary, nobody, again, label, proceed }) {
 	const dialog = new frappe.ui.Dialog({
 		title,
 		size: "large",
@@ -55,6 +59,13 @@ function show_rows({ rows, purpose, topic }, { title, summary, nobody, again }) 
 			},
 			{ fieldtype: "HTML", fieldname: "list" },
 		],
+		...(label && {
+			primary_action_label: label,
+			primary_action: () => {
+				dialog.hide();
+				proceed();
+			},
+		}),
 	});
 	const wrapper = (field) => dialog.fields_dict[field].$wrapper;
 	const texts = new Map(
@@ -102,7 +113,7 @@ const email_of = (row) => row.email || __("an address we no longer have");
 const status_of = (row) =>
 	row.allowed && row.mail_status && row.mail_status !== "Sent" ? `${__(row.mail_status)} · ` : "";
 
-export function summary_html(rows, summary) {
+function summary_html(rows, summary) {
 	const counts = {};
 	for (const row of rows) counts[row.reason] = (counts[row.reason] || 0) + 1;
 	const will = rows.filter((row) => row.allowed).length;

@@ -1,7 +1,7 @@
 // Says in the desk's composer, before a mail with a marketing template goes, whom it won't reach.
-import { summary_html } from "./audience";
+import { show_rows } from "./audience";
 import { api } from "./record";
-import { bold, escape } from "./words";
+import { bold } from "./words";
 
 /** Extend core's composer, if it is as we know it. The gate decides anyway; this only says so in time. */
 export function warn_in_composer() {
@@ -11,23 +11,25 @@ export function warn_in_composer() {
 	frappe.views.CommunicationComposer = class extends Composer {
 		async send_email(button, values, ...more) {
 			const send = () => super.send_email(button, values, ...more);
-			const rows = await recipients_of_marketing(values);
-			return rows.every((row) => row.allowed) ? send() : warn(rows, send);
+			const answer = await ask_about(values);
+			if (answer.rows.every((row) => row.allowed)) return send();
+			warn(answer, send, () => this.send_email(button, values, ...more));
 		}
 	};
 }
 
 /** Resolve with an answer for each recipient; with none if the template isn't marketing, or it can't be told. */
-async function recipients_of_marketing({ email_template, recipients, cc, bcc }) {
-	if (!email_template || !frappe.model.can_read("Consent")) return [];
+async function ask_about({ email_template, recipients, cc, bcc }) {
+	if (!email_template || !frappe.model.can_read("Consent")) return { rows: [] };
 	try {
 		const { purpose, topic } = await subject_of(email_template);
-		if (!(purpose || topic)) return [];
+		if (!(purpose || topic)) return { rows: [] };
 		const emails = [recipients, cc, bcc].flatMap((some) => frappe.utils.split_emails(some));
 		const answers = await api("check_consent", { emails, purpose, topic });
-		return Object.entries(answers).map(([email, answer]) => ({ email, ...answer }));
+		const rows = Object.entries(answers).map(([email, answer]) => ({ email, ...answer }));
+		return { rows, purpose, topic };
 	} catch {
-		return [];
+		return { rows: [] };
 	}
 }
 
@@ -40,25 +42,13 @@ async function subject_of(email_template) {
 	return { purpose: message.purpose, topic };
 }
 
-function warn(rows, send) {
-	const will = rows.filter((row) => row.allowed).length;
-	const dialog = new frappe.ui.Dialog({
+function warn(answer, send, again) {
+	const will = answer.rows.filter((row) => row.allowed).length;
+	show_rows(answer, {
 		title: __("Not Everybody Will Get This"),
-		fields: [{ fieldtype: "HTML", fieldname: "summary" }],
-		primary_action_label: will ? __("Send to {0}", [will]) : __("Close"),
-		primary_action: () => {
-			dialog.hide();
-			if (will) send();
-		},
+		summary: (will, not) => __("{0} of {1} recipients will get it.", [bold(will), bold(will + not)]),
+		again,
+		label: will ? __("Send to {0}", [will]) : __("Close"),
+		proceed: () => will && send(),
 	});
-	const summary = () => __("{0} of {1} recipients will get it.", [bold(will), bold(rows.length)]);
-	dialog.fields_dict.summary.$wrapper.html(summary_html(rows, summary) + blocked_html(rows));
-	dialog.show();
-}
-
-function blocked_html(rows) {
-	const items = rows
-		.filter((row) => !row.allowed)
-		.map((row) => `<li style="overflow-wrap: anywhere">${escape(row.email)}</li>`);
-	return `<p>${__("It won't go to:")}</p><ul>${items.join("")}</ul>`;
 }
