@@ -1313,6 +1313,9 @@ def stranger(address, contact, user_with_roles):
 		lambda who: api.consent_history(email=who.email),
 		lambda who: api.consent_history(email=who.email, party_type="Contact", party=who.visible),
 		lambda who: api.consent_history(party_type="Contact", party=who.hidden),
+		lambda who: api.mail_decisions(email=who.email),
+		lambda who: api.mail_decisions(email=who.email, party_type="Contact", party=who.visible),
+		lambda who: api.mail_decisions(party_type="Contact", party=who.hidden),
 	],
 )
 def test_wb_07_who_may_not_see_a_person_acts_for_them_by_no_door(stranger, act):
