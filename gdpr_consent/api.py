@@ -12,7 +12,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from gdpr_consent import audience, identity, ledger, links, register
+from gdpr_consent import audience, decisions, identity, ledger, links, register
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
 	ConsentError,
@@ -269,7 +269,7 @@ def check_consent(
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
 	rules = register.check_purpose(purpose)
-	decisions = audience.decide_many(
+	answers = audience.decide_many(
 		_as_list(emails),
 		rules.name,
 		register.check_topic(topic, rules.name),
@@ -279,7 +279,7 @@ def check_consent(
 	)
 	return {
 		email: {"allowed": decision.allowed, "reason": decision.reason.value, "consent": decision.consent}
-		for email, decision in decisions.items()
+		for email, decision in answers.items()
 	}
 
 
@@ -373,6 +373,26 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 					}
 				)
 	return sorted(rows, key=lambda row: (row["occurred_at"], row["recorded_at"]), reverse=True)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@_says_why
+def mail_decisions(
+	email: str | None = None, party_type: str | None = None, party: str | None = None
+) -> list[dict[str, Any]]:
+	"""List which marketing mails a person got or didn't get, and why, newest first.
+
+	Returns:
+		rows with `decided_on, allowed, reason, consent, email, purpose, topic, reference_doctype,
+		reference_name, title, mail_status`.
+	"""
+	frappe.has_permission("Consent Decision", "read", throw=True)
+	party = _check_party(party_type, party)
+	if email:
+		_check_may_see(email, party_type, party)
+	elif not party:
+		raise InvalidEmailAddress(_("Email or Party is missing. Say whose mails are asked for."))
+	return decisions.of_people([email] if email else identity.addresses_of(party_type or "", party or ""))
 
 
 @frappe.whitelist(methods=["POST"])

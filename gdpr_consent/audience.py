@@ -3,7 +3,7 @@
 The same answer serves the gate, a preview, a report and a script; only the number of addresses differs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import frappe
@@ -63,6 +63,27 @@ def decide_many(
 		for key in chunk:
 			answers[key] = decide(topic, permissions.get(key, ()), refusals.get(key, ()), instant)
 	return {email: answers[key] for email, key in keys.items()}
+
+
+def subscribers(topic: str) -> Iterator[list[str]]:
+	"""Yield the addresses with a live record about a topic, as they gave them, by the thousand.
+
+	Whether they may be written to is for `decide_many` to say; it asks for the purpose too.
+	"""
+	consent = frappe.qb.DocType("Consent")
+	last = ""
+	while rows := (
+		frappe.qb.from_(consent)
+		.select(consent.address_key, consent.email)  # one each, since only one record of a scope is live
+		.where((consent.topic == topic) & (consent.channel == Channel.EMAIL.value))
+		.where(consent.status.isin([Status.GIVEN.value, Status.NOT_REQUIRED.value]))
+		.where(consent.email.isnotnull() & (consent.address_key > last))
+		.orderby(consent.address_key)
+		.limit(AT_ONCE)
+		.run()
+	):
+		last = rows[-1][0]
+		yield [email for _key, email in rows]
 
 
 # One statement for both tables: it runs per thousand addresses of an audience and per marketing mail. It is

@@ -50,9 +50,34 @@ def custom_fields() -> dict[str, list[dict]]:
 			},
 		]
 		for doctype, insert_after in CLASSIFIED.items()
+	} | {
+		"Email Group Member": [
+			{
+				"fieldname": "consent_ended",
+				"fieldtype": "Check",
+				"label": _("Consent Ended"),
+				"insert_after": "unsubscribed",
+				"module": MODULE,
+				"description": _("Unsubscribed because a consent ended, not by a word of the person."),
+				"read_only": 1,
+				"no_copy": 1,
+			}
+		]
 	}
 
 
 BLOCKED = "Blocked"
 # Select fields that get one more option: core writes statuses by SQL, but a later save would refuse it.
 WITH_BLOCKED = (("Email Queue", "status"), ("Email Queue Recipient", "status"))
+# What core demands of a Newsletter, and a topic makes up for. `gate.newsletter` demands one of the two.
+PROPERTIES = (
+	("Newsletter", "email_group", "reqd", "Check", "0"),
+	("Newsletter", "email_group", "mandatory_depends_on", "Data", "eval:!doc.subscription_topic"),
+	(
+		"Newsletter",
+		"email_group",
+		"description",
+		"Text",
+		_("Empty, with a Subscription Topic below: everybody who agreed to hear about the topic."),
+	),
+)

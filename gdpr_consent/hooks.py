@@ -21,6 +21,7 @@ app_include_js = "consent.bundle.js"
 doctype_js = {
 	"Contact": "overrides/contact.js",
 	"Customer": "overrides/customer.js",
+	"Email Campaign": "overrides/email_campaign.js",
 	"Lead": "overrides/lead.js",
 	"Newsletter": "overrides/newsletter.js",
 }
@@ -54,7 +55,10 @@ doc_events = {
 	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
 	"File": {"on_trash": "gdpr_consent.overrides.evidence.on_trash"},
 	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
-	"Email Group Member": {"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update"},
+	"Email Group Member": {
+		"validate": "gdpr_consent.overrides.opt_out.email_group_member_validate",
+		"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update",
+	},
 }
 
 page_renderer = ["gdpr_consent.pages.ConsentPage"]

@@ -4,7 +4,7 @@ import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
 from gdpr_consent import export, identity, legacy, links, register
-from gdpr_consent.custom_fields import BLOCKED, MODULE, WITH_BLOCKED, custom_fields
+from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
 
@@ -40,6 +40,7 @@ def complete() -> None:
 		update=False,
 	)
 	allow_status_blocked()
+	set_missing_properties()
 	for doctype, columns, index in INDEXES_OF_OURS:
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
@@ -91,20 +92,32 @@ def allow_status_blocked() -> None:
 		options = (of_core if not setter or setter.module == MODULE else setter.value).split("\n")
 		value = "\n".join([*(option for option in options if option != BLOCKED), BLOCKED])
 		if not setter:
-			frappe.get_doc(
-				doctype="Property Setter",
-				doctype_or_field="DocField",
-				doc_type=doctype,
-				field_name=field,
-				property="options",
-				property_type="Text",
-				value=value,
-				module=MODULE,
-				is_system_generated=1,
-			).insert(ignore_permissions=True)  # run by bench
+			_set_property(doctype, field, "options", "Text", value)
 		elif setter.value != value:
 			frappe.db.set_value("Property Setter", setter.name, "value", value)
 			frappe.clear_cache(doctype=doctype)
+
+
+def set_missing_properties() -> None:
+	"""Change properties of core's fields; those that an administrator set stay."""
+	for doctype, field, name, kind, value in PROPERTIES:
+		setter = {"doc_type": doctype, "field_name": field, "property": name}
+		if frappe.db.exists("DocType", doctype) and not frappe.db.exists("Property Setter", setter):
+			_set_property(doctype, field, name, kind, value)
+
+
+def _set_property(doctype: str, field: str, name: str, kind: str, value: str) -> None:
+	frappe.get_doc(
+		doctype="Property Setter",
+		doctype_or_field="DocField",
+		doc_type=doctype,
+		field_name=field,
+		property=name,
+		property_type=kind,
+		value=value,
+		module=MODULE,
+		is_system_generated=1,
+	).insert(ignore_permissions=True)  # run by bench
 
 
 def before_uninstall() -> None:

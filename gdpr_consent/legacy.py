@@ -118,7 +118,7 @@ def _scope_of_topic(topic: str) -> Scope:
 def _members(after: str, limit: int) -> Iterator[OptOut]:
 	table, query = _not_taken("Email Group Member", after, limit)
 	rows = query.select(table.name, table.email, table.modified, table.email_group).where(
-		table.unsubscribed == 1
+		(table.unsubscribed == 1) & (table.consent_ended == 0)
 	)
 	for row in rows.run(as_dict=True):
 		yield member(row)

@@ -14,7 +14,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 
-from gdpr_consent import ledger
+from gdpr_consent import email_groups, ledger
 from gdpr_consent.clock import add_months, now_utc, utc_text
 from gdpr_consent.exceptions import (
 	EvidenceMissing,
@@ -47,6 +47,7 @@ from gdpr_consent.policy import (
 	Refusal,
 	RefusalKind,
 	Status,
+	decide,
 	refused,
 )
 
@@ -207,6 +208,34 @@ class _Writing:
 				if row["name"] not in self._new:
 					_update(doctype, row)
 			ledger.insert(doctype, [_columns(doctype, row) for row in rows if row["name"] in self._new])
+		self._keep_email_groups_in_step()
+
+	def _keep_email_groups_in_step(self) -> None:
+		touched = {row.get("address_key") for rows in self._changed.values() for row in rows.values()}
+		touched &= set(self.keys)
+		for one in email_groups.all_groups() if touched else ():
+			standings = {key: self._standing(key, one) for key in touched}
+			email_groups.set_members(one.group, {key: found for key, found in standings.items() if found})
+
+	def _standing(self, key: str, one: email_groups.TopicGroup) -> email_groups.Standing | None:
+		"""Say where an address stands with a topic, None if it never had a consent to it."""
+		scope = Scope(Channel.EMAIL.value, one.purpose, one.topic)
+		rows = [row for row in self.consents[key] if _scope_of(row) in (scope, scope._replace(topic=""))]
+		about_topic = [
+			row
+			for row in rows
+			if row["topic"] and row["email"] and row["status"] not in email_groups.NEVER_GIVEN
+		]
+		if not about_topic:
+			return None
+		decision = decide(
+			one.topic,
+			[permission_of(row) for row in rows],
+			[refusal_of(row) for row in self.refusals(key, scope, is_marketing=True)],
+			self.now,
+		)
+		newest = max(about_topic, key=lambda row: row["since"])
+		return email_groups.Standing(newest["email"], decision.allowed)
 
 	# --- what policy needs to know ------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import frappe
 from frappe.utils import cint
 
-from gdpr_consent import legacy, register
+from gdpr_consent import email_groups, legacy, register
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
 
@@ -13,10 +13,12 @@ DELETE_AT_ONCE = 10_000
 def hourly() -> None:
 	legacy.take_over()
 	register.end_what_is_over()
+	email_groups.count_members()
 
 
 def daily() -> None:
 	self_check.run()
+	email_groups.reconcile_all()
 	delete_old_decisions()
 
 

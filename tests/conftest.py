@@ -164,6 +164,26 @@ def committed_topic(site: str) -> Iterator[str]:
 	frappe.db.commit()
 
 
+@pytest.fixture
+def group_of(site: str) -> Iterator[Callable[[str], str]]:
+	"""Give a topic an Email Group, and name it; who leaves the topic leaves the group."""
+	made = []
+
+	def make(topic: str) -> str:
+		group = frappe.new_doc("Email Group", title=f"Group {frappe.generate_hash(length=8)}").insert()
+		made.append((topic, group.name))
+		frappe.db.set_value("Subscription Topic", topic, "email_group", group.name)
+		return group.name
+
+	yield make
+	frappe.db.rollback()
+	for topic, group in made:
+		if frappe.db.exists("Email Group", group):
+			frappe.db.set_value("Subscription Topic", topic, "email_group", None)
+			frappe.delete_doc("Email Group", group, force=True)
+	frappe.db.commit()
+
+
 # --- people -------------------------------------------------------------------------------------------------
 
 

@@ -277,3 +277,22 @@ def test_st_08_nor_is_the_person_signed_up_with_another_address_in_an_older_view
 	meanwhile(lambda: api.object_to_marketing(email=old))
 	with pytest.raises(StandingRefusal):
 		give(new, party_type="Contact", party=committed_contact.name)
+
+
+def test_those_who_come_to_and_leave_a_topic_at_once_leave_its_email_group_in_step(
+	at_once, mailbox, committed_topic, group_of
+):
+	group = group_of(committed_topic)
+	people = [mailbox() for _ in range(MANY)]
+
+	def comes(email: str) -> Callable:
+		return lambda: (give(email), give(email, committed_topic))
+
+	def leaves(email: str) -> Callable:
+		return lambda: api.withdraw_consent(email=email, topic=committed_topic)
+
+	outcomes = at_once(*[[comes(email), leaves(email)] for email in people[1:]], [comes(people[0])] * 2)
+
+	assert [one for outcome in outcomes for one in outcome if isinstance(one, Exception)] == []
+	members = frappe.get_all("Email Group Member", {"email_group": group}, ["email", "unsubscribed"])
+	assert {row.email: row.unsubscribed for row in members} == dict.fromkeys(people[1:], 1) | {people[0]: 0}

@@ -353,9 +353,9 @@ def test_a_newsletter_counts_and_reaches_exactly_who_may_get_it(
 
 def test_the_desk_can_ask_why_somebody_wont_get_a_newsletter(newsletter, agreed, mailbox, committed_topic):
 	subscribed, general, never = agreed(committed_topic), agreed(), mailbox()
-	reasons = {
-		row["email"]: row["reason"] for row in newsletter(subscribed, general, never).explain_audience()
-	}
+	answer = newsletter(subscribed, general, never).explain_audience()
+	assert (answer["purpose"], answer["topic"]) == (MARKETING, committed_topic)
+	reasons = {row["email"]: row["reason"] for row in answer["rows"]}
 	assert reasons == {
 		subscribed: "VALID_CONSENT",
 		general: "TOPIC_NOT_SUBSCRIBED",

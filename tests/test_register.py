@@ -1236,16 +1236,17 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 		frappe.db.get_value("Consent", given, "email")
 	),
 	"consent_history": lambda email, _given: api.consent_history(email=email),
+	"mail_decisions": lambda email, _given: api.mail_decisions(email=email),
 	"rebuild": lambda _email, given: api.rebuild(given),
 	"verify_ledger": lambda _email, _given: api.verify_ledger(),
 }
 READS = {"check_consent", "has_consent", "require_consent"}
-STAFF = {*READS, RECORD, REQUEST, WITHDRAW, OBJECT, "revoke_consent", "consent_history"}
+STAFF = {*READS, RECORD, REQUEST, WITHDRAW, OBJECT, "revoke_consent", "consent_history", "mail_decisions"}
 MAY = {
 	"Privacy Officer": set(DOORS),
 	"System Manager": set(DOORS) - {"invalidate_consent"},
 	"Consent User": STAFF,
-	"Newsletter Manager": READS | {"consent_history"},
+	"Newsletter Manager": READS | {"consent_history", "mail_decisions"},
 	"Sales User": set(),
 	"Guest": set(),
 }
@@ -1312,6 +1313,9 @@ def stranger(address, contact, user_with_roles):
 		lambda who: api.consent_history(email=who.email),
 		lambda who: api.consent_history(email=who.email, party_type="Contact", party=who.visible),
 		lambda who: api.consent_history(party_type="Contact", party=who.hidden),
+		lambda who: api.mail_decisions(email=who.email),
+		lambda who: api.mail_decisions(email=who.email, party_type="Contact", party=who.visible),
+		lambda who: api.mail_decisions(party_type="Contact", party=who.hidden),
 	],
 )
 def test_wb_07_who_may_not_see_a_person_acts_for_them_by_no_door(stranger, act):

@@ -7,7 +7,9 @@ frappe.ui.form.on("Newsletter", {
 	},
 
 	refresh(frm) {
-		if (!frm.is_new()) {
+		if (frm.doc.email_sent) {
+			frm.add_custom_button(__("Who Got It?"), () => gdpr_consent.show_delivery(frm));
+		} else if (!frm.is_new()) {
 			frm.add_custom_button(__("Who Gets It?"), () => gdpr_consent.show_audience(frm));
 		}
 	},

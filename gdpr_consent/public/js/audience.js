@@ -1,4 +1,4 @@
-// Who gets a Newsletter, who doesn't, and why.
+// Who gets a Newsletter or the mails of an Email Campaign, who got it, who doesn't, and why.
 import { url_of } from "./person";
 import { record } from "./record";
 import { bold, escape, may_record, reason_label, reason_text } from "./words";
@@ -7,9 +7,47 @@ import { show_history } from "./history";
 const SHOWN = 200; // rows; the search goes through all of them
 
 export async function show_audience(frm) {
-	const { message: rows } = await frm.call({ method: "explain_audience", doc: frm.doc, freeze: true });
-	const dialog = new frappe.ui.Dialog({
+	const { message } = await (frm.doctype === "Email Campaign"
+		? frappe.call({
+				method: "gdpr_consent.gate.email_campaign.explain_audience",
+				args: { email_campaign: frm.doc.name },
+				freeze: true,
+			})
+		: frm.call({ method: "explain_audience", doc: frm.doc, freeze: true }));
+	show_rows(message, {
 		title: __("Who Gets It?"),
+		summary: (will, not) =>
+			`${__("{0} will get it, {1} won't.", [bold(will), bold(not)])}
+			${__("Each mail is decided again at the moment it goes out.")}`,
+		nobody: nobody_text(frm),
+		again: () => show_audience(frm),
+	});
+}
+
+export async function show_delivery(frm) {
+	const { message } = await frm.call({ method: "explain_delivery", doc: frm.doc, freeze: true });
+	show_rows(message, {
+		title: __("Who Got It?"),
+		summary: (did, not) => __("{0} were allowed to get it, {1} weren't.", [bold(did), bold(not)]),
+		nobody: __("No mail of it has been decided yet."),
+		again: () => show_delivery(frm),
+	});
+}
+
+function nobody_text(frm) {
+	if (frm.doctype === "Email Campaign") return __("It has nobody to write to.");
+	return (frm.doc.email_group || []).length
+		? __("Its groups have no members.")
+		: __("Nobody has agreed to its topic.");
+}
+
+/**
+ * Show answers with their reasons. `again` is called after a consent was recorded, `proceed` by the button,
+ * if there is one.
+ */
+export function show_rows({ rows, purpose, topic }, { title, summary, nobody, again, label, proceed }) {
+	const dialog = new frappe.ui.Dialog({
+		title,
 		size: "large",
 		fields: [
 			{ fieldtype: "HTML", fieldname: "summary" },
@@ -21,9 +59,18 @@ export async function show_audience(frm) {
 			},
 			{ fieldtype: "HTML", fieldname: "list" },
 		],
+		...(label && {
+			primary_action_label: label,
+			primary_action: () => {
+				dialog.hide();
+				proceed();
+			},
+		}),
 	});
 	const wrapper = (field) => dialog.fields_dict[field].$wrapper;
-	const texts = new Map(rows.map((row) => [row, `${row.email} ${reason_label(row.reason)}`.toLowerCase()]));
+	const texts = new Map(
+		rows.map((row) => [row, `${email_of(row)} ${reason_label(row.reason)}`.toLowerCase()]),
+	);
 	let chosen = null;
 
 	const list = () => {
@@ -34,7 +81,7 @@ export async function show_audience(frm) {
 		wrapper("list").html(list_html(found));
 	};
 
-	wrapper("summary").html(summary_html(rows));
+	wrapper("summary").html(rows.length ? summary_html(rows, summary) : `<p>${nobody}</p>`);
 	dialog.get_field("search").$input.attr("aria-label", __("Search")).on("input", list);
 	dialog.$wrapper
 		.on("click", "[data-reason]", (event) => {
@@ -49,9 +96,9 @@ export async function show_audience(frm) {
 		.on("click", "[data-act]", ({ currentTarget }) => {
 			const { act, email } = currentTarget.dataset;
 			if (act === "history") return show_history({ email });
-			record({ email, purpose: frm.doc.consent_purpose, topic: frm.doc.subscription_topic }, () => {
+			record({ email, purpose, topic }, () => {
 				dialog.hide();
-				show_audience(frm);
+				again();
 			});
 		})
 		.on("click", "a[href^='/app/']", () => dialog.hide());
@@ -59,8 +106,14 @@ export async function show_audience(frm) {
 	dialog.show();
 }
 
-function summary_html(rows) {
-	if (!rows.length) return `<p>${__("Its groups have no members.")}</p>`;
+// A decision names no address, and it may be erased, or gone from the group, since.
+const email_of = (row) => row.email || __("an address we no longer have");
+
+// An allowed mail may still wait, or have failed.
+const status_of = (row) =>
+	row.allowed && row.mail_status && row.mail_status !== "Sent" ? `${__(row.mail_status)} · ` : "";
+
+function summary_html(rows, summary) {
 	const counts = {};
 	for (const row of rows) counts[row.reason] = (counts[row.reason] || 0) + 1;
 	const will = rows.filter((row) => row.allowed).length;
@@ -75,8 +128,7 @@ function summary_html(rows) {
 				<span class="text-muted">${escape(reason_text(reason))}</span>
 			</li>`,
 		);
-	return `<p>${__("{0} will get it, {1} won't.", [bold(will), bold(rows.length - will)])}
-		${__("Each mail is decided again at the moment it goes out.")}</p>
+	return `<p>${summary(will, rows.length - will)}</p>
 		<ul class="list-unstyled">${reasons.join("")}</ul>`;
 }
 
@@ -86,8 +138,8 @@ function list_html(rows) {
 		(
 			row,
 		) => `<li class="border-bottom py-2 d-flex flex-wrap justify-content-between" style="overflow-wrap: anywhere">
-			<span class="mr-3"><span class="indicator ${row.allowed ? "green" : "red"}"></span>${escape(row.email)}</span>
-			<span><span class="text-muted mr-3" title="${escape(reason_text(row.reason))}">${escape(reason_label(row.reason))}</span>${action_html(row)}</span>
+			<span class="mr-3"><span class="indicator ${row.allowed ? "green" : "red"}"></span>${escape(email_of(row))}</span>
+			<span><span class="text-muted mr-3" title="${escape(reason_text(row.reason))}">${escape(status_of(row))}${escape(reason_label(row.reason))}</span>${action_html(row)}</span>
 		</li>`,
 	);
 	const more =
@@ -103,6 +155,7 @@ function action_html(row) {
 	const actions = [];
 	if (row.consent)
 		actions.push(`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open")}</a>`);
+	if (!row.email) return actions.join(" ");
 	if (!row.allowed && may_record(row.reason) && frappe.model.can_create("Consent")) {
 		actions.push(button("record", __("Record Consent")));
 	} else if (!row.allowed && !row.consent && frappe.model.can_read("Consent")) {

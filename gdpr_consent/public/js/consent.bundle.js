@@ -1,5 +1,6 @@
 // What the forms and lists of several DocTypes share. They find it under the name `gdpr_consent`.
-import { show_audience } from "./audience";
+import { show_audience, show_delivery } from "./audience";
+import { warn_in_composer } from "./composer";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
 import { api, record, request } from "./record";
@@ -25,6 +26,7 @@ Object.assign(gdpr_consent, {
 	revoke,
 	set_headline,
 	show_audience,
+	show_delivery,
 	show_history,
 	show_local_times,
 	show_on_form,
@@ -33,3 +35,5 @@ Object.assign(gdpr_consent, {
 	withdraw,
 	words,
 });
+
+warn_in_composer();

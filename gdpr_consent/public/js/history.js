@@ -1,6 +1,7 @@
-// What happened to the permissions and refusals of a person, as a list, newest first.
+// What happened to the permissions and refusals of a person, and which mails they got, as lists, newest first.
+import { api } from "./record";
 import { local_time_html } from "./time";
-import { bold, escape, kinds, refusals } from "./words";
+import { bold, escape, kinds, reason_text, refusals } from "./words";
 
 export function history_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("Nothing is on record.")}</p>`;
@@ -52,15 +53,44 @@ export function fetch_history(whose) {
 		.then((r) => r.message || []);
 }
 
+function mails_html(rows) {
+	if (!rows.length) return `<p class="text-muted">${__("No marketing mail has been decided.")}</p>`;
+	return `<ul class="list-unstyled mb-0">${rows.map(mail).join("")}</ul>`;
+}
+
+function mail(row) {
+	const { reference_doctype: doctype, reference_name: name, allowed } = row;
+	const title = escape(row.title || name || __("A mail"));
+	const url = name && `/app/${frappe.router.slug(doctype)}/${encodeURIComponent(name)}`;
+	const about = [row.purpose, row.topic, row.email].filter(Boolean).map(escape).join(" · ");
+	const why = escape(reason_text(row.reason));
+	const consent = `/app/consent/${encodeURIComponent(row.consent)}`;
+	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
+		<div class="d-flex flex-wrap justify-content-between">
+			<span><span class="indicator ${allowed ? "green" : "red"}"></span>${url ? `<a href="${url}"><b>${title}</b></a>` : `<b>${title}</b>`}
+				${allowed ? __("was allowed") : __("was blocked")}</span>
+			<span class="text-muted">${local_time_html(row.decided_on)}</span>
+		</div>
+		<div class="text-muted small">${row.consent ? `<a href="${consent}">${why}</a>` : why} ${about}</div>
+	</li>`;
+}
+
+const fetch_mails = (whose) =>
+	frappe.model.can_read("Consent Decision") ? api("mail_decisions", whose) : Promise.resolve(null);
+
 export async function show_history(whose) {
-	const rows = await fetch_history(whose);
+	const [rows, mails] = await Promise.all([fetch_history(whose), fetch_mails(whose)]);
 	const dialog = new frappe.ui.Dialog({
 		title: __("Consent History"),
 		size: "large",
 		fields: [{ fieldtype: "HTML", fieldname: "history" }],
 	});
 	const intro = `<p>${__("What {0} agreed to and refused, newest first.", [bold(whose.email || whose.party)])}</p>`;
-	dialog.fields_dict.history.$wrapper.html(intro + history_html(rows));
+	dialog.fields_dict.history.$wrapper.html(
+		intro +
+			history_html(rows) +
+			(mails ? `<h5 class="mt-4">${__("Mail Decisions")}</h5>${mails_html(mails)}` : ""),
+	);
 	dialog.$wrapper.on("click", "a[href^='/app/']", () => dialog.hide());
 	dialog.show();
 }

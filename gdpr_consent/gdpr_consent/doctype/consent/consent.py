@@ -12,3 +12,4 @@ def on_doctype_update() -> None:
 	frappe.db.add_index("Consent", ["address_key", "channel", "purpose", "topic"], "address_scope")
 	frappe.db.add_index("Consent", ["party_type", "party"], "party")
 	frappe.db.add_index("Consent", ["status", "expires_on"], "expiry")
+	frappe.db.add_index("Consent", ["topic", "status", "address_key"], "topic_status")
