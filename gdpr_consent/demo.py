@@ -414,7 +414,8 @@ def _compare(newsletter: str, received: Counter[str]) -> Report:
 		for row in frappe.get_all(
 			"Consent Decision",
 			{"reference_doctype": "Newsletter", "reference_name": newsletter},
-			["address_key", "allowed", "reason"],
+			["address_key", "allowed", "reason", "email_queue"],
+			order_by="decided_on",  # of two decisions, the gate's is the later one
 		)
 	}
 	left_out = api.check_consent(members, PURPOSE, TOPIC)
@@ -428,7 +429,7 @@ def _compare(newsletter: str, received: Counter[str]) -> Report:
 				stories.get(member, ""),
 				bool(answer["allowed"]),
 				answer["reason"],
-				"gate" if decision else "audience",
+				"gate" if decision and decision.email_queue else "audience",
 				received_by_key[keys[member]],
 			)
 		)
