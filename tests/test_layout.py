@@ -7,7 +7,7 @@ import pytest
 
 import frappe
 
-from gdpr_consent import hooks
+from gdpr_consent import hooks, policy, register
 
 
 def dotted_paths(value: object) -> list[str]:
@@ -33,3 +33,26 @@ def test_every_patch_can_be_imported():
 	for patch in patches:
 		if patch.startswith("gdpr_consent."):
 			assert callable(import_module(patch.split()[0]).execute)
+
+
+OPTIONS = [
+	("Legal Basis", "marketing", policy.MarketingGround),
+	("Consent", "status", policy.Status),
+	("Consent", "channel", policy.Channel),
+	("Consent Event", "kind", policy.EventKind),
+	("Suppression", "kind", policy.RefusalKind),
+	("Suppression", "channel", policy.Channel),
+	("Consent Decision", "reason", policy.Reason),
+	("Consent Decision", "channel", policy.Channel),
+]
+
+
+@pytest.mark.parametrize(("doctype", "field", "constants"), OPTIONS)
+def test_the_options_of_a_select_are_the_constants_of_the_policy(doctype, field, constants):
+	options = frappe.get_meta(doctype).get_field(field).options.split("\n")
+	assert [option for option in options if option] == [constant.value for constant in constants]
+
+
+def test_who_can_indicate_an_event_is_what_the_register_writes():
+	options = frappe.get_meta("Consent Event").get_field("indicated_by").options.split("\n")
+	assert options == [register.DATA_SUBJECT, register.CONTROLLER, register.SYSTEM]

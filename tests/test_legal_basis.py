@@ -16,11 +16,6 @@ def test_lb_02_only_consent_and_an_existing_customer_open_the_email_channel():
 	assert set(opening) == {"Consent", "Existing Customer"}
 
 
-def test_options_in_the_form_are_the_constants_in_the_policy():
-	options = frappe.get_meta("Legal Basis").get_field("marketing").options.split("\n")
-	assert options == [ground.value for ground in MarketingGround]
-
-
 def test_migrate_restores_a_missing_seed_and_leaves_an_edited_one():
 	frappe.db.set_value("Legal Basis", "Contract", "description", "Our own words")
 	frappe.delete_doc("Legal Basis", "Public Task")
