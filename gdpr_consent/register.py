@@ -1081,20 +1081,22 @@ def move_party(party_type: str, old: str, new: str | None) -> None:
 	"""Let records follow a party that is renamed or merged, or let go of one that is deleted."""
 	for doctype in ("Consent", "Suppression"):
 		table = frappe.qb.DocType(doctype)
-		is_party = (table.party_type == party_type) & (table.party == old)
-		if doctype == "Suppression":  # or its opt-out would look like another one under the new name
-			is_party |= (table.origin_doctype == party_type) & (table.origin == old)
-		rows = frappe.qb.from_(table).select(table.name, table.address_key).where(is_party).run(as_dict=True)
+		rows = (
+			frappe.qb.from_(table)
+			.select(table.name, table.address_key)
+			.where((table.party_type == party_type) & (table.party == old))
+			.run(as_dict=True)
+		)
 		names = {row.name for row in rows}
 		with _Writing(row.address_key for row in rows if row.address_key) as writing:
 			loaded = writing.consents if doctype == "Consent" else writing.suppressions
 			found = [row for group in loaded.values() for row in group if row["name"] in names]
 			found += _named(doctype, [row.name for row in rows if not row.address_key])
 			for row in found:
-				facts: Row = {}
-				for kind, name in (("party_type", "party"), ("origin_doctype", "origin")):
-					if row.get(kind) == party_type and row.get(name, "").lower() == old.lower():
-						facts |= {kind: party_type if new else None, name: new}
+				facts: Row = {"party_type": party_type if new else None, "party": new}
+				if row.get("origin_doctype") == party_type:
+					# Or its opt-out would look like another one under the new name.
+					facts |= {"origin_doctype": facts["party_type"], "origin": new}
 				writing.append(doctype, row, EventKind.MOVE, Act(CONTROLLER), facts)
 
 
