@@ -278,7 +278,7 @@ def _problem_of(row: frappe._dict, position: int, previous: str | None) -> str |
 		event = _event_of(row)
 		if hash_of(event, previous, row.commitment) != row.hash:
 			return "event changed"
-		# An erased payload is no fault; that it may be missing is checked against the erasure that names it.
+		# An erased payload is no fault (AU-03).
 		if row.payload and (
 			commit_to(row.payload, row.salt or "") != row.commitment or row.payload != event.payload()
 		):
