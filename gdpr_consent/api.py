@@ -1,6 +1,7 @@
 """The doors for scripts, REST and pages: typed, thin, and each checks the user's right itself.
 
-The arguments and answers are stable. Instants are UTC; what is returned is RFC 3339 text.
+The arguments and answers are stable. Instants are UTC; what is returned is RFC 3339 text. Whatever takes an
+address is POST, even to read: a URL ends in logs.
 """
 
 import json
@@ -81,6 +82,7 @@ def record_consent(
 	party = _check_party(party_type, party)
 	email = email or _first_address(party_type, party)
 	_check_may_see(email, party_type, party)
+	_check_may_read_file(evidence)
 	row = register.record(
 		email=email,
 		purpose=purpose,
@@ -98,6 +100,15 @@ def record_consent(
 	)
 	_attach_evidence(row)
 	return _receipt(row)
+
+
+def _check_may_read_file(evidence: str | None) -> None:
+	"""Nobody names a file as proof, and so learns that it is there, whom it isn't shown to."""
+	files = frappe.get_all("File", {"file_url": evidence}, pluck="name") if evidence else []
+	if files and not any(frappe.has_permission("File", "read", file) for file in files):
+		raise frappe.PermissionError(
+			_("The file of the evidence isn't visible to you. Attach your own copy.")
+		)
 
 
 def _attach_evidence(row: dict[str, Any]) -> None:
@@ -247,7 +258,7 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 	return _receipt(register.invalidate(consent, reason, parse_utc(effective_from, _("Effective From"))))
 
 
-@frappe.whitelist(methods=["GET", "POST"])
+@frappe.whitelist(methods=["POST"])
 @_says_why
 def check_consent(
 	emails: list[str] | str,
@@ -283,7 +294,7 @@ def check_consent(
 	}
 
 
-@frappe.whitelist(methods=["GET", "POST"])
+@frappe.whitelist(methods=["POST"])
 @_says_why
 def check_party(
 	party_type: str,
@@ -297,14 +308,14 @@ def check_party(
 	return check_consent(identity.addresses_of(party_type, party), purpose, topic, channel)
 
 
-@frappe.whitelist(methods=["GET", "POST"])
+@frappe.whitelist(methods=["POST"])
 @_says_why
 def has_consent(email: str, purpose: str | None = None, topic: str | None = None) -> bool:
 	"""Whether marketing may be sent to one address now. For scripts; `require_consent` insists."""
 	return check_consent([email], purpose, topic)[email]["allowed"]
 
 
-@frappe.whitelist(methods=["GET", "POST"])
+@frappe.whitelist(methods=["POST"])
 @_says_why
 def require_consent(email: str, purpose: str | None = None, topic: str | None = None) -> None:
 	"""Stop with ConsentMissing unless marketing may be sent to this address now."""
@@ -317,7 +328,7 @@ def require_consent(email: str, purpose: str | None = None, topic: str | None = 
 		)
 
 
-@frappe.whitelist(methods=["GET", "POST"])
+@frappe.whitelist(methods=["POST"])
 @_says_why
 def consent_history(
 	email: str | None = None, party_type: str | None = None, party: str | None = None
@@ -375,7 +386,7 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 	return sorted(rows, key=lambda row: (row["occurred_at"], row["recorded_at"]), reverse=True)
 
 
-@frappe.whitelist(methods=["GET", "POST"])
+@frappe.whitelist(methods=["POST"])
 @_says_why
 def mail_decisions(
 	email: str | None = None, party_type: str | None = None, party: str | None = None

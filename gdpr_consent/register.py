@@ -6,6 +6,7 @@ stores nothing if anything is wrong. Whoever calls has checked that the user may
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -55,6 +56,7 @@ CONSENT_BASIS = "Consent"
 CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
 SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
 AT_ONCE = 1_000
+SAVEPOINT = "consent_register"  # whoever catches an error and commits stores nothing by half
 
 Row = dict[str, Any]
 
@@ -117,8 +119,16 @@ class _Writing:
 		return self
 
 	def __exit__(self, failed: type[BaseException] | None, *_args: Any) -> None:
-		if not failed:
+		if failed:
+			return
+		frappe.db.savepoint(SAVEPOINT)
+		try:
 			self._write()
+		except Exception:
+			with suppress(frappe.db.OperationalError):  # a deadlock has undone all, the savepoint too
+				frappe.db.rollback(save_point=SAVEPOINT)
+			raise
+		frappe.db.release_savepoint(SAVEPOINT)
 
 	def _load(self, doctype: str, fresh: bool) -> dict[str, list[Row]]:
 		found: dict[str, list[Row]] = {key: [] for key in self.keys}
@@ -658,8 +668,7 @@ def record_unproven(
 	party_type: str | None = None,
 	party: str | None = None,
 ) -> Row:
-	"""Record that an old list claims a consent without proof: status Unknown, which allows nothing (T4,
-	CA-17)."""
+	"""Record a consent that is claimed without proof: status Unknown, which allows nothing (T4, CA-17)."""
 	key = address_key(email)
 	rules = check_purpose(purpose)
 	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")

@@ -116,3 +116,16 @@ def test_a_proof_cant_be_deleted_while_a_consent_names_it(mailbox):
 	give(mailbox(), evidence=file.file_url)
 	with pytest.raises(RegisterIsAppendOnly, match=r"form.*\.txt"):
 		file.delete()
+
+
+def test_nobody_names_a_file_as_proof_that_they_may_not_read(mailbox, user_with_roles):
+	file = frappe.get_doc(doctype="File", file_name="other.txt", content="Mine", is_private=1).insert()
+	user_with_roles("Consent User")
+	with pytest.raises(frappe.PermissionError, match="evidence"):
+		give(mailbox(), evidence=file.file_url)
+
+
+def test_no_address_is_asked_for_in_a_url():
+	"""A URL ends in the log of every server on the way."""
+	for name in ("check_consent", "has_consent", "require_consent", "consent_history", "mail_decisions"):
+		assert frappe.allowed_http_methods_for_whitelisted_func[getattr(api, name)] == ["POST"]

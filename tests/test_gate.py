@@ -5,6 +5,7 @@ import re
 from email.parser import Parser
 from email.policy import SMTP
 
+import pymysql
 import pytest
 from conftest import give
 
@@ -401,3 +402,61 @@ def test_half_open_expiry_is_judged_at_the_moment_of_sending(queued, mailbox, sm
 	frappe.db.commit()
 	mail.send()
 	assert decisions_on(email) == {email: (0, "EXPIRED")}
+
+
+# --- two processes, and one that dies -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("purpose", [MARKETING, "Contract Fulfilment"])
+def test_a_mail_that_another_process_has_taken_isnt_sent_again(queued, agreed, smtp, purpose):
+	mail = queued(agreed(), purpose=purpose)
+	loaded_before = frappe.get_doc("Email Queue", mail.name)
+	mail.send()
+	loaded_before.send()
+	assert len(smtp.deliveries) == 1
+
+
+def test_a_mail_is_locked_until_frappe_has_written_that_it_is_being_sent(queued, agreed, smtp, monkeypatch):
+	"""Or the flush, in another process, would take what a Newsletter's job is about to send."""
+	mail = queued(agreed(), purpose=MARKETING)
+	password, other = frappe.conf.db_password, []
+
+	def take_it(*_args) -> None:
+		connection = pymysql.connect(
+			unix_socket=frappe.conf.db_socket,
+			host=frappe.conf.db_host or "localhost",
+			user=frappe.conf.db_name,
+			password=password,
+			database=frappe.conf.db_name,
+		)
+		with connection, connection.cursor() as cursor, pytest.raises(pymysql.OperationalError, match="1205"):
+			cursor.execute(
+				"select name from `tabEmail Queue` where name = %s for update nowait", (mail.name,)
+			)
+		other.append("turned away")
+
+	monkeypatch.setattr(gate, "personalise", take_it)
+	mail.send()
+	assert other == ["turned away"]
+
+
+def test_a_split_that_fails_leaves_the_mail_whole(queued, agreed, smtp, monkeypatch):
+	people = [agreed(), agreed(), agreed()]
+	mail = queued(*people, purpose=MARKETING)
+	whole = type(mail).get_duplicate
+	made = []
+
+	def fail_at_the_second(self, recipients):
+		made.append(recipients)
+		if len(made) == 2:
+			raise frappe.db.OperationalError(2013, "Lost connection")
+		return whole(self, recipients)
+
+	with monkeypatch.context() as broken:
+		broken.setattr(type(mail), "get_duplicate", fail_at_the_second)
+		with pytest.raises(frappe.db.OperationalError):
+			mail.send()
+	frappe.db.commit()  # as the flush does after it has logged the error
+
+	flush()
+	assert smtp.reached() == sorted(people)

@@ -1342,3 +1342,17 @@ def test_wb_07_a_party_that_a_user_may_not_read_at_all(address, lead, user_with_
 		api.record_consent(party_type="Lead", party=someone.name, **PROOF)
 	with pytest.raises(frappe.PermissionError):
 		api.withdraw_consent(email=someone.email_id)
+
+
+def test_au_07_an_error_while_writing_leaves_nothing_though_the_caller_goes_on(address, monkeypatch):
+	before = frappe.db.count("Consent Event")
+	with monkeypatch.context() as broken:
+
+		def fail(*_args) -> None:
+			raise frappe.db.OperationalError(1205, "Lock wait timeout exceeded")
+
+		broken.setattr(register, "_columns", fail)
+		with pytest.raises(frappe.db.OperationalError):
+			give(address())
+	assert frappe.db.count("Consent Event") == before
+	assert api.verify_ledger()["ok"]

@@ -30,25 +30,37 @@ class ConsentEmailQueueMixin:
 		force = inspect.signature(send).bind(*args, **kwargs).arguments.get("force_send")
 		if not (force or self.can_send_now()):
 			return
+		if not _claim(self):
+			return
 		mail_class = _classify(self)
 		if mail_class is None:
 			return
 		if not mail_class.is_marketing:
 			send(*args, **kwargs)
-			return
-		others = _give_each_recipient_a_mail(self)
-		if _admit(self, mail_class):
+		elif others := _give_each_recipient_a_mail(self):
+			for mail in (self, *others):
+				mail.send(*args, **kwargs)
+		elif _admit(self, mail_class):
 			send(*args, **kwargs)
-		for other in others:
-			other.send(*args, **kwargs)
+
+
+def _claim(mail: Any) -> bool:
+	"""Lock the mail, so that no second process sends it too, until Frappe has written that it is being sent.
+
+	Returns:
+		whether it is as it was loaded. If not, another process has taken it.
+	"""
+	# A new transaction, so that a no which was committed a moment ago is seen. Frappe's own `send` commits at
+	# this point too.
+	frappe.db.commit()  # nosemgrep
+	queue = frappe.qb.DocType("Email Queue")
+	found = frappe.qb.from_(queue).select(queue.status).where(queue.name == mail.name).for_update().run()
+	return bool(found) and found[0][0] == mail.status
 
 
 def _classify(mail: Any) -> MailClass | None:
 	"""Say what a mail is about. None: it shows signs of marketing, and waits because it can't be told."""
 	try:
-		# A new transaction, so that a no which was committed a moment ago is seen. Frappe's own `send`
-		# commits at this point too.
-		frappe.db.commit()  # nosemgrep
 		return classify(mail)
 	except Exception:
 		if not shows_signs_of_marketing(mail):
@@ -66,11 +78,12 @@ def _admit(mail: Any, found: MailClass) -> bool:
 		address = (split_addresses(row.recipient) or [row.recipient])[0]
 		decision = _decide(found, mail, address)
 		_log(mail, found, row, address, decision)
-		if not decision.allowed:
-			_block(mail, row, decision)
-		frappe.db.commit()  # nosemgrep: the decision is on record before anything leaves
 		if decision.allowed:
+			# Frappe commits the decision when it writes that the mail is being sent, and sends it then.
 			personalise(mail, decision.consent)
+		else:
+			_block(mail, row, decision)
+			frappe.db.commit()  # nosemgrep: nothing else would
 		return decision.allowed
 	except Exception:
 		_hold(mail)
@@ -90,6 +103,16 @@ def _give_each_recipient_a_mail(mail: Any) -> list[Any]:
 	]
 	if len(waiting) < 2:
 		return []
+	try:
+		mails = _split(mail, waiting)
+	except Exception:
+		frappe.db.rollback()  # or whoever goes on would commit a part, and people would get it twice
+		raise
+	frappe.db.commit()  # nosemgrep: from here on each mail is sent, or tried again, for itself
+	return mails
+
+
+def _split(mail: Any, waiting: list[tuple[Any, str]]) -> list[Any]:
 	(first, own_address), *others = waiting
 	mails = []
 	for _row, address in others:
@@ -101,7 +124,6 @@ def _give_each_recipient_a_mail(mail: Any) -> list[Any]:
 		frappe.db.delete("Email Queue Recipient", {"name": ["in", list(gone)]})
 	mail.recipients = [row for row in mail.recipients if row.name not in gone]
 	first.db_set("recipient", own_address)
-	frappe.db.commit()  # nosemgrep: from here on each mail is sent, or tried again, for itself
 	return mails
 
 

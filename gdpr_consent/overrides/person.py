@@ -1,5 +1,4 @@
-"""What happens to refusals and consents when a Contact, Lead or Customer changes (design, idea 5; ST-12,
-ST-13)."""
+"""What becomes of refusals and consents when a person changes (design, idea 5; ST-12, ST-13)."""
 
 import frappe
 from frappe import _
@@ -59,8 +58,7 @@ def validate(doc: Document, _method: str | None = None) -> None:
 
 
 def before_rename(doc: Document, _method: str | None, old: str, new: str, merge: bool = False) -> None:
-	"""Core rewrites links by SQL and drops the second address and the opt-out of a merged record (engine
-	§7)."""
+	"""Core rewrites links by SQL, and drops the second address and the opt-out of a merged record."""
 	register.move_party(doc.doctype, old, new)
 	if merge and doc.doctype != "Customer":
 		gone, kept = identity.addresses_of(doc.doctype, old), identity.addresses_of(doc.doctype, new)

@@ -4,7 +4,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent import links, register
-from gdpr_consent.exceptions import LinkNotValid
+from gdpr_consent.exceptions import ConsentError
 
 no_cache = 1
 sitemap = 0
@@ -25,6 +25,6 @@ def get_context(context: frappe._dict) -> None:
 				for row in frappe.get_all("Consent", {"name": ["in", consents]}, ["topic", "purpose"])
 			}
 		)
-	except LinkNotValid as error:
+	except ConsentError as error:  # the link, or a record that is gone
 		context.http_status_code = 410
 		context.problem = str(error)

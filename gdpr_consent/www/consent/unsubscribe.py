@@ -3,7 +3,7 @@
 import frappe
 
 from gdpr_consent import links, register
-from gdpr_consent.exceptions import LinkNotValid
+from gdpr_consent.exceptions import ConsentError
 
 no_cache = 1
 sitemap = 0
@@ -20,6 +20,6 @@ def get_context(context: frappe._dict) -> None:
 			register.withdraw_by_link(consent, everything=context.everything)
 			frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be (UN-09)
 			context.done = True
-	except LinkNotValid as error:
+	except ConsentError as error:  # the link, or a record that is gone
 		context.http_status_code = 410
 		context.problem = str(error)
