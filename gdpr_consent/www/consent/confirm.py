@@ -12,6 +12,7 @@ sitemap = 0
 
 def get_context(context: frappe._dict) -> None:
 	context.no_breadcrumbs = True
+	context.hide_footer_signup = True
 	try:
 		context.token = str(frappe.form_dict.get("t") or "")
 		consents, made = links.read_confirmation(context.token)

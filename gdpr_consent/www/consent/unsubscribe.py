@@ -11,6 +11,7 @@ sitemap = 0
 
 def get_context(context: frappe._dict) -> None:
 	context.no_breadcrumbs = True
+	context.hide_footer_signup = True  # no invitation to sign up below a way out
 	try:
 		context.token = str(frappe.form_dict.get("t") or "")
 		consent = links.read(links.UNSUBSCRIBE, context.token)
