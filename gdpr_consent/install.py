@@ -135,6 +135,7 @@ def after_uninstall() -> None:
 			for field in fields:
 				if field["fieldname"] in columns:
 					frappe.db.sql_ddl(f"alter table `tab{doctype}` drop column `{field['fieldname']}`")
+	legacy.restore_global_opt_outs()
 	for doctype, _columns, index in INDEXES_OF_OURS:
 		if frappe.db.has_index(f"tab{doctype}", index):
 			frappe.db.sql_ddl(f"alter table `tab{doctype}` drop index `{index}`")

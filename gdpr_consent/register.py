@@ -24,14 +24,16 @@ from gdpr_consent.exceptions import (
 	StandingRefusal,
 	TransitionNotAllowed,
 	UnknownReference,
+	WrongChannel,
 )
 from gdpr_consent.identity import (
 	address_key,
 	address_keys,
 	addresses_of,
 	addresses_of_the_person,
-	is_role_address,
-	split_addresses,
+	bare,
+	is_phone_number,
+	is_shared,
 )
 from gdpr_consent.policy import (
 	ENDED_BY_OTHERS,
@@ -54,6 +56,7 @@ from gdpr_consent.policy import (
 
 CONSENT_BASIS = "Consent"
 CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
+REACHES_NUMBERS = {Channel.EMAIL.value: False, Channel.SMS.value: True, Channel.PHONE.value: True}
 SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
 AT_ONCE = 1_000
 SAVEPOINT = "consent_register"  # whoever catches an error and commits stores nothing by half
@@ -490,6 +493,22 @@ def check_channel(channel: str) -> str:
 	return channel
 
 
+def reaches(channel: str, address: str) -> bool:
+	"""Whether a channel, or any if it is empty, reaches somebody at such an address (EM-23, NA-05)."""
+	return channel not in REACHES_NUMBERS or is_phone_number(address) == REACHES_NUMBERS[channel]
+
+
+def _check_reaches(channel: str, address: str) -> str:
+	if reaches(check_channel(channel), address):
+		return channel
+	needed = _("a number such as +48 600 100 200") if REACHES_NUMBERS[channel] else _("an e-mail address")
+	raise WrongChannel(
+		_("Channel {0} doesn't reach {1}. It needs {2}.").format(
+			frappe.bold(_(channel)), frappe.bold(frappe.utils.escape_html(address)), needed
+		)
+	)
+
+
 def _grade(evidence: str | None) -> str:
 	"""Grade a proof: B a document, C a note, D nothing. A is for the person's own confirmation only."""
 	if not evidence:
@@ -534,11 +553,11 @@ def record(
 
 	Raises:
 		EvidenceMissing, StandingRefusal, TransitionNotAllowed, UnknownReference, LegalBasisNotAllowed,
-		InvalidPeriod, InvalidEmailAddress
+		InvalidPeriod, InvalidAddress
 	"""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
+	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
 	legal_basis = _check_legal_basis(legal_basis or rules.default_legal_basis, rules)
 	source = check_source(source)
 	text = _check_wording(wording, scope.purpose, scope.topic)
@@ -618,7 +637,7 @@ def _period(
 
 def _subject(email: str, key: str, scope: Scope, company: str | None) -> Row:
 	return {
-		"email": split_addresses(email)[0],
+		"email": bare(email),
 		"address_key": key,
 		"channel": scope.channel,
 		"purpose": scope.purpose,
@@ -671,7 +690,7 @@ def record_unproven(
 	"""Record a consent that is claimed without proof: status Unknown, which allows nothing (T4, CA-17)."""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
+	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
 	source = check_source(source)
 	facts = {
 		**_subject(email, key, scope, rules.company),
@@ -708,6 +727,7 @@ def request(
 		StandingRefusal: the person said no, and it isn't the person who asks now.
 	"""
 	key = address_key(email)
+	_check_reaches(Channel.EMAIL.value, email)
 	rules = check_purpose(purpose)
 	topics = list(dict.fromkeys(check_topic(topic, rules.name) or "" for topic in topics))
 	source = check_source(source)
@@ -856,6 +876,8 @@ def _say_no(writing: _Writing, noes: Iterable[No], act: Act) -> list[str]:
 	marketing = set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
 	for no in noes:
 		key = address_keys([no.email])[no.email] if no.email else None
+		if key and not reaches(no.scope.channel, no.email or ""):
+			continue
 		if key:
 			if no.kind not in ENDED_BY_OTHERS:
 				ended += _end_live(writing, key, no, marketing, act)
@@ -912,7 +934,7 @@ def _stands_already(writing: _Writing, key: str, no: No) -> bool:
 def _suppress(writing: _Writing, key: str | None, no: No, act: Act) -> None:
 	facts = {
 		"kind": no.kind.value,
-		"email": split_addresses(no.email)[0] if no.email else None,
+		"email": bare(no.email) if no.email else None,
 		"address_key": key,
 		"party_type": no.party_type,
 		"party": no.party,
@@ -963,6 +985,7 @@ def refuse(
 		the record that says so: the one that was live, or a new one.
 	"""
 	key = address_key(email)
+	_check_reaches(Channel.EMAIL.value, email)
 	rules = check_purpose(purpose, also_disabled=True)
 	topic = check_topic(topic, rules.name, also_disabled=True)
 	source = check_source(source)
@@ -1166,11 +1189,11 @@ def _noes_of(
 ) -> list[No]:
 	"""Collect what one party refused, from the addresses given or under its name.
 
-	What was said from a role's mailbox isn't one person's word.
+	What was said from a role's mailbox, or at a telephone, isn't one person's word.
 	"""
 	if not (party_type and party):
 		return []
-	own = [key for key, email in addresses.items() if not is_role_address(email)]
+	own = [key for key, email in addresses.items() if not is_shared(email)]
 	noes: dict[tuple[RefusalKind, Scope], No] = {}
 
 	def is_theirs(row: Row) -> bool:

@@ -4,6 +4,7 @@ The site is a real one: script/test makes it and names it in the environment.
 """
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -165,6 +166,18 @@ def committed_topic(site: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def tracking_purpose(site: str) -> Iterator[str]:
+	purpose = frappe.copy_doc(frappe.get_doc("Processing Purpose", "Email Marketing"))
+	purpose.title = f"Tracking {frappe.generate_hash(length=8)}"
+	purpose.insert()
+	frappe.db.commit()
+	yield purpose.name
+	frappe.db.rollback()
+	purpose.delete(force=True)
+	frappe.db.commit()
+
+
+@pytest.fixture
 def group_of(site: str) -> Iterator[Callable[[str], str]]:
 	"""Give a topic an Email Group, and name it; who leaves the topic leaves the group."""
 	made = []
@@ -198,6 +211,12 @@ def give(email: str, topic: str | None = None, **more) -> str:
 def address(site: str):
 	"""Name an address that nobody has; what is written for it is rolled back."""
 	return lambda text="{}@people.example": text.format(frappe.generate_hash(length=12))
+
+
+@pytest.fixture
+def phone_number(site: str):
+	"""Name a Polish mobile number that nobody has; what is written for it is rolled back."""
+	return lambda: f"+48 60{secrets.randbelow(10)} {secrets.randbelow(1000):03} {secrets.randbelow(1000):03}"
 
 
 @pytest.fixture

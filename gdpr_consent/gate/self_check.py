@@ -15,6 +15,7 @@ from gdpr_consent.exceptions import AddressKeyLost
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
 from gdpr_consent.gate.marking import ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
+from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.register import SHARD_DIGITS
 
 ROLES_TO_ALERT = ("System Manager", "Privacy Officer")
@@ -29,13 +30,14 @@ def _problems() -> Iterator[str]:
 		("Email Queue", ConsentEmailQueueMixin),
 		("Newsletter", ConsentNewsletterMixin),
 		("Notification", ConsentNotificationMixin),
+		("SMS Center", ConsentSMSCenterMixin),
 	):
 		if not frappe.db.exists("DocType", doctype):
 			continue  # Newsletter is an app of its own on v16
 		controller = get_controller(doctype)
 		if not issubclass(controller, mixin):
 			yield _(
-				"Marketing mail isn't checked: {0} is run by {1}. Another app displaces our class; its "
+				"Marketing isn't checked: {0} is run by {1}. Another app displaces our class; its "
 				"hooks.py must "
 				"extend gdpr_consent.gate.v15, or be installed before gdpr_consent."
 			).format(_(doctype), f"{controller.__module__}.{controller.__name__}")
