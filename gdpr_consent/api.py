@@ -65,7 +65,8 @@ def record_consent(
 
 	Args:
 		purpose: a Processing Purpose; the default marketing purpose of Consent Settings if not given.
-		email: the address the consent is for, a phone number for SMS and Phone; the party's first if not given.
+		email: the address the consent is for, a phone number for SMS and Phone; the party's first one if not
+			given.
 		party_type, party: Contact, Lead or Customer it was given by.
 		topic: a Subscription Topic of the purpose. Mail about a topic needs a consent to both.
 		given_on, expires_on: UTC; now, and the purpose's validity after it, if not given.

@@ -1,7 +1,8 @@
-"""Decides about text messages where core and ERPNext send them: SMS Center, Notification and the desk's dialog.
+"""Decides about text messages where core and ERPNext send them: SMS Center, Notification, the desk's dialog.
 
-All three go through Frappe's `send_sms`, which has no hook. An app that imports that function itself has to ask
-`gdpr_consent.api.check_consent(..., channel="SMS")`. If the register can't be read, nothing is sent (EM-23).
+All three go through Frappe's `send_sms`, which has no hook. An app that imports that function itself has to
+ask `gdpr_consent.api.check_consent(..., channel="SMS")`. If the register can't be read, nothing is sent
+(EM-23).
 """
 
 import frappe
