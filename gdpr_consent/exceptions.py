@@ -59,5 +59,13 @@ class LinkNotValid(ConsentError):
 	"""A signed link that is forged, expired or made for something else (TK-01, TK-02)."""
 
 
+class LinkKeyLost(ConsentError):
+	"""The site has no key to sign or read links with, or another one than before."""
+
+
+class TooManyAttempts(ConsentError):
+	"""A client that tries too often (WB-02)."""
+
+
 class AddressKeyLost(ConsentError):
 	"""The key that addresses are compared by isn't the one the register was written with."""

@@ -66,6 +66,7 @@ doc_events = {
 	},
 }
 
+after_request = ["gdpr_consent.pages.act_on_one_click"]
 page_renderer = ["gdpr_consent.pages.ConsentPage"]
 
 # The register outlives the people and records it names.

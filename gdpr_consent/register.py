@@ -5,7 +5,7 @@ stores nothing if anything is wrong. Whoever calls has checked that the user may
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -100,6 +100,11 @@ class No(NamedTuple):
 	said_on: datetime | None = None
 	origin_doctype: str | None = None
 	origin: str | None = None
+	address_key: str | None = None  # of an address that is erased
+
+	@property
+	def key(self) -> str | None:
+		return address_keys([self.email])[self.email] if self.email else self.address_key
 
 
 # --- locks, loading, writing --------------------------------------------------------------------------------
@@ -716,9 +721,12 @@ def request(
 	party_type: str | None = None,
 	party: str | None = None,
 	by_the_person: bool = False,
-	wording: str | None = None,
+	wordings: Mapping[str, str | None] | None = None,
 ) -> list[Row]:
 	"""Note that somebody was asked to confirm: the purpose, and each topic (T1, T13).
+
+	Args:
+		wordings: the Consent Wording that was shown for each topic, "" being the purpose itself.
 
 	Returns:
 		the records that wait for the answer. None if all of it is given already.
@@ -733,16 +741,16 @@ def request(
 	source = check_source(source)
 	language = _check_language(language)
 	_check_legal_basis(CONSENT_BASIS, rules)
-	text = _check_wording(wording, rules.name, None)
-	wording = text.name if text else None
+	texts = {topic: _check_wording((wordings or {}).get(topic), rules.name, topic) for topic in ["", *topics]}
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
-	act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
 	pending = []
 	theirs = _addresses_of_the_party(party_type, party)
 	with _Writing([key, *theirs]) as writing:
 		noes = [] if by_the_person else _noes_of(writing, party_type, party, theirs)
 		for topic in dict.fromkeys(["", *topics]):
 			scope = Scope(Channel.EMAIL.value, rules.name, topic)
+			wording = texts[topic].name if texts[topic] else None
+			act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
 			reason = writing.refused(key, scope, rules.is_marketing, noes)
 			if reason and not by_the_person:
 				raise StandingRefusal(
@@ -773,7 +781,7 @@ def request(
 				pending.append(live)
 			else:
 				pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
-		_mark_used(wording)
+			_mark_used(wording)
 	return pending
 
 
@@ -866,8 +874,7 @@ def say_no(noes: Iterable[No], act: Act) -> list[str]:
 		names of the consents that were ended.
 	"""
 	noes = list(noes)
-	keys = address_keys({no.email for no in noes if no.email})
-	with _Writing(key for key in keys.values() if key) as writing:
+	with _Writing(key for no in noes if (key := no.key)) as writing:
 		return _say_no(writing, noes, act)
 
 
@@ -875,8 +882,8 @@ def _say_no(writing: _Writing, noes: Iterable[No], act: Act) -> list[str]:
 	ended: list[str] = []
 	marketing = set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
 	for no in noes:
-		key = address_keys([no.email])[no.email] if no.email else None
-		if key and not reaches(no.scope.channel, no.email or ""):
+		key = no.key
+		if no.email and not reaches(no.scope.channel, no.email):
 			continue
 		if key:
 			if no.kind not in ENDED_BY_OTHERS:
@@ -1252,22 +1259,39 @@ def rebuild(consent: str) -> Row:
 # --- links --------------------------------------------------------------------------------------------------
 
 
-def title_of(consent: str) -> str:
-	"""Return what a consent is about: its topic, or its purpose."""
-	(found,) = _named("Consent", [consent])
-	return found.topic or found.purpose
+def named_by_link(record: str) -> frappe._dict:
+	"""Return the Consent or Suppression that a link names: whoever it is about holds the link."""
+	for doctype in ("Consent", "Suppression"):
+		table = frappe.qb.DocType(doctype)
+		found = frappe.qb.from_(table).select(table.star).where(table.name == str(record)).run(as_dict=True)
+		if found:
+			return found[0]
+	raise UnknownReference(_("What this link was for is no longer on record."))
 
 
-def withdraw_by_link(consent: str, everything: bool = False) -> list[str]:
+def withdraw_by_link(record: str, everything: bool = False) -> list[str]:
 	"""Withdraw what a mail stood on, for whoever holds its link, which can only reduce permission (TK-06).
 
 	Args:
 		everything: object to all marketing instead (Art. 21(2)).
 	"""
-	(found,) = _named("Consent", [consent])
-	act = Act(DATA_SUBJECT, reason=_("Through the link in a mail."))
-	kind, scope = RefusalKind.WITHDRAWAL, _scope_of(found)
-	if everything:
-		kind, scope = RefusalKind.OBJECTION, Scope("", "")
-	emails = addresses_of_the_person(found.email)
-	return say_no([No(kind, scope, email) for email in emails], act)
+	found = named_by_link(record)
+	scopes = [] if everything else [_scope_of(found)]
+	return refuse_by_link(found, scopes, Act(DATA_SUBJECT, reason=_("Through the link in a mail.")))
+
+
+def refuse_by_link(found: Row, scopes: list[Scope], act: Act) -> list[str]:
+	"""Write the no of whoever holds a link: to the scopes given, to all marketing if there are none.
+
+	It holds for all addresses of the person. If the address was erased since, its key is suppressed.
+	"""
+	emails: list[str | None] = [*addresses_of_the_person(found["email"])] if found["email"] else [None]
+	kind = RefusalKind.WITHDRAWAL if scopes else RefusalKind.OBJECTION
+	return say_no(
+		[
+			No(kind, scope, email, address_key=found["address_key"])
+			for scope in scopes or [Scope("", "")]
+			for email in emails
+		],
+		act,
+	)

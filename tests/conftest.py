@@ -166,6 +166,23 @@ def committed_topic(site: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def wording(site: str) -> Iterator[Callable[..., str]]:
+	"""Make a committed Consent Wording of Email Marketing for a topic, and name it."""
+	made = []
+
+	def make(topic: str | None, text: str, language: str = "en") -> str:
+		values = {"purpose": "Email Marketing", "topic": topic, "language": language, "text": text}
+		made.append(frappe.new_doc("Consent Wording", **values).insert().name)
+		frappe.db.commit()
+		return made[-1]
+
+	yield make
+	frappe.db.rollback()
+	frappe.db.delete("Consent Wording", {"name": ["in", made or [""]]})  # also those in use
+	frappe.db.commit()
+
+
+@pytest.fixture
 def tracking_purpose(site: str) -> Iterator[str]:
 	purpose = frappe.copy_doc(frappe.get_doc("Processing Purpose", "Email Marketing"))
 	purpose.title = f"Tracking {frappe.generate_hash(length=8)}"
@@ -406,6 +423,14 @@ class Web:
 		return requests.request(
 			method, self.base + path, headers=headers, allow_redirects=False, timeout=60, **more
 		)
+
+	def login(self, user: str) -> dict[str, str]:
+		"""Return the cookies of a desk session that has a CSRF token, as a browser would hold them."""
+		answer = self.call("POST", "/api/method/login", data={"usr": user, "pwd": "admin"})
+		assert answer.status_code == 200, answer.text
+		cookies = answer.cookies.get_dict()
+		assert self.call("GET", "/app", cookies=cookies).status_code == 200
+		return cookies
 
 	def path_of(self, url: str) -> str:
 		parts = urlsplit(url)

@@ -9,9 +9,9 @@ import frappe
 from frappe import _
 from frappe.model.base_document import get_controller
 
-from gdpr_consent import identity
+from gdpr_consent import identity, links
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
-from gdpr_consent.exceptions import AddressKeyLost
+from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
 from gdpr_consent.gate.marking import ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
@@ -62,6 +62,15 @@ def _problems() -> Iterator[str]:
 				"nobody's refusal is found. Restore {0} from the backup of the configuration."
 			).format(identity.KEY_SETTING)
 	except AddressKeyLost as lost:
+		yield str(lost)
+	try:
+		expected = frappe.db.get_single_value("Consent Settings", "link_key_fingerprint")
+		if expected and expected not in links.fingerprints():
+			yield _(
+				"The key that links were signed with is missing in {0} of site_config.json, so links in old "
+				"mails don't work. Restore it from the backup of the configuration, in front of the others."
+			).format(links.KEYS_SETTING)
+	except LinkKeyLost as lost:
 		yield str(lost)
 
 
