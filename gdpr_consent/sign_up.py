@@ -57,7 +57,7 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 			_(row.topic or row.purpose),
 			wordings[row.purpose, row.topic or ""].text
 			if (row.purpose, row.topic or "") in wordings
-			else _(row.topic_text or row.purpose_text or ""),
+			else _((row.topic_text if row.topic else row.purpose_text) or ""),
 			wordings[row.purpose, row.topic or ""].name
 			if (row.purpose, row.topic or "") in wordings
 			else None,

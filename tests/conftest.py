@@ -5,6 +5,7 @@ The site is a real one: script/test makes it and names it in the environment.
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 import requests
 from aiosmtpd.controller import Controller
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import sync_playwright
 
 import frappe
 
@@ -29,6 +31,10 @@ settings.register_profile(
 	"repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+	parser.addoption("--pictures", help="folder for screenshots of the pages")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -409,7 +415,74 @@ def queued(smtp: Mailboxes):
 	return queue
 
 
+@pytest.fixture
+def newsletter(smtp, committed_topic):
+	made = []
+
+	def make(*members: str, topic: str | None = committed_topic):
+		group = frappe.new_doc("Email Group", title=frappe.generate_hash(length=10)).insert()
+		for email in members:
+			frappe.new_doc("Email Group Member", email_group=group.name, email=email).insert()
+		letter = frappe.new_doc(
+			"Newsletter",
+			subject=f"News {frappe.generate_hash(length=6)}",
+			sender_email="shop@gate.example",
+			content_type="Rich Text",
+			message="<p>Hello</p>",
+			subscription_topic=topic,
+		)
+		letter.append("email_group", {"email_group": group.name})
+		letter.insert()
+		frappe.db.commit()
+		made.extend([letter, group])
+		return letter
+
+	yield make
+	frappe.db.rollback()
+	for doc in made:
+		frappe.delete_doc(doc.doctype, doc.name, force=True, ignore_permissions=True)
+	frappe.db.commit()
+
+
 # --- the web ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+	with sync_playwright() as playwright:
+		# The one of the distribution, else the one that Playwright has downloaded.
+		browser = playwright.chromium.launch(
+			executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
+		)
+		yield browser
+		browser.close()
+
+
+@pytest.fixture
+def phone(chromium, web) -> Iterator:
+	"""A page on a small phone that speaks Polish. If it asks anything of another site, the test fails."""
+	context = chromium.new_context(
+		viewport={"width": 360, "height": 740}, locale="pl-PL", base_url=web.browser_base
+	)
+	page = context.new_page()
+	foreign: list[str] = []
+	ours = web.browser_base
+	page.on("request", lambda request: request.url.startswith(ours) or foreign.append(request.url))
+	yield page
+	context.close()
+	assert foreign == []
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable:
+	"""Keep a screenshot for docs/, with `script/test --pictures=FOLDER`."""
+	folder = request.config.getoption("--pictures")
+
+	def take(page, name: str) -> None:
+		if folder:
+			page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+	return take
 
 
 class Web:
@@ -417,6 +490,7 @@ class Web:
 
 	def __init__(self, port: int, site: str) -> None:
 		self.base, self.site = f"http://127.0.0.1:{port}", site
+		self.browser_base = f"http://{site}:{port}"  # what ends in localhost is this machine
 
 	def call(self, method: str, path: str, **more) -> requests.Response:
 		headers = {"Host": self.site} | more.pop("headers", {})

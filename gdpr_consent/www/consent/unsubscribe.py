@@ -13,6 +13,7 @@ def get_context(context: frappe._dict) -> None:
 	found = register.named_by_link(links.read(links.UNSUBSCRIBE, context.token))
 	pages.address_to(context, found)
 	context.title = found["topic"] or found["purpose"]
+	context.preferences_token = links.sign(links.PREFERENCES, found["name"])
 	if not pages.is_post():
 		return
 	context.everything = pages.typed("everything") == "1"
@@ -21,4 +22,3 @@ def get_context(context: frappe._dict) -> None:
 		receipts.send_refusal(found, context.everything)
 	frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be (UN-09)
 	context.done = True
-	context.preferences_token = links.sign(links.PREFERENCES, found["name"])
