@@ -165,13 +165,13 @@ def mails_to(email: str) -> list[str]:
 	return [frappe.db.get_value("Email Queue", name, "message") for name in queued]
 
 
-def test_wb_01_an_answer_doesnt_tell_whether_an_address_is_known(mailbox, web):
+def test_wb_01_an_answer_doesnt_tell_whether_an_address_is_known(mailbox, committed_topic, web):
 	known, unknown = mailbox("a{}@gate.example"), mailbox("b{}@gate.example")
 	give(known)
 	frappe.db.commit()
 	for path, data in (
 		("/consent/preferences", {}),
-		("/consent/subscribe", {"on": f"{MARKETING}:"}),
+		("/consent/subscribe", {"on": f"{MARKETING}:{committed_topic}"}),
 	):
 		answers = [web.call("POST", path, data={"email": email, **data}) for email in (known, unknown)]
 		assert answers[0].text == answers[1].text
@@ -237,13 +237,13 @@ def test_what_is_wrong_with_a_form_is_said_and_what_was_typed_stays(web, data, s
 	assert f'value="{data["email"]}"' in page.text
 
 
-def test_a_client_chooses_neither_status_nor_time_nor_basis(mailbox, web):
+def test_a_client_chooses_neither_status_nor_time_nor_basis(mailbox, committed_topic, web):
 	email = mailbox()
 	forged = {"status": "Given", "given_on": "2000-01-01", "legal_basis": "Contract", "ip": "1.2.3.4"}
-	data = {"email": email, "on": f"{MARKETING}:", "shown": "forged", **forged}
+	data = {"email": email, "on": f"{MARKETING}:{committed_topic}", "shown": "forged", **forged}
 	web.call("POST", "/consent/subscribe", data=data)
 	wait_until(lambda: reason(email) == "REQUESTED")
-	row = frappe.get_doc("Consent", {"address_key": address_key(email)})
+	row = frappe.get_doc("Consent", {"address_key": address_key(email), "topic": committed_topic})
 	assert (row.status, row.legal_basis, row.wording) == ("Requested", "Consent", None)
 	events = frappe.get_all("Consent Event", {"consent": row.name}, pluck="name")
 	assert "1.2.3.4" not in str(frappe.get_all("Consent Event Payload", {"name": ["in", events]}, ["*"]))
