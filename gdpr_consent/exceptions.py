@@ -49,3 +49,7 @@ class LinkNotValid(ConsentError):
 
 class AddressKeyLost(ConsentError):
 	"""The key that addresses are compared by isn't the one the register was written with."""
+
+
+class MessageNotReadable(ConsentError):
+	"""What was posted as returned mail isn't an e-mail message, or is too large."""

@@ -49,8 +49,14 @@ def read(use: str, token: str, max_age: timedelta | None = None) -> Any:
 	Raises:
 		LinkNotValid: forged, cut off, too old, or made for another use.
 	"""
+	return _read(use, token, max_age)[0]
+
+
+def _read(use: str, token: str, max_age: timedelta | None = None) -> tuple[Any, datetime]:
 	try:
-		return _serializer(use).loads(token, max_age=max_age.total_seconds() if max_age else None)
+		return _serializer(use).loads(
+			token, max_age=max_age.total_seconds() if max_age else None, return_timestamp=True
+		)
 	except (BadData, TypeError, ValueError):
 		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one.")) from None
 
@@ -68,3 +74,16 @@ def read_confirmation(token: str) -> tuple[list[str], datetime]:
 def unsubscribe_url(consent: str) -> str:
 	"""Return the way out of a mail that stands on a consent. It never expires (TK-05)."""
 	return get_url(f"/consent/unsubscribe?t={sign(UNSUBSCRIBE, consent)}")
+
+
+def read_unsubscribe(token: str) -> tuple[str, datetime]:
+	"""Return the consent that a way out belongs to, and when it was made, which is when its mail was sent.
+
+	Returns:
+		the instant as naive UTC, to the whole second.
+
+	Raises:
+		LinkNotValid: see `read`.
+	"""
+	consent, made = _read(UNSUBSCRIBE, token)
+	return consent, made.replace(tzinfo=None)

@@ -1,5 +1,9 @@
 """Classes for `override_doctype_class`, which v15 needs. v16 takes the mixins themselves."""
 
+from functools import cache
+
+import frappe
+from frappe.email.doctype.email_account.email_account import EmailAccount as CoreEmailAccount
 from frappe.email.doctype.email_queue.email_queue import EmailQueue as CoreEmailQueue
 from frappe.email.doctype.newsletter.newsletter import Newsletter as CoreNewsletter
 from frappe.email.doctype.notification.notification import Notification as CoreNotification
@@ -7,6 +11,7 @@ from frappe.email.doctype.notification.notification import Notification as CoreN
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
 from gdpr_consent.gate.marking import ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
+from gdpr_consent.returned_mail import ConsentEmailAccountMixin
 
 
 class EmailQueue(ConsentEmailQueueMixin, CoreEmailQueue):
@@ -19,3 +24,20 @@ class Newsletter(ConsentNewsletterMixin, CoreNewsletter):
 
 class Notification(ConsentNotificationMixin, CoreNotification):
 	pass
+
+
+def __getattr__(name: str) -> type:
+	"""Make `EmailAccount` out of the class that an app installed before us has for it, as Helpdesk does.
+
+	Which apps are installed differs between the sites that one process serves.
+	"""
+	if name != "EmailAccount":
+		raise AttributeError(name)
+	paths = frappe.get_hooks("override_doctype_class").get("Email Account", [])
+	others = [path for path in paths if path != f"{__name__}.EmailAccount"]
+	return _email_account(frappe.get_attr(others[-1]) if others else CoreEmailAccount)
+
+
+@cache
+def _email_account(base: type) -> type:
+	return type("EmailAccount", (ConsentEmailAccountMixin, base), {"__module__": __name__})
