@@ -449,7 +449,6 @@ def inbox(site: str) -> Iterator[Inbox]:
 		frappe.db.delete("Communication", {"email_account": name})
 		frappe.delete_doc("Email Account", name, force=True)
 		frappe.db.commit()
-		frappe.cache.delete_value("db_value")
 		server.shutdown()
 
 
