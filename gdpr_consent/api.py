@@ -273,9 +273,9 @@ def report_returned_mail(message: str) -> dict[str, Any]:
 		message: the whole message, headers first, as it was received; 5 MB at most.
 
 	Returns:
-		`kind`: Bounce, Complaint, Unsubscribe, or None if it is none of them; `counted`: whether it was clear
-		which reader of ours it is about. It is if the message brings back the List-Unsubscribe header of our
-		mail, or the Message-Id of a mail that one person got.
+		`kind`: Bounce, Complaint, Unsubscribe, or None if it is none of them; `counted`: whether it stands in
+		the register now. For that the message has to bring back the List-Unsubscribe header of our mail, or
+		the Message-Id of a mail that one person got.
 
 	Raises:
 		MessageNotReadable: empty, too large, or without headers.

@@ -54,7 +54,7 @@ UNSUBSCRIBE_WORDS = frozenset(
 	afmeld nyhedsbrev, avregistrera nyhetsbrev, leiratkozás""".split(",")
 )
 
-LONGEST_REASON = 200
+LONGEST_REASON, LONGEST_HEADER = 200, 2_000  # characters; an attacker's header may be megabytes
 ALL_MAIL, ALL_MARKETING = register.Scope(Channel.EMAIL.value, ""), register.Scope("", "")
 
 
@@ -129,7 +129,7 @@ def _read_feedback(parts: dict[str, Message]) -> tuple[RefusalKind, str] | None:
 
 
 def _read_mailto(message: Message) -> Report | None:
-	subject = _decoded(message["Subject"])
+	subject = _decoded(_header(message, "Subject"))
 	tokens = TOKEN.findall(subject)[:TOKENS_TRIED]
 	words = " ".join(TOKEN.sub("", subject).lower().split()).strip(" .!")
 	senders = identity.split_addresses(_header(message, "From")) if words in UNSUBSCRIBE_WORDS else []
@@ -158,18 +158,17 @@ def _returned_headers(parts: dict[str, Message]) -> Message:
 
 
 def _tokens_in(original: Message) -> list[str]:
-	headers = original.get_all("List-Unsubscribe") or []
+	headers = (original.get_all("List-Unsubscribe") or [])[:TOKENS_TRIED]
 	# A server may have folded the header inside an address.
-	values = ["".join(str(value).split()).replace("%20", " ") for value in headers]
+	values = ["".join(str(value)[:LONGEST_HEADER].split()).replace("%20", " ") for value in headers]
 	return [token for value in values for token in TOKEN.findall(value)][:TOKENS_TRIED]
 
 
 def _header(message: Message, name: str) -> str:
-	return str(message[name] or "").strip()
+	return str(message[name] or "")[:LONGEST_HEADER].strip()
 
 
-def _decoded(value: Any) -> str:
-	text = str(value or "")
+def _decoded(text: str) -> str:
 	try:
 		return str(make_header(decode_header(text)))
 	except (MessageError, LookupError, UnicodeError, ValueError):

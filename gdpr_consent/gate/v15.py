@@ -1,6 +1,7 @@
 """Classes for `override_doctype_class`, which v15 needs. v16 takes the mixins themselves."""
 
 from functools import cache
+from typing import Any
 
 import frappe
 from frappe.email.doctype.email_account.email_account import EmailAccount as CoreEmailAccount
@@ -40,4 +41,13 @@ def __getattr__(name: str) -> type:
 
 @cache
 def _email_account(base: type) -> type:
-	return type("EmailAccount", (ConsentEmailAccountMixin, base), {"__module__": __name__})
+	def reduce(self: Any) -> tuple:
+		# Pickled by its base: a background job loads it before it knows its site.
+		return _blank, (base,), self.__getstate__()
+
+	members = {"__module__": __name__, "__reduce__": reduce}
+	return type("EmailAccount", (ConsentEmailAccountMixin, base), members)
+
+
+def _blank(base: type) -> Any:
+	return object.__new__(_email_account(base))
