@@ -20,6 +20,7 @@ from gdpr_consent.exceptions import (
 	ConsentError,
 	ConsentMissing,
 	InvalidEmailAddress,
+	InvalidPhoneNumber,
 	MessageNotReadable,
 	UnknownReference,
 )
@@ -67,7 +68,8 @@ def record_consent(
 
 	Args:
 		purpose: a Processing Purpose; the default marketing purpose of Consent Settings if not given.
-		email: the address the consent is for; the party's first address if not given.
+		email: the address the consent is for, a phone number for SMS and Phone; the party's first one if not
+			given.
 		party_type, party: Contact, Lead or Customer it was given by.
 		topic: a Subscription Topic of the purpose. Mail about a topic needs a consent to both.
 		given_on, expires_on: UTC; now, and the purpose's validity after it, if not given.
@@ -79,11 +81,11 @@ def record_consent(
 	Raises:
 		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05).
 		StandingRefusal: the person said no; only they can lift that (ST-08).
-		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidEmailAddress, TransitionNotAllowed
+		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
 	"""
 	frappe.has_permission("Consent", "create", throw=True)
 	party = _check_party(party_type, party)
-	email = email or _first_address(party_type, party)
+	email = email or _first_address(party_type, party, channel)
 	_check_may_see(email, party_type, party)
 	_check_may_read_file(evidence)
 	row = register.record(
@@ -365,7 +367,7 @@ def check_party(
 ) -> dict[str, dict[str, Any]]:
 	"""Answer `check_consent` for each address of a Contact, of a Lead, or of a Customer and its contacts."""
 	_check_party(party_type, party)
-	return check_consent(identity.addresses_of(party_type, party), purpose, topic, channel)
+	return check_consent(_reached_by(channel, party_type, party), purpose, topic, channel)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -530,15 +532,27 @@ def _check_party(party_type: str | None, party: str | None) -> str | None:
 	return stored
 
 
-def _first_address(party_type: str | None, party: str | None) -> str:
-	addresses = identity.addresses_of(party_type, party) if party_type and party else []
+def _first_address(party_type: str | None, party: str | None, channel: str) -> str:
+	addresses = _reached_by(channel, party_type, party) if party_type and party else []
 	if not addresses:
+		named = frappe.bold(party or _("the party"))
+		if register.REACHES_NUMBERS.get(channel):
+			raise InvalidPhoneNumber(
+				_("Phone number is missing, and {0} has none. Enter one such as +48 600 100 200.").format(
+					named
+				)
+			)
 		raise InvalidEmailAddress(
 			_("E-mail address is missing, and {0} has none. Enter one such as name@example.com.").format(
-				frappe.bold(party or _("the party"))
+				named
 			)
 		)
 	return addresses[0]
+
+
+def _reached_by(channel: str, party_type: str, party: str) -> list[str]:
+	addresses = identity.addresses_of(party_type, party)
+	return [address for address in addresses if register.reaches(channel, address)]
 
 
 def _check_may_see(email: str, party_type: str | None = None, party: str | None = None) -> None:

@@ -73,9 +73,12 @@ class Report(NamedTuple):
 
 
 class Returned(NamedTuple):
-	"""A mail of ours that came back: to whom it went, when (naive UTC), and what it stood on."""
+	"""A mail of ours that came back: to whom it went, when (naive UTC), and what it stood on.
 
-	email: str
+	The address is None if it was erased since.
+	"""
+
+	email: str | None
 	sent_on: datetime
 	consent: str | None = None
 
@@ -193,15 +196,15 @@ def count(report: Report) -> bool:
 		counts for nobody: a forged one must not reach a stranger.
 	"""
 	returned = _find_returned(report)
-	if report.kind == RefusalKind.BOUNCE and returned:
-		reason = _("Mail comes back: {0}").format(report.said)
-		return register.note_bounce(returned.email, returned.sent_on, reason)
 	if report.kind == RefusalKind.UNSUBSCRIBE and returned and returned.consent:
 		register.withdraw_by_link(returned.consent)
 		return True
 	email = returned.email if returned else _known_sender(report)
 	if not email:
 		return False
+	if report.kind == RefusalKind.BOUNCE and returned:
+		reason = _("Mail comes back: {0}").format(report.said)
+		return register.note_bounce(email, returned.sent_on, reason)
 	scope = ALL_MARKETING if report.kind == RefusalKind.COMPLAINT else ALL_MAIL
 	noes = [register.No(report.kind, scope, one) for one in identity.addresses_of_the_person(email)]
 	register.say_no(noes, register.Act(reason=report.said))
@@ -212,8 +215,8 @@ def _find_returned(report: Report) -> Returned | None:
 	for token in report.tokens:
 		with suppress(LinkNotValid):
 			consent, sent_on = links.read_unsubscribe(token)
-			if email := frappe.db.get_value("Consent", consent, "email"):
-				return Returned(email, sent_on, consent)
+			if found := frappe.db.get_value("Consent", consent, ["name", "email"], as_dict=True):
+				return Returned(found.email, sent_on, found.name)
 	return _find_in_queue(report.message_id) if report.message_id else None
 
 

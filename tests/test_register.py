@@ -628,9 +628,9 @@ def test_withdrawing_a_topic_leaves_the_others(address, topic):
 
 def test_withdrawing_a_purpose_ends_its_topics_on_every_channel(address, topic):
 	email = address()
-	names = [give(email), give(email, topic), give(email, channel="SMS")]
+	names = [give(email), give(email, topic), give(email, channel="Post")]
 	assert sorted(withdraw(email)) == sorted(names)
-	assert reason(email, topic) == reason(email, channel="SMS") == "WITHDRAWN"
+	assert reason(email, topic) == reason(email, channel="Post") == "WITHDRAWN"
 
 
 @pytest.mark.parametrize("doctype", ["Processing Purpose", "Subscription Topic"])
@@ -650,7 +650,7 @@ def test_st_05_an_objection_ends_all_marketing_on_every_channel_and_nothing_else
 	marketing = [
 		give(email),
 		give(email, topic),
-		give(email, channel="Phone"),
+		give(email, channel="Post"),
 		give(email, purpose=other),
 		give(email, other_topic, purpose=other),
 	]

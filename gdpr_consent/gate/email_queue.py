@@ -90,7 +90,7 @@ def _admit(mail: Any, found: MailClass) -> bool:
 		_log(mail, found, row, address, decision)
 		if decision.allowed:
 			# Frappe commits the decision when it writes that the mail is being sent, and sends it then.
-			personalise(mail, decision.consent)
+			personalise(mail, decision.consent, _may_track(mail, address))
 		else:
 			_block(mail, row, decision)
 			frappe.db.commit()  # nosemgrep: nothing else would
@@ -150,6 +150,15 @@ def _decide(found: MailClass, mail: Any, address: str) -> Decision:
 	if decision.reason in NEVER_ASKED and _is_colleague(mail, address):
 		return Decision(True, Reason.NOT_MARKETING)
 	return decision
+
+
+def _may_track(mail: Any, address: str) -> bool:
+	purpose = frappe.db.get_single_value("Consent Settings", "tracking_purpose")
+	return bool(
+		purpose
+		and mail.get("email_read_tracker_url")
+		and audience.decide_many([address], purpose)[address].allowed
+	)
 
 
 def _is_colleague(mail: Any, address: str) -> bool:

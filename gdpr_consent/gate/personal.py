@@ -20,15 +20,16 @@ from gdpr_consent import links
 LINK, BEACON, RECIPIENT = "<!--unsubscribe_url-->", "<!--email_open_check-->", "<!--recipient-->"
 
 
-def personalise(mail: Any, consent: str | None) -> None:
+def personalise(mail: Any, consent: str | None, may_be_tracked: bool = False) -> None:
 	"""Prepare an Email Queue document with one recipient left for sending.
 
 	Args:
 		consent: the Consent that the mail stands on; a mail to one's own staff has none, and no way out.
+		may_be_tracked: whether the recipient agreed to it; else opening a mail is nobody's business (CA-19).
 	"""
-	# Opening a mail is nobody's business without a consent to that (CA-19).
-	mail.email_read_tracker_url = None
-	mail.message = mail.message.replace(BEACON, "")
+	if not may_be_tracked:
+		mail.email_read_tracker_url = None
+		mail.message = mail.message.replace(BEACON, "")
 	mail.expose_recipients = None
 	_name_nobody_else(mail)
 	if not consent:

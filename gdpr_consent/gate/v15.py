@@ -9,9 +9,12 @@ from frappe.email.doctype.email_queue.email_queue import EmailQueue as CoreEmail
 from frappe.email.doctype.newsletter.newsletter import Newsletter as CoreNewsletter
 from frappe.email.doctype.notification.notification import Notification as CoreNotification
 
+from erpnext.selling.doctype.sms_center.sms_center import SMSCenter as CoreSMSCenter
+
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
 from gdpr_consent.gate.marking import ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
+from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
 
 
@@ -51,3 +54,7 @@ def _email_account(base: type) -> type:
 
 def _blank(base: type) -> Any:
 	return object.__new__(_email_account(base))
+
+
+class SMSCenter(ConsentSMSCenterMixin, CoreSMSCenter):
+	pass
