@@ -7,24 +7,27 @@ address is POST, even to read: a URL ends in logs.
 import json
 from collections.abc import Callable
 from datetime import date, datetime
+from email import message_from_bytes
 from functools import wraps
 from typing import Any
 
 import frappe
 from frappe import _
 
-from gdpr_consent import audience, decisions, identity, ledger, links, register
+from gdpr_consent import audience, decisions, identity, ledger, links, register, returned_mail
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
 	ConsentError,
 	ConsentMissing,
 	InvalidEmailAddress,
 	InvalidPhoneNumber,
+	MessageNotReadable,
 	UnknownReference,
 )
 from gdpr_consent.policy import Status
 
 Instant = str | date | datetime
+LARGEST_MESSAGE = 5 * 1024 * 1024  # bytes; a report holds the returned mail, at most
 
 
 def _says_why(function: Callable) -> Callable:
@@ -258,6 +261,63 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
 	frappe.only_for("Privacy Officer", message=True)
 	return _receipt(register.invalidate(consent, reason, parse_utc(effective_from, _("Effective From"))))
+
+
+@frappe.whitelist(methods=["POST"])
+@_says_why
+def report_returned_mail(message: str) -> dict[str, Any]:
+	"""Take in a bounce (RFC 3464), a complaint (ARF, RFC 5965) or a mail that asks to be unsubscribed.
+
+	For a provider's feedback loop or a mail server, which post as an API user. A bounce stops marketing to
+	the address, a complaint is an objection to all marketing (EM-18, EM-19). Reporting twice changes nothing.
+
+	Args:
+		message: the whole message, headers first, as it was received; 5 MB at most.
+
+	Returns:
+		`kind`: Bounce, Complaint, Unsubscribe, or None if it is none of them; `counted`: whether it stands in
+		the register now. For that the message has to bring back the List-Unsubscribe header of our mail, or
+		the Message-Id of a mail that one person got.
+
+	Raises:
+		MessageNotReadable: empty, too large, or without headers.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	raw = message.encode(errors="replace")
+	if len(raw) > LARGEST_MESSAGE:
+		raise MessageNotReadable(
+			_("Message has {0} bytes; {1} are allowed. Leave out the body of the returned mail.").format(
+				len(raw), LARGEST_MESSAGE
+			)
+		)
+	parsed = message_from_bytes(raw)
+	if not parsed.keys():
+		raise MessageNotReadable(
+			_("Message is empty or has no headers. Post the whole e-mail as it was received, headers first.")
+		)
+	report = returned_mail.read(parsed)
+	return {
+		"kind": report.kind.value if report else None,
+		"counted": bool(report) and returned_mail.count(report),
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+@_says_why
+def lift_bounce(email: str, reason: str) -> dict[str, list[str]]:
+	"""Let an address get marketing again whose mail came back, because its mailbox works again.
+
+	A complaint can't be lifted: it is the person's own no.
+
+	Returns:
+		`lifted`: names of the suppressions that this ended.
+
+	Raises:
+		EvidenceMissing: no reason given. InvalidEmailAddress.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	_check_may_see(email)
+	return {"lifted": register.lift_bounce(email, reason)}
 
 
 @frappe.whitelist(methods=["POST"])

@@ -69,3 +69,7 @@ class TooManyAttempts(ConsentError):
 
 class AddressKeyLost(ConsentError):
 	"""The key that addresses are compared by isn't the one the register was written with."""
+
+
+class MessageNotReadable(ConsentError):
+	"""What was posted as returned mail isn't an e-mail message, or is too large."""

@@ -106,3 +106,15 @@ def read_preferences(token: str) -> tuple[str, bool]:
 def unsubscribe_url(consent: str) -> str:
 	"""Return the way out of a mail that stands on a consent. It never expires (TK-05)."""
 	return get_url(f"/consent/unsubscribe?t={sign(UNSUBSCRIBE, consent)}")
+
+
+def read_unsubscribe(token: str) -> tuple[str, datetime]:
+	"""Return the consent that a way out belongs to, and when it was made, which is when its mail was sent.
+
+	Returns:
+		the instant as naive UTC, to the whole second.
+
+	Raises:
+		LinkNotValid: see `read`.
+	"""
+	return _read(UNSUBSCRIBE, token)

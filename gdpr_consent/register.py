@@ -822,6 +822,8 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 				Act(DATA_SUBJECT, row["source"], wording=row["wording"]),
 				facts,
 			)
+			# Who follows a link that was sent there reads the mailbox.
+			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=facts["evidence"]))
 		return [row for row in rows if row["status"] == Status.GIVEN]
 
 
@@ -1021,6 +1023,60 @@ def refuse(
 		return writing.open("Consent", EventKind.REFUSE, facts, act, writing.now)
 
 
+# --- mail that comes back -----------------------------------------------------------------------------------
+
+
+def note_bounce(email: str, sent_on: datetime, reason: str) -> bool:
+	"""Stop marketing to an address that doesn't take mail (EM-19). The person's other addresses may.
+
+	Args:
+		sent_on: when the mail that came back was sent, naive UTC.
+		reason: what was reported, without anybody's address.
+
+	Returns:
+		whether it counts. It doesn't if the address was found to work since the mail was sent.
+	"""
+	key = address_keys([email])[email]
+	if not key:
+		return False
+	with _Writing([key]) as writing:
+		worked = [row.get("lifted_on") for row in _bounces(writing, key)]
+		worked += [row.get("confirmed_on") for row in writing.consents[key]]
+		if any(found and found >= sent_on for found in worked):
+			return False
+		no = No(RefusalKind.BOUNCE, Scope(Channel.EMAIL.value, ""), email)
+		_say_no(writing, [no], Act(SYSTEM, reason=reason))
+		return True
+
+
+def lift_bounce(email: str, reason: str) -> list[str]:
+	"""End the bounces of an address whose mailbox works again.
+
+	Returns:
+		names of the suppressions that this lifted. Saying it twice lifts nothing more.
+
+	Raises:
+		EvidenceMissing: no reason given.
+		InvalidEmailAddress: see `identity.normalise_email`.
+	"""
+	if not (reason or "").strip():
+		raise EvidenceMissing(_("Reason is missing. Say why the mailbox is thought to work again."))
+	key = address_key(email)
+	with _Writing([key]) as writing:
+		return _lift_bounces(writing, key, Act(CONTROLLER, reason=reason))
+
+
+def _lift_bounces(writing: _Writing, key: str, act: Act) -> list[str]:
+	standing = [row for row in _bounces(writing, key) if not row.get("lifted_on")]
+	for row in standing:
+		writing.append("Suppression", row, EventKind.LIFT, act, {"lifted_on": writing.now})
+	return [row["name"] for row in standing]
+
+
+def _bounces(writing: _Writing, key: str) -> list[Row]:
+	return [row for row in writing.suppressions[key] if row["kind"] == RefusalKind.BOUNCE]
+
+
 # --- the controller's own acts, and the clock's -------------------------------------------------------------
 
 
@@ -1180,6 +1236,7 @@ def has_opted_out(party_type: str, party: str, addresses: list[str]) -> bool:
 		.select(table.address_key, table.said_on)
 		.where(table.address_key.isin(keys) | by_party)
 		.where(table.purpose.isnull() & table.lifted_on.isnull())
+		.where(table.kind.notin([kind.value for kind in ENDED_BY_OTHERS]))
 		.where(table.channel.isnull() | (table.channel == Channel.EMAIL.value))
 		.run()
 	)

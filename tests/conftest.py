@@ -7,8 +7,10 @@ import os
 import secrets
 import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -315,6 +317,13 @@ class Mailboxes:
 	def __init__(self) -> None:
 		self.deliveries: list[Delivery] = []
 		self.fails = False
+		self.refusals: dict[str, str] = {}  # what is said to RCPT TO, by address
+
+	async def handle_RCPT(self, _server, _session, envelope, address: str, _options) -> str:
+		if address in self.refusals:
+			return self.refusals[address]
+		envelope.rcpt_tos.append(address)
+		return "250 OK"
 
 	async def handle_DATA(self, _server, _session, envelope) -> str:
 		if self.fails:
@@ -390,6 +399,7 @@ def work_off_jobs(site: str):
 def smtp(smtp_server: Mailboxes) -> Mailboxes:
 	smtp_server.deliveries.clear()
 	smtp_server.fails = False
+	smtp_server.refusals = {}
 	return smtp_server
 
 
@@ -413,6 +423,75 @@ def queued(smtp: Mailboxes):
 		return frappe.get_doc("Email Queue", name)
 
 	return queue
+
+
+class PopSession(socketserver.StreamRequestHandler):
+	"""As much of a POP3 server as Frappe talks to (RFC 1939)."""
+
+	def handle(self) -> None:
+		mails, deleted = self.server.mails, set()
+		self.say("+OK")
+		for line in self.rfile:
+			command, *numbers = line.decode().split()
+			number = int(numbers[0]) - 1 if numbers and numbers[0].isdigit() else 0
+			if command == "LIST":
+				self.say("+OK", *(f"{at} {len(mail)}" for at, mail in enumerate(mails, 1)), ".")
+			elif command == "RETR":
+				lines = mails[number].decode().splitlines()
+				self.say("+OK", *(f".{line}" if line.startswith(".") else line for line in lines), ".")
+			else:
+				if command == "DELE":
+					deleted.add(number)
+				self.say("+OK")
+			if command == "QUIT":
+				mails[:] = [mail for at, mail in enumerate(mails) if at not in deleted]
+				return
+
+	def say(self, *lines: str) -> None:
+		self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+
+
+class Inbox:
+	"""The default incoming mailbox of the site, and what waits in it."""
+
+	address = "replies@gate.example"
+
+	def __init__(self, mails: list[bytes]) -> None:
+		self.mails = mails
+
+	def receive(self, *mails: bytes) -> None:
+		"""Deliver mails, and let Frappe fetch them as its scheduler does."""
+		self.mails += mails
+		frappe.get_doc("Email Account", {"email_id": self.address}).receive()
+		assert not self.mails, "Frappe left mails behind."
+
+
+@pytest.fixture(scope="session")
+def inbox(site: str) -> Iterator[Inbox]:
+	with socketserver.ThreadingTCPServer(("127.0.0.1", 0), PopSession) as server:
+		server.mails, server.daemon_threads = [], True
+		threading.Thread(target=server.serve_forever, daemon=True).start()
+		name = "Gate Replies"
+		frappe.set_user("Administrator")
+		frappe.delete_doc("Email Account", name, force=True, ignore_missing=True)
+		frappe.new_doc(
+			"Email Account",
+			email_account_name=name,
+			email_id=Inbox.address,
+			password="secret",
+			enable_incoming=1,
+			default_incoming=1,
+			email_server="127.0.0.1",
+			incoming_port=server.server_address[1],
+			email_sync_option="ALL",
+		).insert()
+		frappe.db.commit()
+		yield Inbox(server.mails)
+		frappe.db.rollback()
+		frappe.db.delete("Communication", {"email_account": name})
+		frappe.delete_doc("Email Account", name, force=True)
+		frappe.db.commit()
+		server.shutdown()
 
 
 @pytest.fixture

@@ -1229,6 +1229,8 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 	WITHDRAW: lambda email, _given: api.withdraw_consent(email=email),
 	OBJECT: lambda email, _given: api.object_to_marketing(email=email),
 	"revoke_consent": lambda _email, given: api.revoke_consent(given, "Why"),
+	"report_returned_mail": lambda _email, _given: api.report_returned_mail("Subject: Hello\n\n"),
+	"lift_bounce": lambda email, _given: api.lift_bounce(email, "It works."),
 	"invalidate_consent": lambda _email, given: api.invalidate_consent(given, "Why"),
 	"check_consent": lambda email, _given: api.check_consent([email]),
 	"has_consent": lambda email, _given: api.has_consent(email),
@@ -1241,7 +1243,18 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 	"verify_ledger": lambda _email, _given: api.verify_ledger(),
 }
 READS = {"check_consent", "has_consent", "require_consent"}
-STAFF = {*READS, RECORD, REQUEST, WITHDRAW, OBJECT, "revoke_consent", "consent_history", "mail_decisions"}
+STAFF = {
+	*READS,
+	RECORD,
+	REQUEST,
+	WITHDRAW,
+	OBJECT,
+	"revoke_consent",
+	"report_returned_mail",
+	"lift_bounce",
+	"consent_history",
+	"mail_decisions",
+}
 MAY = {
 	"Privacy Officer": set(DOORS),
 	"System Manager": set(DOORS) - {"invalidate_consent"},

@@ -5,13 +5,15 @@ that it can't decide about, and never a service mail for lack of consent (EM-03,
 """
 
 import inspect
+from collections.abc import Callable
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import frappe
 from frappe import _
 from frappe.utils import cint
 
-from gdpr_consent import audience, ledger
+from gdpr_consent import audience, ledger, returned_mail
 from gdpr_consent.clock import now_utc
 from gdpr_consent.custom_fields import BLOCKED
 from gdpr_consent.gate.classify import SERVICE, MailClass, classify, shows_signs_of_marketing
@@ -36,12 +38,20 @@ class ConsentEmailQueueMixin:
 		if mail_class is None:
 			return
 		if not mail_class.is_marketing:
-			send(*args, **kwargs)
+			_send(send, *args, **kwargs)
 		elif others := _give_each_recipient_a_mail(self):
 			for mail in (self, *others):
 				mail.send(*args, **kwargs)
 		elif _admit(self, mail_class):
-			send(*args, **kwargs)
+			_send(send, *args, **kwargs)
+
+
+def _send(send: Callable, *args: Any, **kwargs: Any) -> None:
+	try:
+		send(*args, **kwargs)
+	except SMTPRecipientsRefused as refused:
+		returned_mail.count_refusals(refused.recipients)
+		raise
 
 
 def _claim(mail: Any) -> bool:

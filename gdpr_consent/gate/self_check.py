@@ -17,6 +17,7 @@ from gdpr_consent.gate.marking import ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.register import SHARD_DIGITS
+from gdpr_consent.returned_mail import ConsentEmailAccountMixin
 
 ROLES_TO_ALERT = ("System Manager", "Privacy Officer")
 
@@ -41,6 +42,13 @@ def _problems() -> Iterator[str]:
 				"hooks.py must "
 				"extend gdpr_consent.gate.v15, or be installed before gdpr_consent."
 			).format(_(doctype), f"{controller.__module__}.{controller.__name__}")
+	controller = get_controller("Email Account")
+	if not issubclass(controller, ConsentEmailAccountMixin):
+		yield _(
+			"Bounces, complaints and unsubscribe mails in the inbox aren't counted: Email Account is run by "
+			"{0}. Another app displaces our class; its hooks.py must extend gdpr_consent.gate.v15, or be "
+			"installed before gdpr_consent."
+		).format(f"{controller.__module__}.{controller.__name__}")
 	for doctype, field in WITH_BLOCKED:
 		if BLOCKED not in (frappe.get_meta(doctype).get_field(field).options or "").split("\n"):
 			yield _("{0} of {1} has no option {2}. Run bench migrate.").format(field, _(doctype), BLOCKED)
