@@ -103,27 +103,28 @@ def address_key(email: str) -> str:
 		InvalidEmailAddress: see `normalise_email`.
 		AddressKeyLost: the site has no key.
 	"""
-	return key_of_normalised(normalise_email(email))
+	return _versioned_hash(_key(), normalise_email(email))
 
 
 def address_keys(emails: Iterable[str]) -> dict[str, str | None]:
 	"""Return the key of each text given, None for what can't be an address."""
+	key = _key()
 	keys: dict[str, str | None] = {}
 	for email in emails:
 		try:
-			keys[email] = address_key(email)
+			keys[email] = _versioned_hash(key, normalise_email(email))
 		except InvalidEmailAddress:
 			keys[email] = None
 	return keys
 
 
-def key_of_normalised(normalised: str) -> str:
-	return f"{KEY_VERSION}:{keyed_hash(_key(), normalised)}"
+def _versioned_hash(key: bytes, normalised: str) -> str:
+	return f"{KEY_VERSION}:{keyed_hash(key, normalised)}"
 
 
 def keyed_hash(key: bytes, normalised: str) -> str:
 	"""HMAC-SHA-256 in hex (requirements §11). A plain hash of an address can be guessed back."""
-	return hmac.new(key, f"{KEY_VERSION}|email|{normalised}".encode(), hashlib.sha256).hexdigest()
+	return hmac.digest(key, f"{KEY_VERSION}|email|{normalised}".encode(), "sha256").hex()
 
 
 def _key() -> bytes:
