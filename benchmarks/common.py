@@ -1,6 +1,7 @@
 """What the benchmarks share: a register full of people who exist nowhere, and how progress is shown."""
 
 import os
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -63,9 +64,9 @@ def fill_register(first: int, last: int) -> None:
 		progress(f"filling the register: {min(start + AT_ONCE, last):,} people")
 
 
-def empty_register(last: int) -> None:
+def empty_register(first: int, last: int) -> None:
 	"""Take away what `fill_register` has committed."""
-	for start in range(0, last, AT_ONCE):
+	for start in range(first, last, AT_ONCE):
 		keys = [identity.address_key(address(number)) for number in range(start, min(start + AT_ONCE, last))]
 		for doctype in ("Consent", "Suppression", "Consent Decision"):
 			frappe.db.delete(doctype, {"address_key": ["in", keys]})
@@ -78,3 +79,49 @@ def progress(text: str) -> None:
 		print(f"\r{text:<70}", end="" if text else "\r", file=sys.stderr, flush=True)
 	elif text:
 		print(text, file=sys.stderr, flush=True)
+
+
+# The server answers and keeps nothing. It is a process of its own, as a mail server is.
+SMTP_SERVER = """
+import asyncio, sys
+from aiosmtpd.smtp import SMTP
+
+class Drain:
+	async def handle_DATA(self, server, session, envelope):
+		return "250 OK"
+
+async def serve():
+	server = await asyncio.get_running_loop().create_server(lambda: SMTP(Drain()), "127.0.0.1", 0)
+	print(server.sockets[0].getsockname()[1], flush=True)
+	await server.serve_forever()
+
+asyncio.run(serve())
+"""
+
+
+@contextmanager
+def smtp_server() -> Iterator[str]:
+	"""Run an SMTP server and an Email Account that sends there; yield the account's address."""
+	with subprocess.Popen([sys.executable, "-c", SMTP_SERVER], stdout=subprocess.PIPE, text=True) as server:
+		assert server.stdout
+		account = frappe.new_doc(
+			"Email Account",
+			email_account_name="Benchmark",
+			email_id="shop@benchmark.example",
+			enable_outgoing=1,
+			smtp_server="127.0.0.1",
+			smtp_port=int(server.stdout.readline()),
+			no_smtp_authentication=1,
+			use_tls=0,
+		).insert()
+		if not frappe.db.exists("Subscription Topic", TOPIC):
+			frappe.new_doc("Subscription Topic", title=TOPIC, purpose=PURPOSE).insert()
+		frappe.db.commit()
+		try:
+			yield account.email_id
+		finally:
+			frappe.db.rollback()
+			account.delete(force=True)
+			frappe.delete_doc("Subscription Topic", TOPIC, force=True)
+			frappe.db.commit()
+			server.terminate()

@@ -49,7 +49,3 @@ class LinkNotValid(ConsentError):
 
 class AddressKeyLost(ConsentError):
 	"""The key that addresses are compared by isn't the one the register was written with."""
-
-
-class RegisterCutOff(ConsentError):
-	"""The database handed over a part of the records asked for, so nothing can be decided."""

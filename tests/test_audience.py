@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 import frappe
 
 from gdpr_consent import audience, ledger
-from gdpr_consent.exceptions import RegisterCutOff
 from gdpr_consent.identity import address_keys
 from gdpr_consent.policy import (
 	Channel,
@@ -167,14 +166,15 @@ def test_many_are_decided_as_the_policy_decides_each(clock, two_topics, address,
 		assert audience.decide_many([email], PURPOSES[0], topic) == {email: answers[email]}
 
 
-def test_an_answer_that_the_database_cuts_off_decides_nothing(address, monkeypatch):
-	emails = [address() for _ in range(20)]
-	rows = [SuppressionRow(who, None, None, None, RefusalKind.OBJECTION, 0, None) for who in range(20)]
-	fill(list(address_keys(emails).values()), [], [], rows, frappe._dict(now=audience.now_utc()), "cut-off-")
-	assert {one.reason for one in audience.decide_many(emails, PURPOSES[0]).values()} == {Reason.OBJECTED}
-	monkeypatch.setattr(audience, "FACTS_NOW", audience.FACTS_NOW.replace("1000000000", "1024"))
-	with pytest.raises(RegisterCutOff):
-		audience.decide_many(emails, PURPOSES[0])
+def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(address, clock):
+	"""A row that can't be read may be a no."""
+	email = address()
+	no = SuppressionRow(0, None, None, None, RefusalKind.OBJECTION, 0, None)
+	fill(list(address_keys([email]).values()), [], [], [no], clock, prefix := frappe.generate_hash(length=8))
+	assert audience.decide_many([email], PURPOSES[0])[email].reason == Reason.OBJECTED
+	frappe.qb.update("Suppression").set("said_on", None).where(frappe.qb.Field("name") == f"{prefix}0000").run()
+	with pytest.raises(AttributeError):
+		audience.decide_many([email], PURPOSES[0])
 
 
 def test_an_audience_takes_one_query_a_thousand(address, monkeypatch):

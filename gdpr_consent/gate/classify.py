@@ -114,21 +114,23 @@ def _group_that_welcomes(mail: Any) -> Any:
 
 
 def fields_of(doctype: str, name: str | None) -> tuple[str | None, str | None]:
-	if not name or not frappe.db.exists(doctype, name):
+	source = _cached(doctype, name)
+	if not source:
 		return None, None
-	source = frappe.get_cached_doc(doctype, name)
 	purpose, topic = source.get("consent_purpose"), source.get("subscription_topic")
 	if not (purpose or topic):
-		campaign = source.get("campaign") or source.get("campaign_name")
-		if doctype in MARKETING_SOURCES and campaign and frappe.db.exists("Campaign", campaign):
-			campaign = frappe.get_cached_doc("Campaign", campaign)
+		campaign = doctype in MARKETING_SOURCES and _cached(
+			"Campaign", source.get("campaign") or source.get("campaign_name")
+		)
+		if campaign:
 			purpose, topic = campaign.get("consent_purpose"), campaign.get("subscription_topic")
 	return purpose, topic
 
 
 def resolve(purpose: str | None, topic: str | None, signal: str, marketing_source: bool) -> MailClass:
 	if topic:
-		found = frappe.get_cached_value("Subscription Topic", topic, "purpose") if _exists(topic) else None
+		found = _cached("Subscription Topic", topic)
+		found = found and found.purpose
 		if not found or (purpose and purpose != found):
 			return MailClass(
 				True, None, None, signal, "its topic doesn't exist or belongs to another purpose"
@@ -143,8 +145,13 @@ def resolve(purpose: str | None, topic: str | None, signal: str, marketing_sourc
 	return _default_purpose(signal)
 
 
-def _exists(topic: str) -> bool:
-	return bool(frappe.db.exists("Subscription Topic", topic))
+def _cached(doctype: str, name: str | None) -> Any:
+	"""Return a record as Frappe's cache has it, or None: many mails in a row are about the same one."""
+	try:
+		return frappe.get_cached_doc(doctype, name) if name else None
+	except frappe.DoesNotExistError:
+		frappe.clear_last_message()
+		return None
 
 
 def _default_purpose(signal: str) -> MailClass:
