@@ -64,8 +64,7 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 	if mail.get("consent_purpose") or mail.get("subscription_topic"):
 		return mail.consent_purpose, mail.subscription_topic, "Email Queue", marketing_source
 
-	headers = _headers(mail)
-	purpose, topic = _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
+	purpose, topic = _consent_headers(mail)
 	if purpose or topic:
 		return purpose, topic, "Header", marketing_source
 
@@ -177,6 +176,13 @@ def _headers(mail: Any) -> Any:
 	# Headers end at the first empty line; the body may be megabytes long.
 	head = (mail.message or "").replace("\r\n", "\n").split("\n\n", 1)[0]
 	return HeaderParser().parsestr(head)
+
+
+def _consent_headers(mail: Any) -> tuple[str | None, str | None]:
+	if "x-consent-" not in (mail.message or "").lower():
+		return None, None  # parsing takes as long as the rest of classify
+	headers = _headers(mail)
+	return _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
 
 
 def _decoded(value: str | None) -> str | None:
