@@ -64,7 +64,8 @@ def main(sizes: list[int]) -> int:
 	failed = False
 	filled = 0
 	print(
-		f"{'people':>10} {'bare join':>10} {'decided':>10} {'ratio':>6} {'µs each':>8} {'a second':>9} {'queries':>8}"
+		f"{'people':>10} {'bare join':>10} {'decided':>10} {'ratio':>6} {'µs each':>8} {'a second':>9}"
+		f" {'queries':>8}"
 	)
 	with on_the_site():
 		for size in sizes:
@@ -75,8 +76,8 @@ def main(sizes: list[int]) -> int:
 			rate = asked / decided
 			progress("")
 			print(
-				f"{size:>10,} {bare:>9.2f}s {decided:>9.2f}s {decided / bare:>6.2f} {1e6 / rate:>8.1f} {rate:>9,.0f}"
-				f" {queries:>8,}",
+				f"{size:>10,} {bare:>9.2f}s {decided:>9.2f}s {decided / bare:>6.2f} {1e6 / rate:>8.1f}"
+				f" {rate:>9,.0f} {queries:>8,}",
 				flush=True,
 			)
 			failed |= decided / bare > MOST or rate < LEAST or queries > asked / 1_000 + 1

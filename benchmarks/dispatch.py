@@ -20,7 +20,9 @@ MOST = 1.03  # times plain Frappe
 TURN = 20  # mails
 FIRST = 10_000_000  # number of the first person; the other benchmarks have people of their own
 
-MESSAGE = "".join(f"<p>Paragraph {number}: news of our trainings, and why you might like them.</p>" for number in range(30))
+MESSAGE = "".join(
+	f"<p>Paragraph {number}: news of our trainings, and why you might like them.</p>" for number in range(30)
+)
 
 
 class Campaign:
@@ -115,7 +117,9 @@ def main(number: int) -> int:
 	each = 1_000 / TURN
 	print(f"plain Frappe     {sum(plain):7.2f} s for {number:,} mails, {median(plain) * each:6.2f} ms each")
 	print(f"through the gate {sum(gate):7.2f} s for {number:,} mails, {median(gate) * each:6.2f} ms each")
-	print(f"ratio {ratio:.3f}, in the median turn {typical:.3f}; at most {MOST}: {'kept' if typical <= MOST else 'MISSED'}")
+	print(
+		f"ratio {ratio:.3f}, in the median turn {typical:.3f}; at most {MOST}: {'kept' if typical <= MOST else 'MISSED'}"
+	)
 	return int(typical > MOST)
 
 

@@ -1,8 +1,8 @@
 """How much memory a Newsletter to 100,000 people takes, in the process that sends it off and in the worker.
 
-It commits a Newsletter with its Email Group, sends it off in a process of its own as the desk does, looks at the
-jobs, and has another process do one of them, which sends its mails to an SMTP server beside it. All of it is
-removed again. Argument: the number of people.
+It commits a Newsletter with its Email Group, sends it off in a process of its own as the desk does, looks at
+the jobs, and has another process do one of them, which sends its mails to an SMTP server beside it. All of it
+is removed again. Argument: the number of people.
 """
 
 import subprocess
@@ -67,9 +67,7 @@ def payload(job) -> tuple[int, int]:
 
 def create_newsletter(sender: str, people: int) -> str:
 	group = frappe.new_doc("Email Group", title=GROUP).insert()
-	members = [
-		(f"{group.name}-{number}", group.name, address(FIRST + number), 0) for number in range(people)
-	]
+	members = [(f"{group.name}-{number}", group.name, address(FIRST + number), 0) for number in range(people)]
 	frappe.db.bulk_insert("Email Group Member", ["name", "email_group", "email", "unsubscribed"], members)
 	letter = frappe.new_doc(
 		"Newsletter",
@@ -123,7 +121,9 @@ def main(people: int) -> int:
 	print(f"{people:,} people, {len(jobs)} jobs, {sent} mails sent by the first one")
 	print(f"the process that sends off  {sending:6.1f} MB above idle")
 	print(f"a worker with one job       {working:6.1f} MB above idle")
-	print(f"the largest job             {stored:,} bytes, {unpacked:,} unpacked, {most_in_a_job:,} recipients")
+	print(
+		f"the largest job             {stored:,} bytes, {unpacked:,} unpacked, {most_in_a_job:,} recipients"
+	)
 	kept = max(sending, working) <= MOST_MEMORY and most_in_a_job <= MOST_RECIPIENTS and sent
 	print(f"limits: {MOST_MEMORY} MB, {MOST_RECIPIENTS:,} recipients a job: {'kept' if kept else 'MISSED'}")
 	return int(not kept)

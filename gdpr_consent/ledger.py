@@ -102,13 +102,14 @@ def insert(doctype: str, rows: Iterable[dict[str, Any]], replace: bool = False) 
 	common = {"owner": user, "modified_by": user, "creation": now, "modified": now}
 	rows = [row | common for row in rows]
 	columns = list(dict.fromkeys(column for row in rows for column in row))
-	# It is text, because the query builder takes longer over each value than the database.
-	statement = "{} into `tab{}` ({}) values {}".format(
-		"replace" if replace else "insert", doctype, ", ".join(f"`{column}`" for column in columns), "{}"
-	)
+	names = ", ".join(f"`{column}`" for column in columns)
+	verb = "replace" if replace else "insert"
 	for start in range(0, len(rows), AT_ONCE):
 		values = [tuple(row.get(column) for column in columns) for row in rows[start : start + AT_ONCE]]
-		frappe.db.sql(statement.format(", ".join(["%s"] * len(values))), values)
+		# It is text, because the query builder takes longer over a value than the database does.
+		frappe.db.sql(
+			f"{verb} into `tab{doctype}` ({names}) values {', '.join(['%s'] * len(values))}", values
+		)
 
 
 def insert_events(doctype: str, events: Iterable[tuple[Event, str | None]]) -> dict[str, str]:

@@ -102,7 +102,12 @@ def two_topics(site: str) -> list[str]:
 
 
 def expected(
-	who: int, topic: str | None, names: list[str], yes: list[ConsentRow], noes: list[SuppressionRow], clock: Any
+	who: int,
+	topic: str | None,
+	names: list[str],
+	yes: list[ConsentRow],
+	noes: list[SuppressionRow],
+	clock: Any,
 ) -> Decision:
 	def instant(offset: int | None) -> Any:
 		return None if offset is None else clock.now + timedelta(microseconds=offset)
@@ -132,7 +137,12 @@ def expected(
 
 
 def fill(
-	keys: list[str], names: list[str], yes: list[ConsentRow], noes: list[SuppressionRow], clock: Any, prefix: str
+	keys: list[str],
+	names: list[str],
+	yes: list[ConsentRow],
+	noes: list[SuppressionRow],
+	clock: Any,
+	prefix: str,
 ) -> None:
 	def row_of(number: int, row: ConsentRow | SuppressionRow) -> dict[str, Any]:
 		values = row._asdict() | {"name": f"{prefix}{number:04}", "address_key": keys[row.who]}
@@ -172,7 +182,9 @@ def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(address, cl
 	no = SuppressionRow(0, None, None, None, RefusalKind.OBJECTION, 0, None)
 	fill(list(address_keys([email]).values()), [], [], [no], clock, prefix := frappe.generate_hash(length=8))
 	assert audience.decide_many([email], PURPOSES[0])[email].reason == Reason.OBJECTED
-	frappe.qb.update("Suppression").set("said_on", None).where(frappe.qb.Field("name") == f"{prefix}0000").run()
+	frappe.qb.update("Suppression").set("said_on", None).where(
+		frappe.qb.Field("name") == f"{prefix}0000"
+	).run()
 	with pytest.raises(AttributeError):
 		audience.decide_many([email], PURPOSES[0])
 
@@ -182,6 +194,8 @@ def test_an_audience_takes_one_query_a_thousand(address, monkeypatch):
 	asked: list[str] = []
 	sql: Callable = frappe.db.sql
 	audience.decide_many(emails[:1], PURPOSES[0])  # what Frappe caches on first use isn't the audience's
-	monkeypatch.setattr(frappe.db, "sql", lambda query, *more, **named: asked.append(query) or sql(query, *more, **named))
+	monkeypatch.setattr(
+		frappe.db, "sql", lambda query, *more, **named: asked.append(query) or sql(query, *more, **named)
+	)
 	audience.decide_many(emails, PURPOSES[0])
 	assert len(asked) == 3
