@@ -1,7 +1,7 @@
 """How much longer a Newsletter takes through the gate than through plain Frappe.
 
-Both ways make and send each mail as core's Newsletter does, with a queue row of its own, to an SMTP server in a
-process beside this one. They take turns of a few mails, so that a busy machine slows both down. What is
+Both ways make and send each mail as core's Newsletter does, with a queue row of its own, to an SMTP server in
+a process beside this one. They take turns of a few mails, so that a busy machine slows both down. What is
 committed for it is removed again. Argument: the number of mails each way.
 """
 
@@ -117,9 +117,8 @@ def main(number: int) -> int:
 	each = 1_000 / TURN
 	print(f"plain Frappe     {sum(plain):7.2f} s for {number:,} mails, {median(plain) * each:6.2f} ms each")
 	print(f"through the gate {sum(gate):7.2f} s for {number:,} mails, {median(gate) * each:6.2f} ms each")
-	print(
-		f"ratio {ratio:.3f}, in the median turn {typical:.3f}; at most {MOST}: {'kept' if typical <= MOST else 'MISSED'}"
-	)
+	verdict = "kept" if typical <= MOST else "MISSED"
+	print(f"ratio {ratio:.3f}, in the median turn {typical:.3f}; at most {MOST}: {verdict}")
 	return int(typical > MOST)
 
 

@@ -88,26 +88,27 @@ def subscribers(topic: str) -> Iterator[list[str]]:
 		yield [email for _key, email in rows]
 
 
-# All that decides about a thousand addresses, in one statement that sees one state of the database. It is text,
-# because the query builder takes longer over it than the database over rows. The addresses come first and bring
-# the index with them: of a list after `in`, the database sometimes thinks that reading the whole table is
-# quicker. Each row is one text, because the driver takes longer over a column than the database over a row;
-# names that people choose are in hex, so that nothing in them parts it. A row that lacks what it must have is
-# null, and nothing is decided.
+# All that decides about a thousand addresses, in one statement that sees one state of the database. It is
+# text, because the query builder takes longer over it than the database over rows. The addresses come first
+# and bring the index with them: of a list after `in`, the database sometimes thinks that reading the whole
+# table is quicker. Each row is one text, because the driver takes longer over a column than the database over
+# a row; names that people choose are in hex, so that nothing in them parts it. A row that lacks what it must
+# have is null, and nothing is decided.
 ASKED = "json_table(%(keys)s, '$[*]' columns (address_key varchar(80) path '$')) asked"
 FACTS_NOW = f"""
 	select concat(
-		asked.address_key, '|', consent.name, '|', hex(ifnull(topic, '')), '|', status, '|', marketing, '|', since,
-		'|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''))
+		asked.address_key, '|', consent.name, '|', hex(ifnull(topic, '')), '|', status, '|', marketing, '|',
+		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''))
 	from {ASKED}
 	straight_join `tabConsent` consent force index (address_scope) on consent.address_key = asked.address_key
 	left join `tabLegal Basis` basis on basis.name = legal_basis
 	where channel = %(channel)s and purpose = %(purpose)s and (topic is null or topic in ('', %(topic)s))
 	union all
 	select concat(
-		asked.address_key, '|', kind, '|', said_on, '|', hex(ifnull(topic, '')), '|', ifnull(lifted_on, ''))
+		asked.address_key, '|', kind, '|', said_on, '|', hex(ifnull(topic, '')), '|',
+		ifnull(lifted_on, ''))
 	from {ASKED}
-	straight_join `tabSuppression` refusal force index (address_key) on refusal.address_key = asked.address_key
+	straight_join `tabSuppression` said force index (address_key) on said.address_key = asked.address_key
 	where (channel is null or channel in ('', %(channel)s))
 		and (purpose is null or purpose in ('', %(purpose)s))
 		and (topic is null or topic in ('', %(topic)s))
