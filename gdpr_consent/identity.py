@@ -141,7 +141,7 @@ def address_key(address: str) -> str:
 		InvalidAddress: see `normalise_email` and `normalise_phone`.
 		AddressKeyLost: the site has no key.
 	"""
-	return key_of_normalised(normalise(address))
+	return _versioned_hash(_key(), normalise(address))
 
 
 def normalise(address: str) -> str:
@@ -150,23 +150,24 @@ def normalise(address: str) -> str:
 
 def address_keys(emails: Iterable[str]) -> dict[str, str | None]:
 	"""Return the key of each text given, None for what can't be an address."""
+	key = _key()
 	keys: dict[str, str | None] = {}
 	for email in emails:
 		try:
-			keys[email] = address_key(email)
+			keys[email] = _versioned_hash(key, normalise(email))
 		except InvalidAddress:
 			keys[email] = None
 	return keys
 
 
-def key_of_normalised(normalised: str) -> str:
-	return f"{KEY_VERSION}:{keyed_hash(_key(), normalised)}"
+def _versioned_hash(key: bytes, normalised: str) -> str:
+	return f"{KEY_VERSION}:{keyed_hash(key, normalised)}"
 
 
 def keyed_hash(key: bytes, normalised: str) -> str:
 	"""HMAC-SHA-256 in hex (requirements §11). A plain hash of an address can be guessed back."""
 	kind = "email" if "@" in normalised else "phone"
-	return hmac.new(key, f"{KEY_VERSION}|{kind}|{normalised}".encode(), hashlib.sha256).hexdigest()
+	return hmac.digest(key, f"{KEY_VERSION}|{kind}|{normalised}".encode(), "sha256").hex()
 
 
 def _key() -> bytes:

@@ -7,6 +7,7 @@ database; old keys go on verifying (TK-03).
 import hashlib
 import secrets
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -50,8 +51,13 @@ def fingerprints() -> list[str]:
 
 
 def _serializer(use: str) -> URLSafeTimedSerializer:
+	return _serializer_with(tuple(_keys()), use)
+
+
+@lru_cache(maxsize=16)
+def _serializer_with(keys: tuple[str, ...], use: str) -> URLSafeTimedSerializer:
 	return URLSafeTimedSerializer(
-		_keys(),
+		keys,
 		salt=f"gdpr_consent/{use}",
 		signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
 	)

@@ -89,8 +89,7 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 	if mail.get("consent_purpose") or mail.get("subscription_topic"):
 		return mail.consent_purpose, mail.subscription_topic, "Email Queue", marketing_source
 
-	headers = _headers(mail)
-	purpose, topic = _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
+	purpose, topic = _consent_headers(mail)
 	if purpose or topic:
 		return purpose, topic, "Header", marketing_source
 
@@ -153,21 +152,23 @@ def _group_that_welcomes(mail: Any) -> Any:
 
 
 def fields_of(doctype: str, name: str | None) -> tuple[str | None, str | None]:
-	if not name or not frappe.db.exists(doctype, name):
+	source = _cached(doctype, name)
+	if not source:
 		return None, None
-	source = frappe.get_cached_doc(doctype, name)
 	purpose, topic = source.get("consent_purpose"), source.get("subscription_topic")
 	if not (purpose or topic):
-		campaign = source.get("campaign") or source.get("campaign_name")
-		if doctype in MARKETING_SOURCES and campaign and frappe.db.exists("Campaign", campaign):
-			campaign = frappe.get_cached_doc("Campaign", campaign)
+		campaign = doctype in MARKETING_SOURCES and _cached(
+			"Campaign", source.get("campaign") or source.get("campaign_name")
+		)
+		if campaign:
 			purpose, topic = campaign.get("consent_purpose"), campaign.get("subscription_topic")
 	return purpose, topic
 
 
 def resolve(purpose: str | None, topic: str | None, signal: str, marketing_source: bool) -> MailClass:
 	if topic:
-		found = frappe.get_cached_value("Subscription Topic", topic, "purpose") if _exists(topic) else None
+		found = _cached("Subscription Topic", topic)
+		found = found and found.purpose
 		if not found or (purpose and purpose != found):
 			return MailClass(
 				True, None, None, signal, "its topic doesn't exist or belongs to another purpose"
@@ -182,8 +183,13 @@ def resolve(purpose: str | None, topic: str | None, signal: str, marketing_sourc
 	return default_purpose(signal)
 
 
-def _exists(topic: str) -> bool:
-	return bool(frappe.db.exists("Subscription Topic", topic))
+def _cached(doctype: str, name: str | None) -> Any:
+	"""Return a record as Frappe's cache has it, or None: many mails in a row are about the same one."""
+	try:
+		return frappe.get_cached_doc(doctype, name) if name else None
+	except frappe.DoesNotExistError:
+		frappe.clear_last_message()
+		return None
 
 
 def default_purpose(signal: str) -> MailClass:
@@ -213,6 +219,13 @@ def _headers(mail: Any) -> Any:
 	# Headers end at the first empty line; the body may be megabytes long.
 	head = (mail.message or "").replace("\r\n", "\n").split("\n\n", 1)[0]
 	return HeaderParser().parsestr(head)
+
+
+def _consent_headers(mail: Any) -> tuple[str | None, str | None]:
+	if "x-consent-" not in (mail.message or "").lower():
+		return None, None  # parsing takes as long as the rest of classify
+	headers = _headers(mail)
+	return _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
 
 
 def _decoded(value: str | None) -> str | None:

@@ -63,8 +63,7 @@ def _claim(mail: Any) -> bool:
 	# A new transaction, so that a no which was committed a moment ago is seen. Frappe's own `send` commits at
 	# this point too.
 	frappe.db.commit()  # nosemgrep
-	queue = frappe.qb.DocType("Email Queue")
-	found = frappe.qb.from_(queue).select(queue.status).where(queue.name == mail.name).for_update().run()
+	found = frappe.db.sql("select status from `tabEmail Queue` where name = %s for update", mail.name)
 	return bool(found) and found[0][0] == mail.status
 
 
@@ -171,14 +170,11 @@ def _is_colleague(mail: Any, address: str) -> bool:
 
 def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision) -> None:
 	"""Write the Consent Decision; of a mail that is tried again, the last decision counts."""
-	name = f"{mail.name}-{row.name}"
-	table = frappe.qb.DocType("Consent Decision")
-	frappe.qb.from_(table).delete().where(table.name == name).run()
 	ledger.insert(
 		"Consent Decision",
 		[
 			{
-				"name": name,
+				"name": f"{mail.name}-{row.name}",
 				"decided_on": now_utc(),
 				"allowed": cint(decision.allowed),
 				"reason": decision.reason.value,
@@ -193,6 +189,7 @@ def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision
 				"signal": found.signal,
 			}
 		],
+		replace=True,
 	)
 
 
