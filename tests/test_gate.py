@@ -226,14 +226,26 @@ def test_em_11_a_marketing_mail_carries_one_way_out_per_reader(queued, agreed, s
 	assert len({link_in(delivery) for delivery in smtp.deliveries}) == 2
 
 
-@pytest.mark.parametrize("add_unsubscribe_link", [0, 1])
-def test_em_14_the_way_out_is_visible_in_text_and_html(queued, agreed, smtp, add_unsubscribe_link):
-	queued(agreed(), purpose=MARKETING, add_unsubscribe_link=add_unsubscribe_link).send()
+WITH_A_PLACE = {
+	"add_unsubscribe_link": 1,
+	"unsubscribe_message": "Leave",
+	"reference_doctype": "ToDo",
+	"reference_name": "any",
+}
+
+
+@pytest.mark.parametrize("more", [{"add_unsubscribe_link": 0}, WITH_A_PLACE], ids=["no place", "a place"])
+def test_em_14_the_way_out_and_the_choices_are_visible_in_text_and_html(queued, agreed, smtp, web, more):
+	email = agreed()
+	queued(email, purpose=MARKETING, **more).send()
 	(delivery,) = smtp.deliveries
 	message = Parser(policy=SMTP).parsestr(delivery.content)
 	for kind in ("plain", "html"):
-		body = message.get_body((kind,)).get_content()
-		assert html.unescape(body).count(link_in(delivery)) == 1
+		body = html.unescape(message.get_body((kind,)).get_content())
+		assert body.count(link_in(delivery)) == 1
+		(choices,) = re.findall(r"https?://[^\s\"]+/consent/preferences\?t=[\w.-]+", body)
+		assert web.call("GET", web.path_of(choices)).status_code == 200
+		assert ("Leave" in body) is ("unsubscribe_message" in more)
 
 
 def test_em_12_service_mail_carries_no_way_out(queued, mailbox, smtp):

@@ -35,12 +35,13 @@ def personalise(mail: Any, consent: str | None, may_be_tracked: bool = False) ->
 	_name_nobody_else(mail)
 	if not consent:
 		return
-	url = links.unsubscribe_url(consent)
+	url, choices = links.unsubscribe_url(consent), links.preferences_url(consent)
+	language = frappe.db.get_value("Consent", consent, "language")
 	if LINK in mail.message:
-		mail.message = mail.message.replace(LINK, quopri.encodestring(url.encode()).decode())
+		_fill_in_links(mail, url, choices, _("Your choices", language))
 		mail.add_unsubscribe_link = 0  # core needn't sign its own, for which there is no place left
 	else:
-		_append_link(mail, url, frappe.db.get_value("Consent", consent, "language"))
+		_append_links(mail, {_("Unsubscribe", language): url, _("Your choices", language): choices})
 	# RFC 8058 §3.1. In front, since a header folded by core would break the address.
 	mail.message = (
 		f"List-Unsubscribe: {_ways_out(mail, consent, url)}\n"
@@ -71,20 +72,39 @@ def _name_nobody_else(mail: Any) -> None:
 	mail.message = message.as_string()
 
 
-def _append_link(mail: Any, url: str, language: str | None) -> None:
-	"""Add the visible link to a mail that has no place for it, in its text and in its HTML (EM-14)."""
-	label = _("Unsubscribe", language)
+def _fill_in_links(mail: Any, url: str, choices: str, label: str) -> None:
+	"""Put the way out where the mail has a place for it, and the link to the person's choices in front of it.
+
+	The mail isn't parsed for that: of a Newsletter there are very many.
+	"""
+	out, its_choices = _encoded(url), _encoded(choices)
+	mail.message = mail.message.replace(
+		f'"{LINK}"', f'"{its_choices}">{_encoded(escape_html(label))}</a> &middot; <a href=3D"{out}"'
+	).replace(LINK, f"{out}\n\n{_encoded(label)}: {its_choices}")
+
+
+def _encoded(text: str) -> str:
+	"""As core encodes the parts of a mail, for a place in the middle of a line."""
+	return quopri.encodestring(text.encode()).decode()
+
+
+def _append_links(mail: Any, urls: dict[str, str]) -> None:
+	"""Add visible links to a mail that has no place for them, in its text and in its HTML (EM-14)."""
 	message = _parsed(mail)
 	for part in message.walk():
 		if part.get_content_maintype() != "text" or part.get_content_disposition() == "attachment":
 			continue
 		content = part.get_content()
 		if part.get_content_subtype() == "html":
-			link = f'<p><a href="{escape_html(url)}">{escape_html(label)}</a></p>'
+			visible = " &middot; ".join(
+				f'<a href="{escape_html(url)}">{escape_html(label)}</a>' for label, url in urls.items()
+			)
 			before, body_end, after = content.rpartition("</body>")
-			content = f"{before}{link}{body_end}{after}" if body_end else content + link
+			content = (
+				f"{before}<p>{visible}</p>{body_end}{after}" if body_end else f"{content}<p>{visible}</p>"
+			)
 		elif part.get_content_subtype() == "plain":
-			content = f"{content}\n\n{label}: {url}\n"
+			content += "\n\n" + "".join(f"{label}: {url}\n" for label, url in urls.items())
 		else:
 			continue
 		part.set_content(content, subtype=part.get_content_subtype(), cte="quoted-printable")
