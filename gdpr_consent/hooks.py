@@ -29,12 +29,14 @@ doctype_js = {
 # The gate. v15 gives each DocType one class, v16 lets all apps add to it.
 if int(frappe.__version__.split(".")[0]) < 16:
 	override_doctype_class = {
+		"Auto Repeat": "gdpr_consent.gate.v15.AutoRepeat",
 		"Email Queue": "gdpr_consent.gate.v15.EmailQueue",
 		"Newsletter": "gdpr_consent.gate.v15.Newsletter",
 		"Notification": "gdpr_consent.gate.v15.Notification",
 	}
 else:
 	extend_doctype_class = {
+		"Auto Repeat": ["gdpr_consent.gate.marking.ConsentAutoRepeatMixin"],
 		"Email Queue": ["gdpr_consent.gate.email_queue.ConsentEmailQueueMixin"],
 		"Newsletter": ["gdpr_consent.gate.newsletter.ConsentNewsletterMixin"],
 		"Notification": ["gdpr_consent.gate.marking.ConsentNotificationMixin"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import frappe
 
-from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER
+from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, fields_of
 
 
 @contextmanager
@@ -37,3 +37,9 @@ class ConsentNotificationMixin:
 	def send_an_email(self, *args: Any, **kwargs: Any) -> Any:
 		with mail_about(self.get("consent_purpose"), self.get("subscription_topic")):
 			return super().send_an_email(*args, **kwargs)
+
+
+class ConsentAutoRepeatMixin:
+	def send_notification(self, *args: Any, **kwargs: Any) -> Any:
+		with mail_about(*fields_of("Email Template", self.get("template"))):
+			return super().send_notification(*args, **kwargs)

@@ -13,7 +13,7 @@ from gdpr_consent import identity
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.exceptions import AddressKeyLost
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
-from gdpr_consent.gate.marking import ConsentNotificationMixin
+from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.register import SHARD_DIGITS
 
@@ -29,6 +29,7 @@ def _problems() -> Iterator[str]:
 		("Email Queue", ConsentEmailQueueMixin),
 		("Newsletter", ConsentNewsletterMixin),
 		("Notification", ConsentNotificationMixin),
+		("Auto Repeat", ConsentAutoRepeatMixin),
 	):
 		if not frappe.db.exists("DocType", doctype):
 			continue  # Newsletter is an app of its own on v16
