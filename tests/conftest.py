@@ -311,7 +311,7 @@ def smtp_server(site: str) -> Iterator[Mailboxes]:
 	controller.stop()
 
 
-def _send_to(port: int) -> None:
+def send_to(port: int) -> None:
 	name = "Gate Tests"
 	if not frappe.db.exists("Email Account", name):
 		frappe.new_doc(

@@ -1,7 +1,7 @@
 """The same trial on a site without gdpr_consent, where people say no by the means of the core alone.
 
-Usage, in the bench's sites folder: plain_erpnext.py SITE. Prints the matrix as JSON. A no that the core has no
-word for (a consent that expired, an objection …) isn't tried: everybody would be reached.
+Usage, in the bench's sites folder: plain_erpnext.py SITE. Prints the matrix as JSON. A no that the core has
+no word for (a consent that expired, an objection …) isn't tried: everybody would be reached.
 """
 
 import json
@@ -68,6 +68,8 @@ def main(site: str) -> None:
 	send_to(port)
 	trial = Trial({}, {"the purpose": Subject("Email Marketing")}, mailboxes.deliveries, run_worker)
 	trial.states = states(trial)
+	# The core hands a list to SMTP as one address, which no server takes: an error, not a decision.
+	trial.spellings = {name: one for name, one in trial.spellings.items() if not one.needs_lists}
 	try:
 		trial.run()
 		print(json.dumps({"columns": list(trial.states), "rows": trial.rows(), "cells": counted(trial)}))

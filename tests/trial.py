@@ -102,6 +102,7 @@ class Trial:
 	) -> None:
 		self.states, self.subjects, self.paths = states, subjects, tuple(paths)
 		self.deliveries, self.work_off_jobs = deliveries, work_off_jobs
+		self.spellings = SPELLINGS
 		self.run_id = frappe.generate_hash(length=8)
 		self.domain = f"{self.run_id}.example"
 		self.made = Documents()
@@ -148,7 +149,7 @@ class Trial:
 		for path in self.paths:
 			for position in path.positions:
 				for about in list(self.subjects)[1:] if path.one_by_one else self.subjects:
-					for name, spelling in SPELLINGS.items():
+					for name, spelling in self.spellings.items():
 						if spelling.needs_names and not path.takes_names:
 							continue
 						if spelling.needs_lists and not path.takes_lists:
