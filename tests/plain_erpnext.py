@@ -43,7 +43,7 @@ def states(trial: Trial) -> dict[str, State]:
 		)
 
 	return {
-		"agreed": State(lambda person: None, frozenset({"the purpose"})),
+		"agreed": State(lambda person: None, frozenset({"the purpose"})),  # said nothing, that is
 		"withdrawn in the queue": says_no(later=unsubscribe_globally),
 		"unsubscribed globally": says_no(unsubscribe_globally),
 		"unsubscribed from a record": says_no(on_reference=leave_record),
@@ -68,6 +68,7 @@ def main(site: str) -> None:
 	send_to(port)
 	trial = Trial({}, {"the purpose": Subject("Email Marketing")}, mailboxes.deliveries, run_worker)
 	trial.states = states(trial)
+	trial.needs_consent = False
 	# The core hands a list to SMTP as one address, which no server takes: an error, not a decision.
 	trial.spellings = {name: one for name, one in trial.spellings.items() if not one.needs_lists}
 	try:

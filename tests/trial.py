@@ -103,6 +103,7 @@ class Trial:
 		self.states, self.subjects, self.paths = states, subjects, tuple(paths)
 		self.deliveries, self.work_off_jobs = deliveries, work_off_jobs
 		self.spellings = SPELLINGS
+		self.needs_consent = True  # a yes, which holds for the one address that it was given for
 		self.run_id = frappe.generate_hash(length=8)
 		self.domain = f"{self.run_id}.example"
 		self.made = Documents()
@@ -148,7 +149,7 @@ class Trial:
 		number = 0
 		for path in self.paths:
 			for position in path.positions:
-				for about in list(self.subjects)[1:] if path.one_by_one else self.subjects:
+				for about in self._subjects_of(path):
 					for name, spelling in self.spellings.items():
 						if spelling.needs_names and not path.takes_names:
 							continue
@@ -159,6 +160,13 @@ class Trial:
 						combination = Combination(path, position, name, about, marker)
 						if self._states_of(combination):
 							self._send(combination)
+
+	def _subjects_of(self, path: Path) -> list[str]:
+		return [
+			about
+			for about, subject in self.subjects.items()
+			if subject.thorough or subject.gone or not path.one_by_one
+		]
 
 	def _states_of(self, combination: Combination) -> list[str]:
 		subject = self.subjects[combination.about]
@@ -222,10 +230,8 @@ class Trial:
 
 	def should_reach(self, combination: Combination, state: str) -> bool:
 		rules = self.states[state]
-		return combination.about in rules.reaches and (
-			# A yes holds for the one address that it was given for.
-			combination.spelling not in ("alias", "shared mailbox")
-		)
+		is_the_address = combination.spelling not in ("alias", "shared mailbox")
+		return combination.about in rules.reaches and (is_the_address or not self.needs_consent)
 
 	def describe(self, combination: Combination) -> str:
 		return f"{combination.path.name}, {combination.position}, {combination.spelling}, {combination.about}"
