@@ -3,7 +3,7 @@
 Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the same drivers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import frappe
@@ -58,8 +58,9 @@ class Mail(NamedTuple):
 	position: str = "to"
 	purpose: str | None = None
 	topic: str | None = None
-	# Called with the record that people get the mail from, as soon as it exists.
-	on_reference: Callable[[str, str], None] = lambda doctype, name: None
+	# Called with the record that people get the mail from, as soon as it exists; and where each has a record
+	# of their own, with whose it is, as written.
+	on_reference: Callable[..., None] = lambda doctype, name, reader=None: None
 
 	@property
 	def about(self) -> dict[str, str | None]:
@@ -126,7 +127,7 @@ def newsletter_test(mail: Mail, made: Documents) -> None:
 	letter.send_test_email(", ".join(mail.recipients))
 
 
-def campaign_to(recipient_type: str, recipients: Iterable[str], mail: Mail, made: Documents) -> None:
+def campaign_to(recipient_type: str, readers: dict[str, str | None], mail: Mail, made: Documents) -> None:
 	from erpnext.crm.doctype.email_campaign.email_campaign import send_email_to_leads_or_contacts
 
 	campaign = made(
@@ -136,7 +137,7 @@ def campaign_to(recipient_type: str, recipients: Iterable[str], mail: Mail, made
 		**mail.about,
 	)
 	sent = []
-	for recipient in recipients:
+	for recipient, reader in readers.items():
 		sent.append(
 			made(
 				"Email Campaign",
@@ -146,20 +147,20 @@ def campaign_to(recipient_type: str, recipients: Iterable[str], mail: Mail, made
 				start_date=today(),
 			).name
 		)
-		mail.on_reference("Email Campaign", sent[-1])
+		mail.on_reference("Email Campaign", sent[-1], reader)
 	send_email_to_leads_or_contacts()
 	frappe.db.set_value("Email Campaign", {"name": ["in", sent]}, "status", "Completed")
 
 
 def email_campaign_to_a_group(mail: Mail, made: Documents) -> None:
-	campaign_to("Email Group", [group_of(mail, made).name], mail, made)
+	campaign_to("Email Group", {group_of(mail, made).name: None}, mail, made)
 
 
 def campaign_to_people(doctype: str, mail: Mail, made: Documents) -> None:
 	people = made.reusable(doctype, len(mail.recipients))
 	for name, text in zip(people, mail.recipients, strict=True):
 		frappe.db.set_value(doctype, name, "email_id", text)
-	campaign_to(doctype, people, mail, made)
+	campaign_to(doctype, dict(zip(people, mail.recipients, strict=True)), mail, made)
 	frappe.db.set_value(doctype, {"name": ["in", people]}, "email_id", None)
 
 

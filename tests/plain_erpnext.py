@@ -73,7 +73,7 @@ def main(site: str) -> None:
 	trial.spellings = {name: one for name, one in trial.spellings.items() if not one.needs_lists}
 	try:
 		trial.run()
-		print(json.dumps({"columns": list(trial.states), "rows": trial.rows(), "cells": counted(trial)}))
+		print(json.dumps({"columns": list(trial.states), "rows": trial.rows(), "cells": trial.counts()}))
 	finally:
 		frappe.db.rollback()
 		emails = [email for person in trial.people.values() for email in person[:3]]
@@ -81,13 +81,6 @@ def main(site: str) -> None:
 		trial.made.remove()
 		remove_sending()
 		controller.stop()
-
-
-def counted(trial: Trial) -> dict[str, int]:
-	return {
-		mark: sum(cell.mark == mark for cell in trial.cells.values())
-		for mark in {cell.mark for cell in trial.cells.values()}
-	}
 
 
 if __name__ == "__main__":

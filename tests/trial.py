@@ -190,10 +190,12 @@ class Trial:
 		if spelling.needs_lists:
 			written = [", ".join(written[at : at + 2]) for at in range(0, len(written), 2)]
 
-		def on_reference(doctype: str, name: str) -> None:
+		def on_reference(doctype: str, name: str, reader: str | None = None) -> None:
 			for state in states:
-				if act := self.states[state].on_reference:
-					act(self.people[state], doctype, name)
+				person = self.people[state]
+				is_theirs = reader is None or spelling.address_of(person) in reader.lower()
+				if is_theirs and (act := self.states[state].on_reference):
+					act(person, doctype, name)
 
 		mail = Mail(
 			combination.marker, written, combination.position, subject.purpose, subject.topic, on_reference
@@ -254,6 +256,10 @@ class Trial:
 				name = path.name if path.positions == ("to",) else f"{path.name} ({position})"
 				found.append((name, marks))
 		return found
+
+	def counts(self) -> dict[str, int]:
+		marks = [cell.mark for cell in self.cells.values()]
+		return {mark: marks.count(mark) for mark in (REACHED, BLOCKED, LEAK, FALSE_BLOCK)}
 
 	def bad(self) -> list[str]:
 		return [
