@@ -7,23 +7,27 @@ address is POST, even to read: a URL ends in logs.
 import json
 from collections.abc import Callable
 from datetime import date, datetime
+from email import message_from_bytes
 from functools import wraps
 from typing import Any
 
 import frappe
 from frappe import _
 
-from gdpr_consent import audience, decisions, identity, ledger, links, register
+from gdpr_consent import audience, decisions, identity, ledger, links, register, returned_mail
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
 	ConsentError,
 	ConsentMissing,
 	InvalidEmailAddress,
+	InvalidPhoneNumber,
+	MessageNotReadable,
 	UnknownReference,
 )
 from gdpr_consent.policy import Status
 
 Instant = str | date | datetime
+LARGEST_MESSAGE = 5 * 1024 * 1024  # bytes; a report holds the returned mail, at most
 
 
 def _says_why(function: Callable) -> Callable:
@@ -64,7 +68,8 @@ def record_consent(
 
 	Args:
 		purpose: a Processing Purpose; the default marketing purpose of Consent Settings if not given.
-		email: the address the consent is for; the party's first address if not given.
+		email: the address the consent is for, a phone number for SMS and Phone; the party's first one if not
+			given.
 		party_type, party: Contact, Lead or Customer it was given by.
 		topic: a Subscription Topic of the purpose. Mail about a topic needs a consent to both.
 		given_on, expires_on: UTC; now, and the purpose's validity after it, if not given.
@@ -76,11 +81,11 @@ def record_consent(
 	Raises:
 		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05).
 		StandingRefusal: the person said no; only they can lift that (ST-08).
-		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidEmailAddress, TransitionNotAllowed
+		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
 	"""
 	frappe.has_permission("Consent", "create", throw=True)
 	party = _check_party(party_type, party)
-	email = email or _first_address(party_type, party)
+	email = email or _first_address(party_type, party, channel)
 	_check_may_see(email, party_type, party)
 	_check_may_read_file(evidence)
 	row = register.record(
@@ -260,6 +265,63 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 
 @frappe.whitelist(methods=["POST"])
 @_says_why
+def report_returned_mail(message: str) -> dict[str, Any]:
+	"""Take in a bounce (RFC 3464), a complaint (ARF, RFC 5965) or a mail that asks to be unsubscribed.
+
+	For a provider's feedback loop or a mail server, which post as an API user. A bounce stops marketing to
+	the address, a complaint is an objection to all marketing (EM-18, EM-19). Reporting twice changes nothing.
+
+	Args:
+		message: the whole message, headers first, as it was received; 5 MB at most.
+
+	Returns:
+		`kind`: Bounce, Complaint, Unsubscribe, or None if it is none of them; `counted`: whether it stands in
+		the register now. For that the message has to bring back the List-Unsubscribe header of our mail, or
+		the Message-Id of a mail that one person got.
+
+	Raises:
+		MessageNotReadable: empty, too large, or without headers.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	raw = message.encode(errors="replace")
+	if len(raw) > LARGEST_MESSAGE:
+		raise MessageNotReadable(
+			_("Message has {0} bytes; {1} are allowed. Leave out the body of the returned mail.").format(
+				len(raw), LARGEST_MESSAGE
+			)
+		)
+	parsed = message_from_bytes(raw)
+	if not parsed.keys():
+		raise MessageNotReadable(
+			_("Message is empty or has no headers. Post the whole e-mail as it was received, headers first.")
+		)
+	report = returned_mail.read(parsed)
+	return {
+		"kind": report.kind.value if report else None,
+		"counted": bool(report) and returned_mail.count(report),
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+@_says_why
+def lift_bounce(email: str, reason: str) -> dict[str, list[str]]:
+	"""Let an address get marketing again whose mail came back, because its mailbox works again.
+
+	A complaint can't be lifted: it is the person's own no.
+
+	Returns:
+		`lifted`: names of the suppressions that this ended.
+
+	Raises:
+		EvidenceMissing: no reason given. InvalidEmailAddress.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	_check_may_see(email)
+	return {"lifted": register.lift_bounce(email, reason)}
+
+
+@frappe.whitelist(methods=["POST"])
+@_says_why
 def check_consent(
 	emails: list[str] | str,
 	purpose: str | None = None,
@@ -305,7 +367,7 @@ def check_party(
 ) -> dict[str, dict[str, Any]]:
 	"""Answer `check_consent` for each address of a Contact, of a Lead, or of a Customer and its contacts."""
 	_check_party(party_type, party)
-	return check_consent(identity.addresses_of(party_type, party), purpose, topic, channel)
+	return check_consent(_reached_by(channel, party_type, party), purpose, topic, channel)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -470,15 +532,27 @@ def _check_party(party_type: str | None, party: str | None) -> str | None:
 	return stored
 
 
-def _first_address(party_type: str | None, party: str | None) -> str:
-	addresses = identity.addresses_of(party_type, party) if party_type and party else []
+def _first_address(party_type: str | None, party: str | None, channel: str) -> str:
+	addresses = _reached_by(channel, party_type, party) if party_type and party else []
 	if not addresses:
+		named = frappe.bold(party or _("the party"))
+		if register.REACHES_NUMBERS.get(channel):
+			raise InvalidPhoneNumber(
+				_("Phone number is missing, and {0} has none. Enter one such as +48 600 100 200.").format(
+					named
+				)
+			)
 		raise InvalidEmailAddress(
 			_("E-mail address is missing, and {0} has none. Enter one such as name@example.com.").format(
-				frappe.bold(party or _("the party"))
+				named
 			)
 		)
 	return addresses[0]
+
+
+def _reached_by(channel: str, party_type: str, party: str) -> list[str]:
+	addresses = identity.addresses_of(party_type, party)
+	return [address for address in addresses if register.reaches(channel, address)]
 
 
 def _check_may_see(email: str, party_type: str | None = None, party: str | None = None) -> None:

@@ -13,6 +13,7 @@ CLASSIFIED = {
 	"Notification": "channel",
 	"Auto Email Report": "report",
 	"Email Queue": "reference_name",
+	"SMS Center": "message",
 }
 
 

@@ -47,25 +47,37 @@ def log_left_out(
 		& (decision.reference_name == name)
 		& decision.email_queue.isnull()
 	).run()
-	keys, now = address_keys(left_out), now_utc()
+	log(left_out, purpose, topic, doctype, (doctype, name))
+
+
+def log(
+	answers: dict[str, Decision],
+	purpose: str | None,
+	topic: str | None,
+	signal: str,
+	source: tuple[str | None, str | None],
+	channel: str = Channel.EMAIL.value,
+) -> None:
+	"""Write a Consent Decision for each address. `source`: DocType and name of what it was sent from."""
+	keys, now = address_keys(answers), now_utc()
 	ledger.insert(
 		"Consent Decision",
 		[
 			{
 				"name": str(uuid.uuid4()),
 				"decided_on": now,
-				"allowed": 0,
+				"allowed": int(answer.allowed),
 				"reason": answer.reason.value,
 				"consent": answer.consent,
-				"address_key": keys[email],
-				"channel": Channel.EMAIL.value,
+				"address_key": keys[address],
+				"channel": channel,
 				"purpose": purpose,
 				"topic": topic,
-				"reference_doctype": doctype,
-				"reference_name": name,
-				"signal": doctype,
+				"reference_doctype": source[0],
+				"reference_name": source[1],
+				"signal": signal,
 			}
-			for email, answer in left_out.items()
+			for address, answer in answers.items()
 		],
 	)
 

@@ -5,9 +5,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from gdpr_consent import links
-
-A_DAY = 24 * 60 * 60
+from gdpr_consent import links, throttle
 
 
 def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None = None) -> bool:
@@ -18,7 +16,7 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 		molest a third person with the form (WB-02).
 	"""
 	first = pending[0]
-	if not _within_limit(first["address_key"]):
+	if not throttle.may_mail(first["address_key"]):
 		return False
 	shown = frappe.local.lang
 	frappe.local.lang = language or first["language"] or shown
@@ -43,12 +41,3 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	finally:
 		frappe.local.lang = shown
 	return True
-
-
-def _within_limit(address_key: str) -> bool:
-	limit = frappe.db.get_single_value("Consent Settings", "confirmations_per_day")
-	counter = frappe.cache.make_key(f"consent_confirmations:{address_key}")
-	sent = frappe.cache.incr(counter)
-	if sent == 1:
-		frappe.cache.expire(counter, A_DAY)
-	return sent <= limit

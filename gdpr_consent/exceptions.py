@@ -7,8 +7,20 @@ class ConsentError(frappe.ValidationError):
 	"""Base of all errors of this app."""
 
 
-class InvalidEmailAddress(ConsentError):
+class InvalidAddress(ConsentError):
+	"""No address that the register can compare."""
+
+
+class InvalidEmailAddress(InvalidAddress):
 	"""No address, or one that isn't well-formed (AD-08)."""
+
+
+class InvalidPhoneNumber(InvalidAddress):
+	"""No number that a country has (AD-09)."""
+
+
+class WrongChannel(InvalidAddress):
+	"""An address that the channel doesn't reach, such as an e-mail address for SMS (EM-23)."""
 
 
 class UnknownReference(ConsentError):
@@ -47,5 +59,17 @@ class LinkNotValid(ConsentError):
 	"""A signed link that is forged, expired or made for something else (TK-01, TK-02)."""
 
 
+class LinkKeyLost(ConsentError):
+	"""The site has no key to sign or read links with, or another one than before."""
+
+
+class TooManyAttempts(ConsentError):
+	"""A client that tries too often (WB-02)."""
+
+
 class AddressKeyLost(ConsentError):
 	"""The key that addresses are compared by isn't the one the register was written with."""
+
+
+class MessageNotReadable(ConsentError):
+	"""What was posted as returned mail isn't an e-mail message, or is too large."""

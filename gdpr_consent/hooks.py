@@ -30,18 +30,25 @@ doctype_js = {
 if int(frappe.__version__.split(".")[0]) < 16:
 	override_doctype_class = {
 		"Auto Repeat": "gdpr_consent.gate.v15.AutoRepeat",
+		"Email Account": "gdpr_consent.gate.v15.EmailAccount",
 		"Email Queue": "gdpr_consent.gate.v15.EmailQueue",
 		"Newsletter": "gdpr_consent.gate.v15.Newsletter",
 		"Notification": "gdpr_consent.gate.v15.Notification",
+		"SMS Center": "gdpr_consent.gate.v15.SMSCenter",
 	}
 else:
 	extend_doctype_class = {
 		"Auto Repeat": ["gdpr_consent.gate.marking.ConsentAutoRepeatMixin"],
+		"Email Account": ["gdpr_consent.returned_mail.ConsentEmailAccountMixin"],
 		"Email Queue": ["gdpr_consent.gate.email_queue.ConsentEmailQueueMixin"],
 		"Newsletter": ["gdpr_consent.gate.newsletter.ConsentNewsletterMixin"],
 		"Notification": ["gdpr_consent.gate.marking.ConsentNotificationMixin"],
+		"SMS Center": ["gdpr_consent.gate.sms.ConsentSMSCenterMixin"],
 	}
 
+override_whitelisted_methods = {
+	"frappe.core.doctype.sms_settings.sms_settings.send_sms": "gdpr_consent.gate.sms.send_sms",
+}
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _person = {
@@ -63,6 +70,7 @@ doc_events = {
 	},
 }
 
+after_request = ["gdpr_consent.pages.act_on_one_click"]
 page_renderer = ["gdpr_consent.pages.ConsentPage"]
 
 # The register outlives the people and records it names.

@@ -1,27 +1,29 @@
 """The only place that compares addresses, and that knows which records stand for the same person.
 
-Addresses are kept as given and compared by a keyed hash (AD-01, AD-06). Rules and key together are version 1;
-a later version gets a prefix and a key of its own, so that old hashes stay readable (AD-07).
+An address is an e-mail address or a phone number. It is kept as given and compared by a keyed hash (AD-01,
+AD-06). Rules and key together are version 1; a later version gets a prefix and a key of its own, so that old
+hashes stay readable (AD-07).
 """
 
 import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import getaddresses
 from typing import NamedTuple
 from unicodedata import normalize
 
 import idna
+import phonenumbers
 from email_validator import EmailNotValidError, validate_email
-from pypika.terms import Criterion, Field, ValueWrapper
+from pypika.terms import Criterion, CustomFunction, Field, ValueWrapper
 
 import frappe
 from frappe import _
 from frappe.installer import update_site_config
 
-from gdpr_consent.exceptions import AddressKeyLost, InvalidEmailAddress
+from gdpr_consent.exceptions import AddressKeyLost, InvalidAddress, InvalidEmailAddress, InvalidPhoneNumber
 
 KEY_VERSION = "v1"
 KEY_SETTING = "consent_address_key_v1"  # in site_config.json: a copy of the database alone reveals no address
@@ -34,6 +36,8 @@ PLAIN = re.compile(
 	r"(?:(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
 )
 
+LOOKS_LIKE_A_NUMBER = re.compile(r"\+?[\d\s()/.-]{5,30}")
+
 # RFC 2142 and what companies really use. Whoever reads such a mailbox isn't one person (AD-10).
 ROLE_NAMES = frozenset(
 	"""abuse accounting accounts admin administration billing biuro booking buchhaltung contact einkauf
@@ -44,8 +48,18 @@ ROLE_NAMES = frozenset(
 )
 
 
+def is_phone_number(text: str | None) -> bool:
+	"""Whether a text is meant as a phone number; `normalise_phone` says whether it is one."""
+	return isinstance(text, str) and bool(LOOKS_LIKE_A_NUMBER.fullmatch(text.strip()))
+
+
+def bare(address: str) -> str:
+	"""Return an address as it was given, without a display name."""
+	return address.strip() if is_phone_number(address) else split_addresses(address)[0]
+
+
 def split_addresses(text: str | None) -> list[str]:
-	"""Take the bare addresses out of what a header or a field may hold: "Jo <jo@x.pl>, ann@y.de"."""
+	"""Take the bare e-mail addresses out of what a header or a field may hold: "Jo <jo@x.pl>, ann@y.de"."""
 	# Of a list that ends in a comma, Python's parser yields nothing at all.
 	return [address.strip() for _name, address in getaddresses([(text or "").strip(" ,")]) if "@" in address]
 
@@ -66,10 +80,10 @@ def normalise_email(email: str | None) -> str:
 		return lower
 	if any(ord(char) < 32 or ord(char) == 127 for char in text):
 		raise _invalid(email, _("it contains control characters"))
-	bare = split_addresses(text) if "<" in text else [text]
-	if not text or len(bare) != 1:
+	found = split_addresses(text) if "<" in text else [text]
+	if not text or len(found) != 1:
 		raise _invalid(email, _("exactly one address is needed"))
-	address = bare[0].removesuffix(".")
+	address = found[0].removesuffix(".")
 	try:
 		parts = validate_email(
 			address,
@@ -96,34 +110,64 @@ def _invalid(email: object, why: str) -> InvalidEmailAddress:
 	)
 
 
-def address_key(email: str) -> str:
+def normalise_phone(number: str) -> str:
+	"""Return a phone number in E.164 (AD-09). One without + is taken for a number of the site's country.
+
+	Raises:
+		InvalidPhoneNumber: no number that a country has.
+	"""
+	try:
+		parsed = phonenumbers.parse(number.strip(), None if number.strip().startswith("+") else _region())
+		if phonenumbers.is_valid_number(parsed):
+			return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+	except phonenumbers.NumberParseException:
+		pass
+	raise InvalidPhoneNumber(
+		_("Phone number {0} can't be used. Enter it with its country, such as +48 600 100 200.").format(
+			frappe.bold(frappe.utils.escape_html(number))
+		)
+	)
+
+
+def _region() -> str | None:
+	country = frappe.db.get_single_value("System Settings", "country")
+	return (frappe.get_cached_value("Country", country, "code") or "").upper() if country else None
+
+
+def address_key(address: str) -> str:
 	"""Return the keyed hash that the register compares addresses by.
 
 	Raises:
-		InvalidEmailAddress: see `normalise_email`.
+		InvalidAddress: see `normalise_email` and `normalise_phone`.
 		AddressKeyLost: the site has no key.
 	"""
-	return key_of_normalised(normalise_email(email))
+	return _versioned_hash(_key(), normalise(address))
+
+
+def normalise(address: str) -> str:
+	return normalise_phone(address) if is_phone_number(address) else normalise_email(address)
 
 
 def address_keys(emails: Iterable[str]) -> dict[str, str | None]:
 	"""Return the key of each text given, None for what can't be an address."""
+	key = _key()
 	keys: dict[str, str | None] = {}
 	for email in emails:
 		try:
-			keys[email] = address_key(email)
-		except InvalidEmailAddress:
+			keys[email] = _versioned_hash(key, normalise(email))
+		except InvalidAddress:
 			keys[email] = None
 	return keys
 
 
-def key_of_normalised(normalised: str) -> str:
-	return f"{KEY_VERSION}:{keyed_hash(_key(), normalised)}"
+def _versioned_hash(key: bytes, normalised: str) -> str:
+	return f"{KEY_VERSION}:{keyed_hash(key, normalised)}"
 
 
 def keyed_hash(key: bytes, normalised: str) -> str:
 	"""HMAC-SHA-256 in hex (requirements §11). A plain hash of an address can be guessed back."""
-	return hmac.new(key, f"{KEY_VERSION}|email|{normalised}".encode(), hashlib.sha256).hexdigest()
+	kind = "email" if "@" in normalised else "phone"
+	return hmac.digest(key, f"{KEY_VERSION}|{kind}|{normalised}".encode(), "sha256").hex()
 
 
 def _key() -> bytes:
@@ -149,14 +193,15 @@ def key_fingerprint() -> str:
 	return hmac.new(_key(), b"fingerprint", hashlib.sha256).hexdigest()[:16]
 
 
-def is_role_address(email: str) -> bool:
-	"""Whether several people are likely to read this mailbox (AD-10)."""
-	return normalise_email(email).split("@")[0].split("+")[0] in ROLE_NAMES
+def is_shared(address: str) -> bool:
+	"""Whether several people are likely to be reached there: a role's mailbox, or a telephone (AD-10)."""
+	return is_phone_number(address) or normalise_email(address).split("@")[0].split("+")[0] in ROLE_NAMES
 
 
 # --- people -------------------------------------------------------------------------------------------------
 
 PARTY_TYPES = ("Contact", "Lead", "Customer")
+LEAD_NUMBERS = ("mobile_no", "phone", "whatsapp_no")
 
 
 class Person(NamedTuple):
@@ -167,35 +212,19 @@ class Person(NamedTuple):
 
 
 def addresses_of(party_type: str, party: str) -> list[str]:
-	"""List the e-mail addresses on a record, first one first; of a Customer, its contacts' too."""
-	if party_type == "Contact":
-		return _addresses_of_contacts([party])
+	"""List the e-mail addresses and then the phone numbers on a record; of a Customer, its contacts' too."""
+	if party_type != "Customer":
+		return _addresses_on_record([Person(party_type, party)]).get(Person(party_type, party), [])
 	own = split_addresses(frappe.db.get_value(party_type, party, "email_id"))
-	if party_type == "Lead":
-		return own
 	linked = frappe.get_all(
 		"Dynamic Link",
 		{"link_doctype": party_type, "link_name": party, "parenttype": "Contact"},
 		pluck="parent",
 		order_by="creation",
 	)
-	return list(dict.fromkeys([*own, *_addresses_of_contacts(linked)]))
-
-
-def _addresses_of_contacts(contacts: list[str]) -> list[str]:
-	if not contacts:
-		return []
-	row = frappe.qb.DocType("Contact Email")
-	return [
-		address
-		for (email_id,) in frappe.qb.from_(row)
-		.select(row.email_id)
-		.where((row.parenttype == "Contact") & row.parent.isin(contacts))
-		.orderby(row.is_primary, order=frappe.qb.desc)
-		.orderby(row.idx)
-		.run()
-		for address in split_addresses(email_id)
-	]
+	contacts = _addresses_on_record(Person("Contact", name) for name in linked)
+	theirs = [address for name in linked for address in contacts.get(Person("Contact", name), ())]
+	return sorted(dict.fromkeys([*own, *theirs]), key=is_phone_number)
 
 
 def people_at(emails: Iterable[str]) -> dict[str, list[Person]]:
@@ -204,7 +233,9 @@ def people_at(emails: Iterable[str]) -> dict[str, list[Person]]:
 	by_key: dict[str, list[str]] = {}
 	spellings: set[str] = set()
 	for email, key in address_keys(people).items():
-		if key:
+		if key and is_phone_number(email):
+			people[email] = _people_with_number(email)
+		elif key:
 			by_key.setdefault(key, []).append(email)
 			normalised = normalise_email(email)
 			local, domain = normalised.split("@")
@@ -246,12 +277,11 @@ def addresses_of_the_person(email: str) -> list[str]:
 def addresses_of_people(emails: Iterable[str]) -> dict[str, list[str]]:
 	"""For each address, list those of the person who has it, itself first.
 
-	Whoever shares the mailbox of a role isn't one person, so a no said there stays there (AD-10).
+	Those who share the mailbox of a role, or a telephone, aren't one person, so a no said there stays there
+	(AD-10).
 	"""
 	emails = list(dict.fromkeys(emails))
-	people = people_at(
-		email for email in emails if address_keys([email])[email] and not is_role_address(email)
-	)
+	people = people_at(email for email in emails if address_keys([email])[email] and not is_shared(email))
 	everybody = {person for found in people.values() for person in found}
 	on_record = _addresses_on_record(everybody)
 	found: dict[str, list[str]] = {}
@@ -266,22 +296,76 @@ def addresses_of_people(emails: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _addresses_on_record(people: Iterable[Person]) -> dict[Person, list[str]]:
-	row, lead = frappe.qb.DocType("Contact Email"), frappe.qb.DocType("Lead")
-	contacts = [person.party for person in people if person.party_type == "Contact"]
-	leads = [person.party for person in people if person.party_type == "Lead"]
+	"""Return what is on each record: its e-mail addresses, the first one first, then its phone numbers."""
+	people = list(people)
 	found: dict[Person, list[str]] = {}
-	if contacts:
-		for party, email_id in (
-			frappe.qb.from_(row)
-			.select(row.parent, row.email_id)
-			.where((row.parenttype == "Contact") & row.parent.isin(contacts))
-			.orderby(row.idx)
-			.run()
-		):
-			found.setdefault(Person("Contact", party), []).extend(split_addresses(email_id))
-	if leads:
-		for party, email_id in (
-			frappe.qb.from_(lead).select(lead.name, lead.email_id).where(lead.name.isin(leads)).run()
-		):
-			found.setdefault(Person("Lead", party), []).extend(split_addresses(email_id))
+	for doctype, read_stored in (("Contact", _stored_of_contacts), ("Lead", _stored_of_leads)):
+		names = [person.party for person in people if person.party_type == doctype]
+		for name, stored in read_stored(names) if names else ():
+			found.setdefault(Person(doctype, name), []).extend(addresses_in(stored))
 	return found
+
+
+def addresses_in(stored: str | None) -> list[str]:
+	"""Take the addresses out of a field for e-mail addresses or for a phone number."""
+	return [stored.strip()] if stored and is_phone_number(stored) else split_addresses(stored)
+
+
+def _stored_of_contacts(names: list[str]) -> Iterator[tuple[str, str]]:
+	email, number = frappe.qb.DocType("Contact Email"), frappe.qb.DocType("Contact Phone")
+	yield from (
+		frappe.qb.from_(email)
+		.select(email.parent, email.email_id)
+		.where((email.parenttype == "Contact") & email.parent.isin(names))
+		.orderby(email.is_primary, order=frappe.qb.desc)
+		.orderby(email.idx)
+		.run()
+	)
+	yield from (
+		frappe.qb.from_(number)
+		.select(number.parent, number.phone)
+		.where((number.parenttype == "Contact") & number.parent.isin(names))
+		.orderby(number.is_primary_mobile_no, order=frappe.qb.desc)
+		.orderby(number.idx)
+		.run()
+	)
+
+
+def _stored_of_leads(names: list[str]) -> Iterator[tuple[str, str]]:
+	lead = frappe.qb.DocType("Lead")
+	for name, *fields in (
+		frappe.qb.from_(lead)
+		.select(lead.name, lead.email_id, *(lead[field] for field in LEAD_NUMBERS))
+		.where(lead.name.isin(names))
+		.run()
+	):
+		yield from ((name, field) for field in fields)
+
+
+def _people_with_number(number: str) -> list[Person]:
+	# People write numbers in many ways, and nobody indexes them: their last digits narrow the search.
+	last_digits = f"%{normalise_phone(number)[-7:]}"
+	key = address_key(number)
+	row, lead = frappe.qb.DocType("Contact Phone"), frappe.qb.DocType("Lead")
+
+	def may_be_it(column: Field) -> Criterion:
+		return CustomFunction("regexp_replace", ["text", "what", "by"])(column, "[^0-9]", "").like(
+			last_digits
+		)
+
+	rows = [
+		(Person("Contact", name), stored)
+		for name, stored in frappe.qb.from_(row)
+		.select(row.parent, row.phone)
+		.where((row.parenttype == "Contact") & may_be_it(row.phone))
+		.run()
+	]
+	for field in LEAD_NUMBERS:
+		rows += [
+			(Person("Lead", name), stored)
+			for name, stored in frappe.qb.from_(lead)
+			.select(lead.name, lead[field])
+			.where(may_be_it(lead[field]))
+			.run()
+		]
+	return list(dict.fromkeys(person for person, stored in rows if address_keys([stored])[stored] == key))

@@ -26,8 +26,7 @@ def after_migrate() -> None:
 
 def complete() -> None:
 	"""Add whatever is missing; what an administrator changed stays as it is."""
-	identity.create_missing_key()
-	links.create_missing_key()
+	_create_first_keys()
 	register.create_missing_locks()
 	create_missing_seeds()
 	set_missing_settings()
@@ -47,6 +46,16 @@ def complete() -> None:
 	self_check.run()
 
 
+def _create_first_keys() -> None:
+	"""A key that was there and is gone isn't made anew: nobody would be found, and no link would work."""
+	for setting, create in (
+		("address_key_fingerprint", identity.create_missing_key),
+		("link_key_fingerprint", links.create_missing_key),
+	):
+		if not frappe.db.get_single_value("Consent Settings", setting):
+			create()
+
+
 def create_missing_seeds() -> None:
 	"""Insert each seed that the site doesn't have yet."""
 	for doctype, seeds in SEEDS:
@@ -62,6 +71,8 @@ def set_missing_settings() -> None:
 		settings.default_purpose = DEFAULT_PURPOSE
 	if not settings.address_key_fingerprint:
 		settings.address_key_fingerprint = identity.key_fingerprint()
+	if not settings.link_key_fingerprint:
+		settings.link_key_fingerprint = links.fingerprints()[-1]
 	settings.save(ignore_permissions=True)  # run by bench
 	_give_purposes_a_company()
 
@@ -135,6 +146,7 @@ def after_uninstall() -> None:
 			for field in fields:
 				if field["fieldname"] in columns:
 					frappe.db.sql_ddl(f"alter table `tab{doctype}` drop column `{field['fieldname']}`")
+	legacy.restore_global_opt_outs()
 	for doctype, _columns, index in INDEXES_OF_OURS:
 		if frappe.db.has_index(f"tab{doctype}", index):
 			frappe.db.sql_ddl(f"alter table `tab{doctype}` drop index `{index}`")

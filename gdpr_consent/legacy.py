@@ -16,7 +16,7 @@ from frappe.query_builder import DocType
 from gdpr_consent import identity
 from gdpr_consent.clock import from_system_time
 from gdpr_consent.policy import Channel, RefusalKind
-from gdpr_consent.register import Act, No, Scope, say_no
+from gdpr_consent.register import Act, No, Scope, reaches, say_no
 
 AT_ONCE = 500
 EMAIL_MARKETING = Scope(Channel.EMAIL.value, "")
@@ -36,6 +36,7 @@ class OptOut(NamedTuple):
 def take_over(chunk: int = AT_ONCE) -> int:
 	"""Write a refusal for every opt-out that has none yet, commit each part, and return their number."""
 	taken = 0
+	let_service_mail_through()
 	for find in (_unsubscribes, _members, _contacts, _leads):
 		last = ""
 		while found := list(find(last, chunk)):
@@ -44,6 +45,28 @@ def take_over(chunk: int = AT_ONCE) -> int:
 			frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
 			taken += len(found)
 	return taken
+
+
+def let_service_mail_through() -> None:
+	"""Turn core's global opt-outs that are in the register into ones about their Suppression.
+
+	Core holds back every mail to whoever has a global one, invoices and password resets too, before any app
+	sees it. It says no to marketing, and that the register now does (EM-05).
+	"""
+	opt_out, suppression = DocType("Email Unsubscribe"), DocType("Suppression")
+	frappe.qb.update(opt_out).join(suppression).on(
+		(suppression.origin_doctype == "Email Unsubscribe") & (suppression.origin == opt_out.name)
+	).set(opt_out.global_unsubscribe, 0).set(opt_out.reference_doctype, "Suppression").set(
+		opt_out.reference_name, suppression.name
+	).where(opt_out.global_unsubscribe == 1).run()
+
+
+def restore_global_opt_outs() -> None:
+	"""Give core back what `let_service_mail_through` took, when the app goes."""
+	opt_out = DocType("Email Unsubscribe")
+	frappe.qb.update(opt_out).set(opt_out.global_unsubscribe, 1).set(opt_out.reference_doctype, None).set(
+		opt_out.reference_name, None
+	).where(opt_out.reference_doctype == "Suppression").run()
 
 
 def write(opt_outs: list[OptOut]) -> None:
@@ -60,7 +83,11 @@ def write(opt_outs: list[OptOut]) -> None:
 			# The same person may be a Contact too, with more addresses than a Lead has room for.
 			found = identity.addresses_of_people(addresses)
 			addresses = [address for own in addresses for address in found[own]]
-		valid = [address for address, key in identity.address_keys(addresses).items() if key]
+		valid = [
+			address
+			for address, key in identity.address_keys(addresses).items()
+			if key and reaches(out.scope.channel, address)
+		]
 		# An opt-out of nobody is noted too, so that it isn't looked at again.
 		for address in valid or [None]:
 			noes.append(
@@ -75,6 +102,8 @@ def write(opt_outs: list[OptOut]) -> None:
 				)
 			)
 	say_no(noes, Act(reason=_("Taken over from an opt-out that was on the site.")))
+	if any(out.doctype == "Email Unsubscribe" for out in opt_outs):
+		let_service_mail_through()
 
 
 def _not_taken(doctype: str, after: str, limit: int) -> tuple[Any, Any]:

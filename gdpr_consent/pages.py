@@ -1,16 +1,41 @@
-"""Renders the pages under /consent with what a page behind a signed link needs."""
+"""Renders the pages under /consent, and what they share: headers, language, the answer to a bad link.
 
-from werkzeug.wrappers import Response
+They are for people without an account, so a desk session in the same browser changes nothing: what happens is
+done by the person, as Guest (UN-03).
+"""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date
+from werkzeug.wrappers import Request, Response
+
+import frappe
+from frappe import _
 from frappe.website.page_renderers.template_page import TemplatePage
 
+from gdpr_consent import throttle
+from gdpr_consent.clock import to_system_time
+from gdpr_consent.exceptions import ConsentError, LinkKeyLost, LinkNotValid, TooManyAttempts
+
 HEADERS = {
+	"Content-Security-Policy": (
+		"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+		"frame-ancestors 'none'"
+	),
 	"Referrer-Policy": "no-referrer",  # the link is the authority, so it goes nowhere else (TK-08)
 	"Cache-Control": "no-store",
 	"X-Robots-Tag": "noindex",
 	"X-Frame-Options": "DENY",
 	"X-Content-Type-Options": "nosniff",
 }
+ONE_CLICK = "consent/unsubscribe"
+LANGUAGES = (("en", "English"), ("pl", "Polski"), ("de", "Deutsch"))
 
 
 class ConsentPage(TemplatePage):
@@ -18,5 +43,110 @@ class ConsentPage(TemplatePage):
 		return self.path.startswith("consent/") and super().can_render()
 
 	def render(self) -> Response:
-		html = self.get_html()
+		with as_the_person():
+			html = self.get_html()
 		return self.build_response(html, self.context.get("http_status_code"), HEADERS)
+
+
+@contextmanager
+def as_the_person() -> Iterator[None]:
+	user = frappe.session.user
+	frappe.session.user = "Guest"
+	try:
+		yield
+	finally:
+		frappe.session.user = user
+
+
+def behind_a_link(get_context: Callable) -> Callable:
+	"""Let `get_context` raise what is wrong with the link of its page, and show that plainly (TK-10)."""
+
+	@wraps(get_context)
+	def show(context: frappe._dict) -> None:
+		context.no_cache = 1
+		context.token = _one_text("t")
+		context.company = frappe.db.get_default("company") or frappe.local.site
+		context.privacy_notice_url = frappe.db.get_single_value("Consent Settings", "privacy_notice_url")
+		try:
+			get_context(context)
+		except LinkNotValid as error:
+			_show_problem(context, error, 410)
+			try:
+				throttle.count_wrong_link()
+			except TooManyAttempts as too_many:
+				_show_problem(context, too_many, 429)
+		except TooManyAttempts as error:
+			_show_problem(context, error, 429)
+		except LinkKeyLost:
+			frappe.log_error(title="Consent pages: the key of the links is lost")
+			_show_problem(context, _("We can't read links at the moment. Please try again later."), 503)
+		except ConsentError as error:  # what the link names is gone, or what was typed is wrong
+			_show_problem(context, error, 410)
+		context.lang = frappe.local.lang
+		context.languages = [(code, name, _url_in(code, context.token)) for code, name in LANGUAGES]
+
+	return show
+
+
+def _url_in(language: str, token: str) -> str:
+	arguments = {"t": token} if token else {"topic": frappe.request.args.getlist("topic")}
+	return f"{frappe.request.path}?{urlencode(arguments | {'_lang': language}, doseq=True)}"
+
+
+def _show_problem(context: frappe._dict, problem: Exception | str, status: int) -> None:
+	frappe.db.rollback()
+	context.http_status_code = status
+	context.problem = str(problem)
+
+
+def _one_text(name: str) -> str:
+	"""A parameter that comes twice is two different ones, so it is none (TK-10)."""
+	values = [*frappe.request.args.getlist(name), *frappe.request.form.getlist(name)]
+	return values[0] if len(set(values)) == 1 else ""
+
+
+def typed(name: str) -> str:
+	"""Return the text of a field of a form, never of the address bar."""
+	return (frappe.request.form.get(name) or "").strip()
+
+
+def is_post() -> bool:
+	return frappe.request.method == "POST"
+
+
+def address_to(context: frappe._dict, found: dict[str, Any]) -> None:
+	"""Show the page in the person's language, unless they chose another, and in their controller's name."""
+	language = found.get("language")
+	if language and not frappe.form_dict.get("_lang") and frappe.db.exists("Language", language):
+		frappe.local.lang = language
+	context.company = found.get("company") or context.company
+
+
+def local_date(instant: datetime) -> str:
+	"""Write the day of an instant in UTC as it is in the site's time zone, in the language of the page."""
+	return format_date(to_system_time(instant), format="long", locale=_locale())
+
+
+def _locale() -> str:
+	try:
+		return str(Locale.parse(frappe.local.lang, sep="-"))
+	except (UnknownLocaleError, ValueError):
+		return "en"
+
+
+def act_on_one_click(response: Response, request: Request) -> None:
+	"""Hook `after_request`: do what a one-click POST asks although it came with somebody's session (UN-03).
+
+	Core turns away a POST whose cookie belongs to a session that knows a CSRF token, before any app is asked.
+	The token in the link is the authority here, whoever is logged in.
+	"""
+	if response.status_code != frappe.CSRFTokenError.http_status_code or request.method != "POST":
+		return
+	if request.path.strip("/") != ONE_CLICK or frappe.flags.consent_one_click:
+		return
+	frappe.flags.consent_one_click = True
+	page = ConsentPage(ONE_CLICK).render()
+	frappe.db.commit()  # nosemgrep: core has rolled back, and does nothing more
+	response.set_data(page.get_data())
+	response.status_code = page.status_code
+	response.headers.update(dict(page.headers))

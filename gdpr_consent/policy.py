@@ -258,7 +258,7 @@ def decide(
 		if _stands(refusal, lifting, at):
 			standing.add(refusal.kind)
 	answer = about_topic.decision if about_purpose.decision.allowed else about_purpose.decision
-	for kind, reason in REFUSALS:
+	for kind, reason in REFUSALS if standing else ():
 		if kind in standing:
 			# The record that was withdrawn or refused says more than the suppression that goes with it.
 			return answer if kind == RefusalKind.WITHDRAWAL and answer.reason in SAID_NO else block(reason)
@@ -296,11 +296,27 @@ def _stands(refusal: Refusal, lifting: datetime, at: datetime) -> bool:
 	return refusal.kind in ENDED_BY_OTHERS or lifting <= refusal.said_on
 
 
+def _holds(consent: Permission, at: datetime) -> bool:
+	"""Whether this is a consent that was given, and neither ended nor expired."""
+	return (
+		consent.status == Status.GIVEN
+		and consent.since <= at
+		and consent.given_on is not None
+		and consent.given_on <= at
+		and (consent.expires_on is None or at < consent.expires_on)
+	)
+
+
 def _decide_scope(permissions: list[Permission], at: datetime) -> _ScopeAnswer:
 	"""Decide one purpose, or one topic, by its own records."""
+	if len(permissions) == 1 and _holds(permissions[0], at):
+		# What most people of an audience have. The rules below say the same, and take three times as long.
+		(only,) = permissions
+		return _ScopeAnswer(Decision(True, Reason.VALID_CONSENT, only.name), only.confirmed_on or NEVER)
 	newest_first = [
 		(permission, status_at(permission, at))
-		for permission in sorted(permissions, key=lambda one: one.since, reverse=True)
+		# By name too, so that of two at one instant it is always the same that is named.
+		for permission in sorted(permissions, key=lambda one: (one.since, one.name), reverse=True)
 		if permission.since <= at
 	]
 	# What the person confirmed lifts their older noes, even if another record has replaced that one since.
@@ -316,8 +332,8 @@ def _decide_scope(permissions: list[Permission], at: datetime) -> _ScopeAnswer:
 	if last_no and confirmed_on <= last_no.since:
 		return _ScopeAnswer(block(REASON_OF_STATUS[last_no.status], last_no.name), confirmed_on)
 
-	for permission, status in newest_first:
-		if status == Status.GIVEN and permission.given_on and permission.given_on <= at:
+	for permission, _status in newest_first:
+		if _holds(permission, at):
 			return _ScopeAnswer(Decision(True, Reason.VALID_CONSENT, permission.name), confirmed_on)
 	ended = any(status in NO_SWAP for _permission, status in newest_first)
 	for permission, status in newest_first:

@@ -5,7 +5,7 @@ stores nothing if anything is wrong. Whoever calls has checked that the user may
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -24,14 +24,16 @@ from gdpr_consent.exceptions import (
 	StandingRefusal,
 	TransitionNotAllowed,
 	UnknownReference,
+	WrongChannel,
 )
 from gdpr_consent.identity import (
 	address_key,
 	address_keys,
 	addresses_of,
 	addresses_of_the_person,
-	is_role_address,
-	split_addresses,
+	bare,
+	is_phone_number,
+	is_shared,
 )
 from gdpr_consent.policy import (
 	ENDED_BY_OTHERS,
@@ -54,6 +56,7 @@ from gdpr_consent.policy import (
 
 CONSENT_BASIS = "Consent"
 CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
+REACHES_NUMBERS = {Channel.EMAIL.value: False, Channel.SMS.value: True, Channel.PHONE.value: True}
 SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
 AT_ONCE = 1_000
 SAVEPOINT = "consent_register"  # whoever catches an error and commits stores nothing by half
@@ -97,6 +100,11 @@ class No(NamedTuple):
 	said_on: datetime | None = None
 	origin_doctype: str | None = None
 	origin: str | None = None
+	address_key: str | None = None  # of an address that is erased
+
+	@property
+	def key(self) -> str | None:
+		return address_keys([self.email])[self.email] if self.email else self.address_key
 
 
 # --- locks, loading, writing --------------------------------------------------------------------------------
@@ -490,6 +498,22 @@ def check_channel(channel: str) -> str:
 	return channel
 
 
+def reaches(channel: str, address: str) -> bool:
+	"""Whether a channel, or any if it is empty, reaches somebody at such an address (EM-23, NA-05)."""
+	return channel not in REACHES_NUMBERS or is_phone_number(address) == REACHES_NUMBERS[channel]
+
+
+def _check_reaches(channel: str, address: str) -> str:
+	if reaches(check_channel(channel), address):
+		return channel
+	needed = _("a number such as +48 600 100 200") if REACHES_NUMBERS[channel] else _("an e-mail address")
+	raise WrongChannel(
+		_("Channel {0} doesn't reach {1}. It needs {2}.").format(
+			frappe.bold(_(channel)), frappe.bold(frappe.utils.escape_html(address)), needed
+		)
+	)
+
+
 def _grade(evidence: str | None) -> str:
 	"""Grade a proof: B a document, C a note, D nothing. A is for the person's own confirmation only."""
 	if not evidence:
@@ -534,11 +558,11 @@ def record(
 
 	Raises:
 		EvidenceMissing, StandingRefusal, TransitionNotAllowed, UnknownReference, LegalBasisNotAllowed,
-		InvalidPeriod, InvalidEmailAddress
+		InvalidPeriod, InvalidAddress
 	"""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
+	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
 	legal_basis = _check_legal_basis(legal_basis or rules.default_legal_basis, rules)
 	source = check_source(source)
 	text = _check_wording(wording, scope.purpose, scope.topic)
@@ -618,7 +642,7 @@ def _period(
 
 def _subject(email: str, key: str, scope: Scope, company: str | None) -> Row:
 	return {
-		"email": split_addresses(email)[0],
+		"email": bare(email),
 		"address_key": key,
 		"channel": scope.channel,
 		"purpose": scope.purpose,
@@ -671,7 +695,7 @@ def record_unproven(
 	"""Record a consent that is claimed without proof: status Unknown, which allows nothing (T4, CA-17)."""
 	key = address_key(email)
 	rules = check_purpose(purpose)
-	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
+	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
 	source = check_source(source)
 	facts = {
 		**_subject(email, key, scope, rules.company),
@@ -697,9 +721,12 @@ def request(
 	party_type: str | None = None,
 	party: str | None = None,
 	by_the_person: bool = False,
-	wording: str | None = None,
+	wordings: Mapping[str, str | None] | None = None,
 ) -> list[Row]:
 	"""Note that somebody was asked to confirm: the purpose, and each topic (T1, T13).
+
+	Args:
+		wordings: the Consent Wording that was shown for each topic, "" being the purpose itself.
 
 	Returns:
 		the records that wait for the answer. None if all of it is given already.
@@ -708,21 +735,22 @@ def request(
 		StandingRefusal: the person said no, and it isn't the person who asks now.
 	"""
 	key = address_key(email)
+	_check_reaches(Channel.EMAIL.value, email)
 	rules = check_purpose(purpose)
 	topics = list(dict.fromkeys(check_topic(topic, rules.name) or "" for topic in topics))
 	source = check_source(source)
 	language = _check_language(language)
 	_check_legal_basis(CONSENT_BASIS, rules)
-	text = _check_wording(wording, rules.name, None)
-	wording = text.name if text else None
+	texts = {topic: _check_wording((wordings or {}).get(topic), rules.name, topic) for topic in ["", *topics]}
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
-	act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
 	pending = []
 	theirs = _addresses_of_the_party(party_type, party)
 	with _Writing([key, *theirs]) as writing:
 		noes = [] if by_the_person else _noes_of(writing, party_type, party, theirs)
 		for topic in dict.fromkeys(["", *topics]):
 			scope = Scope(Channel.EMAIL.value, rules.name, topic)
+			wording = texts[topic].name if texts[topic] else None
+			act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
 			reason = writing.refused(key, scope, rules.is_marketing, noes)
 			if reason and not by_the_person:
 				raise StandingRefusal(
@@ -753,7 +781,7 @@ def request(
 				pending.append(live)
 			else:
 				pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
-		_mark_used(wording)
+			_mark_used(wording)
 	return pending
 
 
@@ -794,6 +822,8 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 				Act(DATA_SUBJECT, row["source"], wording=row["wording"]),
 				facts,
 			)
+			# Who follows a link that was sent there reads the mailbox.
+			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=facts["evidence"]))
 		return [row for row in rows if row["status"] == Status.GIVEN]
 
 
@@ -846,8 +876,7 @@ def say_no(noes: Iterable[No], act: Act) -> list[str]:
 		names of the consents that were ended.
 	"""
 	noes = list(noes)
-	keys = address_keys({no.email for no in noes if no.email})
-	with _Writing(key for key in keys.values() if key) as writing:
+	with _Writing(key for no in noes if (key := no.key)) as writing:
 		return _say_no(writing, noes, act)
 
 
@@ -855,7 +884,9 @@ def _say_no(writing: _Writing, noes: Iterable[No], act: Act) -> list[str]:
 	ended: list[str] = []
 	marketing = set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
 	for no in noes:
-		key = address_keys([no.email])[no.email] if no.email else None
+		key = no.key
+		if no.email and not reaches(no.scope.channel, no.email):
+			continue
 		if key:
 			if no.kind not in ENDED_BY_OTHERS:
 				ended += _end_live(writing, key, no, marketing, act)
@@ -912,7 +943,7 @@ def _stands_already(writing: _Writing, key: str, no: No) -> bool:
 def _suppress(writing: _Writing, key: str | None, no: No, act: Act) -> None:
 	facts = {
 		"kind": no.kind.value,
-		"email": split_addresses(no.email)[0] if no.email else None,
+		"email": bare(no.email) if no.email else None,
 		"address_key": key,
 		"party_type": no.party_type,
 		"party": no.party,
@@ -963,6 +994,7 @@ def refuse(
 		the record that says so: the one that was live, or a new one.
 	"""
 	key = address_key(email)
+	_check_reaches(Channel.EMAIL.value, email)
 	rules = check_purpose(purpose, also_disabled=True)
 	topic = check_topic(topic, rules.name, also_disabled=True)
 	source = check_source(source)
@@ -989,6 +1021,60 @@ def refuse(
 		}
 		_mark_used(act.wording)
 		return writing.open("Consent", EventKind.REFUSE, facts, act, writing.now)
+
+
+# --- mail that comes back -----------------------------------------------------------------------------------
+
+
+def note_bounce(email: str, sent_on: datetime, reason: str) -> bool:
+	"""Stop marketing to an address that doesn't take mail (EM-19). The person's other addresses may.
+
+	Args:
+		sent_on: when the mail that came back was sent, naive UTC.
+		reason: what was reported, without anybody's address.
+
+	Returns:
+		whether it counts. It doesn't if the address was found to work since the mail was sent.
+	"""
+	key = address_keys([email])[email]
+	if not key:
+		return False
+	with _Writing([key]) as writing:
+		worked = [row.get("lifted_on") for row in _bounces(writing, key)]
+		worked += [row.get("confirmed_on") for row in writing.consents[key]]
+		if any(found and found >= sent_on for found in worked):
+			return False
+		no = No(RefusalKind.BOUNCE, Scope(Channel.EMAIL.value, ""), email)
+		_say_no(writing, [no], Act(SYSTEM, reason=reason))
+		return True
+
+
+def lift_bounce(email: str, reason: str) -> list[str]:
+	"""End the bounces of an address whose mailbox works again.
+
+	Returns:
+		names of the suppressions that this lifted. Saying it twice lifts nothing more.
+
+	Raises:
+		EvidenceMissing: no reason given.
+		InvalidEmailAddress: see `identity.normalise_email`.
+	"""
+	if not (reason or "").strip():
+		raise EvidenceMissing(_("Reason is missing. Say why the mailbox is thought to work again."))
+	key = address_key(email)
+	with _Writing([key]) as writing:
+		return _lift_bounces(writing, key, Act(CONTROLLER, reason=reason))
+
+
+def _lift_bounces(writing: _Writing, key: str, act: Act) -> list[str]:
+	standing = [row for row in _bounces(writing, key) if not row.get("lifted_on")]
+	for row in standing:
+		writing.append("Suppression", row, EventKind.LIFT, act, {"lifted_on": writing.now})
+	return [row["name"] for row in standing]
+
+
+def _bounces(writing: _Writing, key: str) -> list[Row]:
+	return [row for row in writing.suppressions[key] if row["kind"] == RefusalKind.BOUNCE]
 
 
 # --- the controller's own acts, and the clock's -------------------------------------------------------------
@@ -1150,6 +1236,7 @@ def has_opted_out(party_type: str, party: str, addresses: list[str]) -> bool:
 		.select(table.address_key, table.said_on)
 		.where(table.address_key.isin(keys) | by_party)
 		.where(table.purpose.isnull() & table.lifted_on.isnull())
+		.where(table.kind.notin([kind.value for kind in ENDED_BY_OTHERS]))
 		.where(table.channel.isnull() | (table.channel == Channel.EMAIL.value))
 		.run()
 	)
@@ -1166,11 +1253,11 @@ def _noes_of(
 ) -> list[No]:
 	"""Collect what one party refused, from the addresses given or under its name.
 
-	What was said from a role's mailbox isn't one person's word.
+	What was said from a role's mailbox, or at a telephone, isn't one person's word.
 	"""
 	if not (party_type and party):
 		return []
-	own = [key for key, email in addresses.items() if not is_role_address(email)]
+	own = [key for key, email in addresses.items() if not is_shared(email)]
 	noes: dict[tuple[RefusalKind, Scope], No] = {}
 
 	def is_theirs(row: Row) -> bool:
@@ -1229,22 +1316,39 @@ def rebuild(consent: str) -> Row:
 # --- links --------------------------------------------------------------------------------------------------
 
 
-def title_of(consent: str) -> str:
-	"""Return what a consent is about: its topic, or its purpose."""
-	(found,) = _named("Consent", [consent])
-	return found.topic or found.purpose
+def named_by_link(record: str) -> frappe._dict:
+	"""Return the Consent or Suppression that a link names: whoever it is about holds the link."""
+	for doctype in ("Consent", "Suppression"):
+		table = frappe.qb.DocType(doctype)
+		found = frappe.qb.from_(table).select(table.star).where(table.name == str(record)).run(as_dict=True)
+		if found:
+			return found[0]
+	raise UnknownReference(_("What this link was for is no longer on record."))
 
 
-def withdraw_by_link(consent: str, everything: bool = False) -> list[str]:
+def withdraw_by_link(record: str, everything: bool = False) -> list[str]:
 	"""Withdraw what a mail stood on, for whoever holds its link, which can only reduce permission (TK-06).
 
 	Args:
 		everything: object to all marketing instead (Art. 21(2)).
 	"""
-	(found,) = _named("Consent", [consent])
-	act = Act(DATA_SUBJECT, reason=_("Through the link in a mail."))
-	kind, scope = RefusalKind.WITHDRAWAL, _scope_of(found)
-	if everything:
-		kind, scope = RefusalKind.OBJECTION, Scope("", "")
-	emails = addresses_of_the_person(found.email)
-	return say_no([No(kind, scope, email) for email in emails], act)
+	found = named_by_link(record)
+	scopes = [] if everything else [_scope_of(found)]
+	return refuse_by_link(found, scopes, Act(DATA_SUBJECT, reason=_("Through the link in a mail.")))
+
+
+def refuse_by_link(found: Row, scopes: list[Scope], act: Act) -> list[str]:
+	"""Write the no of whoever holds a link: to the scopes given, to all marketing if there are none.
+
+	It holds for all addresses of the person. If the address was erased since, its key is suppressed.
+	"""
+	emails: list[str | None] = [*addresses_of_the_person(found["email"])] if found["email"] else [None]
+	kind = RefusalKind.WITHDRAWAL if scopes else RefusalKind.OBJECTION
+	return say_no(
+		[
+			No(kind, scope, email, address_key=found["address_key"])
+			for scope in scopes or [Scope("", "")]
+			for email in emails
+		],
+		act,
+	)

@@ -169,6 +169,26 @@ install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${packages[@]}"
 }
 
+browser_starts() {
+	as_bench_user bash -c 'chromium --version || ls "$HOME"/.cache/ms-playwright/chromium-*' >/dev/null 2>&1
+}
+
+install_browser() {
+	if grep -qx ID=debian /etc/os-release; then
+		as_root apt-get update -q
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core
+	else # Ubuntu's package is a snap, which needs a running snapd
+		as_root "$BENCH/env/bin/playwright" install-deps chromium
+		as_bench_user "$BENCH/env/bin/playwright" install chromium
+	fi
+}
+
+ensure_browser() {
+	browser_starts && return
+	as_root true
+	step "Installing a browser for the tests" install_browser
+}
+
 node_is_recent() {
 	as_bench_user bash -c '[ "$(node --version | tr -d v | cut -d. -f1)" -ge 18 ] && npm --version' >/dev/null 2>&1
 }

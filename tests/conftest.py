@@ -5,9 +5,13 @@ The site is a real one: script/test makes it and names it in the environment.
 
 import asyncio
 import os
+import secrets
+import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -19,6 +23,7 @@ import pytest
 import requests
 from aiosmtpd.controller import Controller
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import sync_playwright
 
 import frappe
 
@@ -30,6 +35,10 @@ settings.register_profile(
 	"repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+	parser.addoption("--pictures", help="folder for screenshots of the pages")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -167,6 +176,35 @@ def committed_topic(site: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def wording(site: str) -> Iterator[Callable[..., str]]:
+	"""Make a committed Consent Wording of Email Marketing for a topic, and name it."""
+	made = []
+
+	def make(topic: str | None, text: str, language: str = "en") -> str:
+		values = {"purpose": "Email Marketing", "topic": topic, "language": language, "text": text}
+		made.append(frappe.new_doc("Consent Wording", **values).insert().name)
+		frappe.db.commit()
+		return made[-1]
+
+	yield make
+	frappe.db.rollback()
+	frappe.db.delete("Consent Wording", {"name": ["in", made or [""]]})  # also those in use
+	frappe.db.commit()
+
+
+@pytest.fixture
+def tracking_purpose(site: str) -> Iterator[str]:
+	purpose = frappe.copy_doc(frappe.get_doc("Processing Purpose", "Email Marketing"))
+	purpose.title = f"Tracking {frappe.generate_hash(length=8)}"
+	purpose.insert()
+	frappe.db.commit()
+	yield purpose.name
+	frappe.db.rollback()
+	purpose.delete(force=True)
+	frappe.db.commit()
+
+
+@pytest.fixture
 def group_of(site: str) -> Iterator[Callable[[str], str]]:
 	"""Give a topic an Email Group, and name it; who leaves the topic leaves the group."""
 	made = []
@@ -200,6 +238,12 @@ def give(email: str, topic: str | None = None, **more) -> str:
 def address(site: str):
 	"""Name an address that nobody has; what is written for it is rolled back."""
 	return lambda text="{}@people.example": text.format(frappe.generate_hash(length=12))
+
+
+@pytest.fixture
+def phone_number(site: str):
+	"""Name a Polish mobile number that nobody has; what is written for it is rolled back."""
+	return lambda: f"+48 60{secrets.randbelow(10)} {secrets.randbelow(1000):03} {secrets.randbelow(1000):03}"
 
 
 @pytest.fixture
@@ -277,9 +321,12 @@ class Mailboxes:
 		self.fails = False
 		self.port = 0
 		self.hold_at: dict[str, Callable[[], None]] = {}  # what to wait for at RCPT, or after DATA
+		self.refusals: dict[str, str] = {}  # what is said to RCPT TO, by address
 
-	async def handle_RCPT(self, _server, _session, envelope, address, _options) -> str:
+	async def handle_RCPT(self, _server, _session, envelope, address: str, _options) -> str:
 		await self._hold("RCPT")
+		if address in self.refusals:
+			return self.refusals[address]
 		envelope.rcpt_tos.append(address)
 		return "250 OK"
 
@@ -355,6 +402,7 @@ def smtp(smtp_server: Mailboxes) -> Mailboxes:
 	smtp_server.deliveries.clear()
 	smtp_server.fails = False
 	smtp_server.hold_at.clear()
+	smtp_server.refusals = {}
 	return smtp_server
 
 
@@ -378,6 +426,104 @@ def queued(smtp: Mailboxes):
 		return frappe.get_doc("Email Queue", name)
 
 	return queue
+
+
+class PopSession(socketserver.StreamRequestHandler):
+	"""As much of a POP3 server as Frappe talks to (RFC 1939)."""
+
+	def handle(self) -> None:
+		mails, deleted = self.server.mails, set()
+		self.say("+OK")
+		for line in self.rfile:
+			command, *numbers = line.decode().split()
+			number = int(numbers[0]) - 1 if numbers and numbers[0].isdigit() else 0
+			if command == "LIST":
+				self.say("+OK", *(f"{at} {len(mail)}" for at, mail in enumerate(mails, 1)), ".")
+			elif command == "RETR":
+				lines = mails[number].decode().splitlines()
+				self.say("+OK", *(f".{line}" if line.startswith(".") else line for line in lines), ".")
+			else:
+				if command == "DELE":
+					deleted.add(number)
+				self.say("+OK")
+			if command == "QUIT":
+				mails[:] = [mail for at, mail in enumerate(mails) if at not in deleted]
+				return
+
+	def say(self, *lines: str) -> None:
+		self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
+
+
+class Inbox:
+	"""The default incoming mailbox of the site, and what waits in it."""
+
+	address = "replies@gate.example"
+
+	def __init__(self, mails: list[bytes]) -> None:
+		self.mails = mails
+
+	def receive(self, *mails: bytes) -> None:
+		"""Deliver mails, and let Frappe fetch them as its scheduler does."""
+		self.mails += mails
+		frappe.get_doc("Email Account", {"email_id": self.address}).receive()
+		assert not self.mails, "Frappe left mails behind."
+
+
+@pytest.fixture(scope="session")
+def inbox(site: str) -> Iterator[Inbox]:
+	with socketserver.ThreadingTCPServer(("127.0.0.1", 0), PopSession) as server:
+		server.mails, server.daemon_threads = [], True
+		threading.Thread(target=server.serve_forever, daemon=True).start()
+		name = "Gate Replies"
+		frappe.set_user("Administrator")
+		frappe.delete_doc("Email Account", name, force=True, ignore_missing=True)
+		frappe.new_doc(
+			"Email Account",
+			email_account_name=name,
+			email_id=Inbox.address,
+			password="secret",
+			enable_incoming=1,
+			default_incoming=1,
+			email_server="127.0.0.1",
+			incoming_port=server.server_address[1],
+			email_sync_option="ALL",
+		).insert()
+		frappe.db.commit()
+		yield Inbox(server.mails)
+		frappe.db.rollback()
+		frappe.db.delete("Communication", {"email_account": name})
+		frappe.delete_doc("Email Account", name, force=True)
+		frappe.db.commit()
+		server.shutdown()
+
+
+@pytest.fixture
+def newsletter(smtp, committed_topic):
+	made = []
+
+	def make(*members: str, topic: str | None = committed_topic):
+		group = frappe.new_doc("Email Group", title=frappe.generate_hash(length=10)).insert()
+		for email in members:
+			frappe.new_doc("Email Group Member", email_group=group.name, email=email).insert()
+		letter = frappe.new_doc(
+			"Newsletter",
+			subject=f"News {frappe.generate_hash(length=6)}",
+			sender_email="shop@gate.example",
+			content_type="Rich Text",
+			message="<p>Hello</p>",
+			subscription_topic=topic,
+		)
+		letter.append("email_group", {"email_group": group.name})
+		letter.insert()
+		frappe.db.commit()
+		made.extend([letter, group])
+		return letter
+
+	yield make
+	frappe.db.rollback()
+	for doc in made:
+		frappe.delete_doc(doc.doctype, doc.name, force=True, ignore_permissions=True)
+	frappe.db.commit()
 
 
 # --- a site with ERPNext and without the app ---------------------------------------------------------------
@@ -404,17 +550,64 @@ def make_plain_site() -> None:
 # --- the web ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Iterator:
+	with sync_playwright() as playwright:
+		# The one of the distribution, else the one that Playwright has downloaded.
+		browser = playwright.chromium.launch(
+			executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
+		)
+		yield browser
+		browser.close()
+
+
+@pytest.fixture
+def phone(chromium, web) -> Iterator:
+	"""A page on a small phone that speaks Polish. If it asks anything of another site, the test fails."""
+	context = chromium.new_context(
+		viewport={"width": 360, "height": 740}, locale="pl-PL", base_url=web.browser_base
+	)
+	page = context.new_page()
+	foreign: list[str] = []
+	ours = web.browser_base
+	page.on("request", lambda request: request.url.startswith(ours) or foreign.append(request.url))
+	yield page
+	context.close()
+	assert foreign == []
+
+
+@pytest.fixture
+def picture(request: pytest.FixtureRequest) -> Callable:
+	"""Keep a screenshot for docs/, with `script/test --pictures=FOLDER`."""
+	folder = request.config.getoption("--pictures")
+
+	def take(page, name: str) -> None:
+		if folder:
+			page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+	return take
+
+
 class Web:
 	"""The site over HTTP, from a server process of its own."""
 
 	def __init__(self, port: int, site: str) -> None:
 		self.base, self.site = f"http://127.0.0.1:{port}", site
+		self.browser_base = f"http://{site}:{port}"  # what ends in localhost is this machine
 
 	def call(self, method: str, path: str, **more) -> requests.Response:
 		headers = {"Host": self.site} | more.pop("headers", {})
 		return requests.request(
 			method, self.base + path, headers=headers, allow_redirects=False, timeout=60, **more
 		)
+
+	def login(self, user: str) -> dict[str, str]:
+		"""Return the cookies of a desk session that has a CSRF token, as a browser would hold them."""
+		answer = self.call("POST", "/api/method/login", data={"usr": user, "pwd": "admin"})
+		assert answer.status_code == 200, answer.text
+		cookies = answer.cookies.get_dict()
+		assert self.call("GET", "/app", cookies=cookies).status_code == 200
+		return cookies
 
 	def path_of(self, url: str) -> str:
 		parts = urlsplit(url)

@@ -24,9 +24,10 @@ ASIDE = "tabConsent_aside_for_a_test"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def heal(site: str) -> None:
-	"""Put back what a test run that was killed has moved aside."""
+def heal(smtp_server: Mailboxes) -> None:
+	"""Put back what a test run that was killed has moved aside, and send what others have left in the queue."""
 	_put_back()
+	flush()
 
 
 def _put_back() -> None:

@@ -304,35 +304,6 @@ def test_a_mail_that_failed_is_decided_anew_and_leaves_one_decision(queued, agre
 # --- newsletter ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def newsletter(smtp, committed_topic):
-	made = []
-
-	def make(*members: str, topic: str | None = committed_topic):
-		group = frappe.new_doc("Email Group", title=frappe.generate_hash(length=10)).insert()
-		for email in members:
-			frappe.new_doc("Email Group Member", email_group=group.name, email=email).insert()
-		letter = frappe.new_doc(
-			"Newsletter",
-			subject=f"News {frappe.generate_hash(length=6)}",
-			sender_email="shop@gate.example",
-			content_type="Rich Text",
-			message="<p>Hello</p>",
-			subscription_topic=topic,
-		)
-		letter.append("email_group", {"email_group": group.name})
-		letter.insert()
-		frappe.db.commit()
-		made.extend([letter, group])
-		return letter
-
-	yield make
-	frappe.db.rollback()
-	for doc in made:
-		frappe.delete_doc(doc.doctype, doc.name, force=True, ignore_permissions=True)
-	frappe.db.commit()
-
-
 def test_a_newsletter_counts_and_reaches_exactly_who_may_get_it(
 	newsletter, agreed, mailbox, committed_topic, smtp, work_off_jobs
 ):

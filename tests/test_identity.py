@@ -18,7 +18,7 @@ from gdpr_consent.identity import (
 	address_keys,
 	addresses_of,
 	addresses_of_people,
-	is_role_address,
+	is_shared,
 	keyed_hash,
 	normalise_email,
 	people_at,
@@ -172,7 +172,7 @@ def test_ad_08_only_invalid_email_address_ever_comes_out_and_twice_is_once(text)
 		return
 	assert normalise_email(normalised) == normalised
 	assert normalised.count("@") == 1
-	is_role_address(text)
+	is_shared(text)
 	people_at([text])
 
 
@@ -210,7 +210,7 @@ def test_a_field_is_split_into_its_addresses(text, addresses):
 	],
 )
 def test_ad_10_role_addresses_are_known(email, is_role):
-	assert is_role_address(email) is is_role
+	assert is_shared(email) is is_role
 
 
 # --- on the site --------------------------------------------------------------------------------------------

@@ -71,6 +71,9 @@ if not frappe.db.exists("Contact", {"first_name": "Optout"}):
 	new("Email Group", title="Install")
 	new("Email Group Member", email_group="Install", email="member@install.example", unsubscribed=1)
 """
+GLOBAL = """
+print(frappe.db.get_value("Email Unsubscribe", {"email": "global@install.example"}, "global_unsubscribe"))
+"""
 CHECK = """
 import json
 from gdpr_consent.api import check_consent
@@ -99,7 +102,9 @@ def test_the_app_comes_stays_and_goes_without_a_trace(erpnext_site):
 	bench("--site", SITE, "uninstall-app", "gdpr_consent", "--dry-run")
 	assert differences(installed, state()) == {}
 
+	assert on_site(GLOBAL) == "0"
 	said = bench("--site", SITE, "uninstall-app", "gdpr_consent", "--yes", "--no-backup")
+	assert on_site(GLOBAL) == "1"
 	assert differences(erpnext_site, state()) == {}
 	(line,) = [line for line in said.splitlines() if line.startswith("Evidence exported to ")]
 	evidence = Path(line.removeprefix("Evidence exported to "))

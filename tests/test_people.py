@@ -428,14 +428,15 @@ def test_a_ticked_box_counts_at_once(address, contact, lead, doctype, when):
 	assert reason(email, channel="SMS") == "NO_CONSENT"
 
 
-def test_do_not_contact_counts_on_every_channel(address, lead):
-	email = address()
-	give(email, channel="Phone")
-	person = lead(email)
-	assert reason(email, channel="Phone") == "VALID_CONSENT"
+def test_do_not_contact_counts_on_every_channel(address, phone_number, lead):
+	email, number = address(), phone_number()
+	give(number, channel="Phone")
+	person = lead(email, mobile_no=number)
+	assert reason(number, channel="Phone") == "VALID_CONSENT"
+	person.reload()
 	person.status = "Do Not Contact"
 	person.save()
-	assert reason(email) == reason(email, channel="Phone") == "UNSUBSCRIBED"
+	assert reason(email) == reason(number, channel="Phone") == "UNSUBSCRIBED"
 
 
 def test_a_member_of_a_topics_group_leaves_the_topic(address, topic):
@@ -560,7 +561,7 @@ def test_opt_outs_of_every_kind_are_taken_over(address, contact, lead, topic, ta
 
 	assert {reason(email, topic) for email in emails.values()} == {"UNSUBSCRIBED"}
 	assert reason(emails["topic"]) == "VALID_CONSENT"
-	assert reason(emails["do not contact"], channel="Phone") == "UNSUBSCRIBED"
+	assert reason(emails["do not contact"], channel="Post") == "UNSUBSCRIBED"
 	assert taken_over() == 0
 
 

@@ -418,3 +418,15 @@ def test_st_07_another_basis_never_replaces_a_consent_that_ended(topic, yes, noe
 	ended = (Status.WITHDRAWN, Status.REFUSED, Status.EXPIRED, Status.REVOKED, Status.INVALIDATED)
 	if any(one.topic == "" and one.status in ended and one.since <= NOW for one in yes):
 		assert reason("", yes, noes) != "EXISTING_CUSTOMER"
+
+
+@given(topics, st.lists(permissions, max_size=2), st.lists(refusals, max_size=2))
+def test_a_fact_that_is_told_twice_changes_nothing(topic, yes, noes):
+	"""What is decided the short way, for a single record, is what all the rules say."""
+	assert decide(topic, yes, noes, NOW) == decide(topic, yes * 2, noes * 2, NOW)
+
+
+@given(topics, *facts)
+def test_the_order_of_the_facts_changes_nothing(topic, yes, noes):
+	named = [one._replace(name=str(number)) for number, one in enumerate(yes)]
+	assert decide(topic, named, noes, NOW) == decide(topic, named[::-1], noes[::-1], NOW)

@@ -628,9 +628,9 @@ def test_withdrawing_a_topic_leaves_the_others(address, topic):
 
 def test_withdrawing_a_purpose_ends_its_topics_on_every_channel(address, topic):
 	email = address()
-	names = [give(email), give(email, topic), give(email, channel="SMS")]
+	names = [give(email), give(email, topic), give(email, channel="Post")]
 	assert sorted(withdraw(email)) == sorted(names)
-	assert reason(email, topic) == reason(email, channel="SMS") == "WITHDRAWN"
+	assert reason(email, topic) == reason(email, channel="Post") == "WITHDRAWN"
 
 
 @pytest.mark.parametrize("doctype", ["Processing Purpose", "Subscription Topic"])
@@ -650,7 +650,7 @@ def test_st_05_an_objection_ends_all_marketing_on_every_channel_and_nothing_else
 	marketing = [
 		give(email),
 		give(email, topic),
-		give(email, channel="Phone"),
+		give(email, channel="Post"),
 		give(email, purpose=other),
 		give(email, other_topic, purpose=other),
 	]
@@ -1229,6 +1229,8 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 	WITHDRAW: lambda email, _given: api.withdraw_consent(email=email),
 	OBJECT: lambda email, _given: api.object_to_marketing(email=email),
 	"revoke_consent": lambda _email, given: api.revoke_consent(given, "Why"),
+	"report_returned_mail": lambda _email, _given: api.report_returned_mail("Subject: Hello\n\n"),
+	"lift_bounce": lambda email, _given: api.lift_bounce(email, "It works."),
 	"invalidate_consent": lambda _email, given: api.invalidate_consent(given, "Why"),
 	"check_consent": lambda email, _given: api.check_consent([email]),
 	"has_consent": lambda email, _given: api.has_consent(email),
@@ -1241,7 +1243,18 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 	"verify_ledger": lambda _email, _given: api.verify_ledger(),
 }
 READS = {"check_consent", "has_consent", "require_consent"}
-STAFF = {*READS, RECORD, REQUEST, WITHDRAW, OBJECT, "revoke_consent", "consent_history", "mail_decisions"}
+STAFF = {
+	*READS,
+	RECORD,
+	REQUEST,
+	WITHDRAW,
+	OBJECT,
+	"revoke_consent",
+	"report_returned_mail",
+	"lift_bounce",
+	"consent_history",
+	"mail_decisions",
+}
 MAY = {
 	"Privacy Officer": set(DOORS),
 	"System Manager": set(DOORS) - {"invalidate_consent"},

@@ -5,7 +5,10 @@
 3. the record it was sent from: Newsletter and Email Campaign are marketing, a Consent's own mail is service;
 4. the Communication it belongs to: its record as in 3, or its Email Template;
 5. the subject of an Email Group's welcome mail, which core sends with no other sign;
-6. the setting for mail of unknown kind.
+6. the administrator's own signs in Consent Settings;
+7. the setting for mail of unknown kind.
+
+`explain_signs` tells the administrator the same.
 
 A Newsletter or Email Campaign stays marketing even if somebody puts a service purpose on it (EM-04, EM-06).
 """
@@ -16,12 +19,14 @@ from email.parser import HeaderParser
 from typing import Any, NamedTuple
 
 import frappe
+from frappe import _
 from frappe.utils import strip_html
 
 from gdpr_consent.identity import address_keys, split_addresses
 
 MARKETING_SOURCES = ("Newsletter", "Email Campaign")
 SERVICE_SOURCES = ("Consent", "Data Subject Request")
+SENT_FROM, SENDER, SUBJECT_STARTS_WITH = "Sent From", "Sender", "Subject Starts With"  # Consent Mail Sign
 PURPOSE_HEADER, TOPIC_HEADER = "X-Consent-Purpose", "X-Consent-Topic"
 
 
@@ -36,6 +41,26 @@ class MailClass(NamedTuple):
 
 
 SERVICE = MailClass(False)
+
+
+@frappe.whitelist(methods=["GET"])
+def explain_signs() -> list[str]:
+	"""List the signs in the order in which they are read, for Consent Settings."""
+	frappe.has_permission("Consent Settings", "read", throw=True)
+	return [
+		_("The fields Consent Purpose and Subscription Topic of its Email Queue row."),
+		_("The headers {0} and {1}, which a script or a Notification sets.").format(
+			PURPOSE_HEADER, TOPIC_HEADER
+		),
+		_(
+			"The record it was sent from: {0} are marketing, with their own topic or their Campaign's; an"
+			" Auto Email Report is what its fields say; a {1} is service."
+		).format(" / ".join(_(one) for one in MARKETING_SOURCES), _("Consent")),
+		_("The Communication it belongs to: its record, or the fields of its Email Template."),
+		_("The subject of an Email Group's welcome template: marketing."),
+		_("The signs of your own below, from the first to the last."),
+		_("The setting {0}.").format(_("Mail of Unknown Kind")),
+	]
 
 
 def classify(mail: Any) -> MailClass:
@@ -64,8 +89,7 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 	if mail.get("consent_purpose") or mail.get("subscription_topic"):
 		return mail.consent_purpose, mail.subscription_topic, "Email Queue", marketing_source
 
-	headers = _headers(mail)
-	purpose, topic = _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
+	purpose, topic = _consent_headers(mail)
 	if purpose or topic:
 		return purpose, topic, "Header", marketing_source
 
@@ -78,6 +102,7 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 		if purpose or topic:
 			return purpose, topic, mail.reference_doctype, False
 
+	communication = None
 	if mail.communication:
 		communication = frappe.db.get_value(
 			"Communication",
@@ -97,7 +122,20 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 		purpose, topic = fields_of("Email Template", group.welcome_email_template)
 		topic = topic or frappe.db.get_value("Subscription Topic", {"email_group": group.name})
 		return purpose, topic, "Email Group", True
+	sent_from = (mail.reference_doctype, communication and communication.reference_doctype)
+	for row in frappe.get_cached_doc("Consent Settings").mail_signs:
+		if _shows(mail, row, _headers(mail), sent_from):
+			return row.consent_purpose, row.subscription_topic, f"Consent Settings: {row.sign}", False
 	return None, None, "", False
+
+
+def _shows(mail: Any, row: Any, headers: Any, sent_from: tuple[str | None, ...]) -> bool:
+	if row.sign == SENT_FROM:
+		return row.value in sent_from
+	if row.sign == SENDER:
+		senders = split_addresses(mail.sender) + split_addresses(_decoded(headers.get("From")))
+		return address_keys([row.value])[row.value] in address_keys(senders).values()
+	return (_decoded(headers.get("Subject")) or "").lower().startswith(row.value.lower())
 
 
 def _group_that_welcomes(mail: Any) -> Any:
@@ -114,21 +152,23 @@ def _group_that_welcomes(mail: Any) -> Any:
 
 
 def fields_of(doctype: str, name: str | None) -> tuple[str | None, str | None]:
-	if not name or not frappe.db.exists(doctype, name):
+	source = _cached(doctype, name)
+	if not source:
 		return None, None
-	source = frappe.get_cached_doc(doctype, name)
 	purpose, topic = source.get("consent_purpose"), source.get("subscription_topic")
 	if not (purpose or topic):
-		campaign = source.get("campaign") or source.get("campaign_name")
-		if doctype in MARKETING_SOURCES and campaign and frappe.db.exists("Campaign", campaign):
-			campaign = frappe.get_cached_doc("Campaign", campaign)
+		campaign = doctype in MARKETING_SOURCES and _cached(
+			"Campaign", source.get("campaign") or source.get("campaign_name")
+		)
+		if campaign:
 			purpose, topic = campaign.get("consent_purpose"), campaign.get("subscription_topic")
 	return purpose, topic
 
 
 def resolve(purpose: str | None, topic: str | None, signal: str, marketing_source: bool) -> MailClass:
 	if topic:
-		found = frappe.get_cached_value("Subscription Topic", topic, "purpose") if _exists(topic) else None
+		found = _cached("Subscription Topic", topic)
+		found = found and found.purpose
 		if not found or (purpose and purpose != found):
 			return MailClass(
 				True, None, None, signal, "its topic doesn't exist or belongs to another purpose"
@@ -140,14 +180,19 @@ def resolve(purpose: str | None, topic: str | None, signal: str, marketing_sourc
 		return MailClass(True, purpose, None, signal)
 	if purpose and not marketing_source:
 		return MailClass(False, purpose, None, signal)
-	return _default_purpose(signal)
+	return default_purpose(signal)
 
 
-def _exists(topic: str) -> bool:
-	return bool(frappe.db.exists("Subscription Topic", topic))
+def _cached(doctype: str, name: str | None) -> Any:
+	"""Return a record as Frappe's cache has it, or None: many mails in a row are about the same one."""
+	try:
+		return frappe.get_cached_doc(doctype, name) if name else None
+	except frappe.DoesNotExistError:
+		frappe.clear_last_message()
+		return None
 
 
-def _default_purpose(signal: str) -> MailClass:
+def default_purpose(signal: str) -> MailClass:
 	purpose = frappe.db.get_single_value("Consent Settings", "default_purpose")
 	if not purpose:
 		return MailClass(True, None, None, signal, "Consent Settings has no default marketing purpose")
@@ -155,7 +200,7 @@ def _default_purpose(signal: str) -> MailClass:
 
 
 def _unknown_kind(mail: Any) -> MailClass:
-	if frappe.db.get_single_value("Consent Settings", "unclassified_mail") != "Treat as Marketing":
+	if not unknown_is_marketing():
 		return SERVICE
 	addresses = [address for row in mail.recipients for address in split_addresses(row.recipient)]
 	users = address_keys(
@@ -163,13 +208,24 @@ def _unknown_kind(mail: Any) -> MailClass:
 	)
 	if all(key in users.values() for key in address_keys(addresses).values()):
 		return SERVICE
-	return _default_purpose("Setting")
+	return default_purpose("Setting")
+
+
+def unknown_is_marketing() -> bool:
+	return frappe.db.get_single_value("Consent Settings", "unclassified_mail") == "Treat as Marketing"
 
 
 def _headers(mail: Any) -> Any:
 	# Headers end at the first empty line; the body may be megabytes long.
 	head = (mail.message or "").replace("\r\n", "\n").split("\n\n", 1)[0]
 	return HeaderParser().parsestr(head)
+
+
+def _consent_headers(mail: Any) -> tuple[str | None, str | None]:
+	if "x-consent-" not in (mail.message or "").lower():
+		return None, None  # parsing takes as long as the rest of classify
+	headers = _headers(mail)
+	return _decoded(headers.get(PURPOSE_HEADER)), _decoded(headers.get(TOPIC_HEADER))
 
 
 def _decoded(value: str | None) -> str | None:

@@ -5,13 +5,15 @@ that it can't decide about, and never a service mail for lack of consent (EM-03,
 """
 
 import inspect
+from collections.abc import Callable
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import frappe
 from frappe import _
 from frappe.utils import cint
 
-from gdpr_consent import audience, ledger
+from gdpr_consent import audience, ledger, returned_mail
 from gdpr_consent.clock import now_utc
 from gdpr_consent.custom_fields import BLOCKED
 from gdpr_consent.gate.classify import SERVICE, MailClass, classify, shows_signs_of_marketing
@@ -36,16 +38,24 @@ class ConsentEmailQueueMixin:
 		if mail_class is None:
 			return
 		if not mail_class.is_marketing:
-			send(*args, **kwargs)
+			_send(send, *args, **kwargs)
 		elif others := _give_each_recipient_a_mail(self):
 			for mail in (self, *others):
 				mail.send(*args, **kwargs)
 		elif _admit(self, mail_class):
 			try:
-				send(*args, **kwargs)
+				_send(send, *args, **kwargs)
 			except Exception:
 				_note_that_it_didnt_leave(self)
 				raise
+
+
+def _send(send: Callable, *args: Any, **kwargs: Any) -> None:
+	try:
+		send(*args, **kwargs)
+	except SMTPRecipientsRefused as refused:
+		returned_mail.count_refusals(refused.recipients)
+		raise
 
 
 def _claim(mail: Any) -> bool:
@@ -57,8 +67,7 @@ def _claim(mail: Any) -> bool:
 	# A new transaction, so that a no which was committed a moment ago is seen. Frappe's own `send` commits at
 	# this point too.
 	frappe.db.commit()  # nosemgrep
-	queue = frappe.qb.DocType("Email Queue")
-	found = frappe.qb.from_(queue).select(queue.status).where(queue.name == mail.name).for_update().run()
+	found = frappe.db.sql("select status from `tabEmail Queue` where name = %s for update", mail.name)
 	return bool(found) and found[0][0] == mail.status
 
 
@@ -87,7 +96,7 @@ def _admit(mail: Any, found: MailClass) -> bool:
 		_log(mail, found, row, address, decision)
 		if decision.allowed:
 			# Frappe commits the decision when it writes that the mail is being sent, and sends it then.
-			personalise(mail, decision.consent)
+			personalise(mail, decision.consent, _may_track(mail, address))
 		else:
 			_block(mail, row, decision)
 			frappe.db.commit()  # nosemgrep: nothing else would
@@ -149,6 +158,15 @@ def _decide(found: MailClass, mail: Any, address: str) -> Decision:
 	return decision
 
 
+def _may_track(mail: Any, address: str) -> bool:
+	purpose = frappe.db.get_single_value("Consent Settings", "tracking_purpose")
+	return bool(
+		purpose
+		and mail.get("email_read_tracker_url")
+		and audience.decide_many([address], purpose)[address].allowed
+	)
+
+
 def _is_colleague(mail: Any, address: str) -> bool:
 	"""Whether this is a test of a Newsletter, sent to somebody who may read it in the desk anyway."""
 	if mail.reference_doctype != "Newsletter":
@@ -159,14 +177,11 @@ def _is_colleague(mail: Any, address: str) -> bool:
 
 def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision) -> None:
 	"""Write the Consent Decision; of a mail that is tried again, the last decision counts."""
-	name = _decision_name(mail, row)
-	table = frappe.qb.DocType("Consent Decision")
-	frappe.qb.from_(table).delete().where(table.name == name).run()
 	ledger.insert(
 		"Consent Decision",
 		[
 			{
-				"name": name,
+				"name": _decision_name(mail, row),
 				"decided_on": now_utc(),
 				"allowed": cint(decision.allowed),
 				"handed_over": cint(decision.allowed),
@@ -182,6 +197,7 @@ def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision
 				"signal": found.signal,
 			}
 		],
+		replace=True,
 	)
 
 
@@ -195,7 +211,10 @@ def _was_perhaps_sent(mail: Any, row: Any) -> bool:
 	Frappe takes such a mail up again after 15 minutes, though the SMTP server may have it. Somebody who gets
 	marketing twice is worse off than somebody who doesn't get it (at most once).
 	"""
-	return bool(frappe.db.get_value("Consent Decision", _decision_name(mail, row), "handed_over"))
+	is_first_attempt = mail.status == "Not Sent" and not mail.retry
+	return not is_first_attempt and bool(
+		frappe.db.get_value("Consent Decision", _decision_name(mail, row), "handed_over")
+	)
 
 
 def _note_that_it_didnt_leave(mail: Any) -> None:

@@ -4,12 +4,13 @@ The headers go into the message when it is built, in the process that knows; the
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import frappe
 
-from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, fields_of
+from gdpr_consent.gate import sms
+from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, fields_of, resolve
 
 
 @contextmanager
@@ -33,10 +34,27 @@ def add_headers(mail: Any) -> None:
 			mail.set_header(header, value)
 
 
+class NobodyAgreed(Exception):
+	pass
+
+
 class ConsentNotificationMixin:
 	def send_an_email(self, *args: Any, **kwargs: Any) -> Any:
 		with mail_about(self.get("consent_purpose"), self.get("subscription_topic")):
 			return super().send_an_email(*args, **kwargs)
+
+	def send_sms(self, *args: Any, **kwargs: Any) -> Any:
+		with suppress(NobodyAgreed):
+			return super().send_sms(*args, **kwargs)
+
+	def get_receiver_list(self, *args: Any, **kwargs: Any) -> list[str]:
+		numbers = super().get_receiver_list(*args, **kwargs)
+		purpose, topic = self.get("consent_purpose"), self.get("subscription_topic")
+		about = resolve(purpose, topic, self.doctype, marketing_source=False) if purpose or topic else None
+		admitted = sms.admit(numbers, about, self.doctype, self.name)
+		if numbers and not admitted:
+			raise NobodyAgreed  # core takes an empty list for a mistake
+		return admitted
 
 
 class ConsentAutoRepeatMixin:

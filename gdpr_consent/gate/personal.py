@@ -13,6 +13,7 @@ from typing import Any
 import frappe
 from frappe import _
 from frappe.utils import escape_html
+from frappe.utils.caching import site_cache
 
 from gdpr_consent import links
 
@@ -20,15 +21,16 @@ from gdpr_consent import links
 LINK, BEACON, RECIPIENT = "<!--unsubscribe_url-->", "<!--email_open_check-->", "<!--recipient-->"
 
 
-def personalise(mail: Any, consent: str | None) -> None:
+def personalise(mail: Any, consent: str | None, may_be_tracked: bool = False) -> None:
 	"""Prepare an Email Queue document with one recipient left for sending.
 
 	Args:
 		consent: the Consent that the mail stands on; a mail to one's own staff has none, and no way out.
+		may_be_tracked: whether the recipient agreed to it; else opening a mail is nobody's business (CA-19).
 	"""
-	# Opening a mail is nobody's business without a consent to that (CA-19).
-	mail.email_read_tracker_url = None
-	mail.message = mail.message.replace(BEACON, "")
+	if not may_be_tracked:
+		mail.email_read_tracker_url = None
+		mail.message = mail.message.replace(BEACON, "")
 	mail.expose_recipients = None
 	_name_nobody_else(mail)
 	if not consent:
@@ -36,6 +38,7 @@ def personalise(mail: Any, consent: str | None) -> None:
 	url = links.unsubscribe_url(consent)
 	if LINK in mail.message:
 		mail.message = mail.message.replace(LINK, quopri.encodestring(url.encode()).decode())
+		mail.add_unsubscribe_link = 0  # core needn't sign its own, for which there is no place left
 	else:
 		_append_link(mail, url, frappe.db.get_value("Consent", consent, "language"))
 	# RFC 8058 §3.1. In front, since a header folded by core would break the address.
@@ -46,11 +49,15 @@ def personalise(mail: Any, consent: str | None) -> None:
 
 
 def _ways_out(mail: Any, consent: str, url: str) -> str:
-	incoming = {"default_incoming": 1, "enable_incoming": 1}
-	mailbox = frappe.db.get_value("Email Account", incoming, "email_id", cache=True)
+	mailbox = _mailbox_of_the_site()
 	if not mailbox:
 		return f"<{url}>"
 	return f"<{url}>,\n <mailto:{mailbox}?subject=unsubscribe%20{links.sign(links.UNSUBSCRIBE, consent)}>"
+
+
+@site_cache(ttl=60)
+def _mailbox_of_the_site() -> str | None:
+	return frappe.db.get_value("Email Account", {"default_incoming": 1, "enable_incoming": 1}, "email_id")
 
 
 def _name_nobody_else(mail: Any) -> None:

@@ -9,13 +9,15 @@ import frappe
 from frappe import _
 from frappe.model.base_document import get_controller
 
-from gdpr_consent import identity
+from gdpr_consent import identity, links
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
-from gdpr_consent.exceptions import AddressKeyLost
+from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
 from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
+from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.register import SHARD_DIGITS
+from gdpr_consent.returned_mail import ConsentEmailAccountMixin
 
 ROLES_TO_ALERT = ("System Manager", "Privacy Officer")
 
@@ -30,16 +32,24 @@ def _problems() -> Iterator[str]:
 		("Newsletter", ConsentNewsletterMixin),
 		("Notification", ConsentNotificationMixin),
 		("Auto Repeat", ConsentAutoRepeatMixin),
+		("SMS Center", ConsentSMSCenterMixin),
 	):
 		if not frappe.db.exists("DocType", doctype):
 			continue  # Newsletter is an app of its own on v16
 		controller = get_controller(doctype)
 		if not issubclass(controller, mixin):
 			yield _(
-				"Marketing mail isn't checked: {0} is run by {1}. Another app displaces our class; its "
+				"Marketing isn't checked: {0} is run by {1}. Another app displaces our class; its "
 				"hooks.py must "
 				"extend gdpr_consent.gate.v15, or be installed before gdpr_consent."
 			).format(_(doctype), f"{controller.__module__}.{controller.__name__}")
+	controller = get_controller("Email Account")
+	if not issubclass(controller, ConsentEmailAccountMixin):
+		yield _(
+			"Bounces, complaints and unsubscribe mails in the inbox aren't counted: Email Account is run by "
+			"{0}. Another app displaces our class; its hooks.py must extend gdpr_consent.gate.v15, or be "
+			"installed before gdpr_consent."
+		).format(f"{controller.__module__}.{controller.__name__}")
 	for doctype, field in WITH_BLOCKED:
 		if BLOCKED not in (frappe.get_meta(doctype).get_field(field).options or "").split("\n"):
 			yield _("{0} of {1} has no option {2}. Run bench migrate.").format(field, _(doctype), BLOCKED)
@@ -61,6 +71,15 @@ def _problems() -> Iterator[str]:
 				"nobody's refusal is found. Restore {0} from the backup of the configuration."
 			).format(identity.KEY_SETTING)
 	except AddressKeyLost as lost:
+		yield str(lost)
+	try:
+		expected = frappe.db.get_single_value("Consent Settings", "link_key_fingerprint")
+		if expected and expected not in links.fingerprints():
+			yield _(
+				"The key that links were signed with is missing in {0} of site_config.json, so links in old "
+				"mails don't work. Restore it from the backup of the configuration, in front of the others."
+			).format(links.KEYS_SETTING)
+	except LinkKeyLost as lost:
 		yield str(lost)
 
 

@@ -20,8 +20,11 @@ def on_update(doc: Document, _method: str | None = None) -> None:
 
 
 def addresses_on(doc: Document) -> list[str]:
-	fields = [row.email_id for row in doc.email_ids] if doc.doctype == "Contact" else [doc.email_id]
-	return [address for field in fields for address in identity.split_addresses(field)]
+	if doc.doctype == "Contact":
+		fields = [*(row.email_id for row in doc.email_ids), *(row.phone for row in doc.phone_nos)]
+	else:
+		fields = [doc.email_id, *(doc.get(field) for field in identity.LEAD_NUMBERS)]
+	return [address for field in fields for address in identity.addresses_in(field)]
 
 
 def _take_over_opt_out(doc: Document, previous: Document | None) -> None:

@@ -1,7 +1,7 @@
 // Who gets a Newsletter or the mails of an Email Campaign, who got it, who doesn't, and why.
 import { url_of } from "./person";
-import { record } from "./record";
-import { bold, escape, may_record, reason_label, reason_text } from "./words";
+import { record, request } from "./record";
+import { bold, escape, may_record, reason_label, reason_text, remedies } from "./words";
 import { show_history } from "./history";
 
 const SHOWN = 200; // rows; the search goes through all of them
@@ -96,7 +96,8 @@ export function show_rows({ rows, purpose, topic }, { title, summary, nobody, ag
 		.on("click", "[data-act]", ({ currentTarget }) => {
 			const { act, email } = currentTarget.dataset;
 			if (act === "history") return show_history({ email });
-			record({ email, purpose, topic }, () => {
+			const ask_or_record = act === "request" ? request : record;
+			ask_or_record({ email, purpose, topic }, () => {
 				dialog.hide();
 				again();
 			});
@@ -125,11 +126,16 @@ function summary_html(rows, summary) {
 				<button type="button" class="btn btn-default btn-xs" aria-pressed="false" data-reason="${escape(reason)}">
 					<span class="indicator ${allowed.has(reason) ? "green" : "red"}"></span>${escape(reason_label(reason))}: ${counts[reason]}
 				</button>
-				<span class="text-muted">${escape(reason_text(reason))}</span>
+				<span class="text-muted">${escape(reason_text(reason))} ${remedy_html(reason)}</span>
 			</li>`,
 		);
 	return `<p>${summary(will, rows.length - will)}</p>
 		<ul class="list-unstyled">${reasons.join("")}</ul>`;
+}
+
+function remedy_html(reason) {
+	const [text, url] = remedies()[reason] || [""];
+	return url ? `<a style="text-decoration: underline" href="${url}">${escape(text)}</a>` : escape(text);
 }
 
 function list_html(rows) {
@@ -156,8 +162,10 @@ function action_html(row) {
 	if (row.consent)
 		actions.push(`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open")}</a>`);
 	if (!row.email) return actions.join(" ");
-	if (!row.allowed && may_record(row.reason) && frappe.model.can_create("Consent")) {
-		actions.push(button("record", __("Record Consent")));
+	const may_ask = may_record(row.reason) || row.reason === "REQUESTED";
+	if (!row.allowed && may_ask && frappe.model.can_create("Consent")) {
+		if (may_record(row.reason)) actions.push(button("record", __("Record Consent")));
+		actions.push(button("request", __("Ask")));
 	} else if (!row.allowed && !row.consent && frappe.model.can_read("Consent")) {
 		actions.push(button("history", __("History")));
 	}

@@ -352,5 +352,6 @@ export async function request(given = {}, done = () => {}) {
 	dialog.show();
 	if (given.email) await dialog.set_value("email", given.email);
 	await dialog.set_value("purpose", given.purpose || (await default_purpose()));
+	if (given.topic) await dialog.set_value("topics", [given.topic]);
 	await offer_addresses(dialog, given);
 }

@@ -49,6 +49,27 @@ const OPEN = [
 	"TOPIC_NOT_SUBSCRIBED",
 ];
 
+// What would lift a reason, and the page that helps, if it isn't an action on the person.
+export const remedies = () => {
+	const ask = [__("Record what the person said, or send a confirmation request if they asked for it.")];
+	const person = [__("The person can sign up again; nobody can do it for them.")];
+	return {
+		...Object.fromEntries(OPEN.map((reason) => [reason, ask])),
+		NO_EVIDENCE: [__("Record the proof, or send a confirmation request.")],
+		REQUESTED: [__("Wait for the person, or send the request again.")],
+		REFUSED: person,
+		WITHDRAWN: person,
+		OBJECTED: person,
+		UNSUBSCRIBED: person,
+		RESTRICTED: [__("Ends when the restriction is lifted."), "/app/suppression?kind=Restriction"],
+		SUPPRESSED: [
+			__("A bounce is lifted when the mailbox works again; an erasure when the person signs up."),
+			"/app/suppression?kind=Bounce",
+		],
+		ERROR: [__("Look at the self-check."), "/app/consent-settings"],
+	};
+};
+
 export const may_record = (reason) => OPEN.includes(reason);
 export const reason_label = (reason) => (reasons()[reason] || [reason])[0];
 export const reason_text = (reason) => (reasons()[reason] || [reason, reason])[1];

@@ -3,29 +3,27 @@
 import frappe
 from frappe import _
 
-from gdpr_consent import links, register
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent import links, pages, receipts, register
+from gdpr_consent.exceptions import LinkNotValid
 
 no_cache = 1
 sitemap = 0
 
 
+@pages.behind_a_link
 def get_context(context: frappe._dict) -> None:
-	context.no_breadcrumbs = True
-	context.hide_footer_signup = True
-	try:
-		context.token = str(frappe.form_dict.get("t") or "")
-		consents, made = links.read_confirmation(context.token)
-		if frappe.request.method == "POST":
-			context.confirmed = bool(register.confirm(consents, made))
-			context.late = not context.confirmed
-			frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be
-		context.titles = sorted(
-			{
-				_(row.topic or row.purpose)
-				for row in frappe.get_all("Consent", {"name": ["in", consents]}, ["topic", "purpose"])
-			}
-		)
-	except ConsentError as error:  # the link, or a record that is gone
-		context.http_status_code = 410
-		context.problem = str(error)
+	consents, made = links.read_confirmation(context.token)
+	rows = frappe.get_all("Consent", {"name": ["in", consents]}, ["topic", "purpose", "language", "company"])
+	if not rows:
+		raise LinkNotValid(_("What this link was for is no longer on record."))
+	pages.address_to(context, rows[0])
+	context.titles = sorted({_(row.topic or row.purpose) for row in rows})
+	if not pages.is_post():
+		return
+	given = register.confirm(consents, made)
+	if given and pages.typed("receipt") == "1":
+		receipts.send_consent(given)
+	frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be
+	context.confirmed = bool(given)
+	context.late = not given
+	context.preferences_token = links.sign(links.PREFERENCES, consents[0])

@@ -2,25 +2,23 @@
 
 import frappe
 
-from gdpr_consent import links, register
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent import links, pages, receipts, register
 
 no_cache = 1
 sitemap = 0
 
 
+@pages.behind_a_link
 def get_context(context: frappe._dict) -> None:
-	context.no_breadcrumbs = True
-	context.hide_footer_signup = True  # no invitation to sign up below a way out
-	try:
-		context.token = str(frappe.form_dict.get("t") or "")
-		consent = links.read(links.UNSUBSCRIBE, context.token)
-		context.title = register.title_of(consent)
-		if frappe.request.method == "POST":
-			context.everything = frappe.form_dict.get("everything") == "1"
-			register.withdraw_by_link(consent, everything=context.everything)
-			frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be (UN-09)
-			context.done = True
-	except ConsentError as error:  # the link, or a record that is gone
-		context.http_status_code = 410
-		context.problem = str(error)
+	found = register.named_by_link(links.read(links.UNSUBSCRIBE, context.token))
+	pages.address_to(context, found)
+	context.title = found["topic"] or found["purpose"]
+	context.preferences_token = links.sign(links.PREFERENCES, found["name"])
+	if not pages.is_post():
+		return
+	context.everything = pages.typed("everything") == "1"
+	register.withdraw_by_link(found["name"], everything=context.everything)
+	if pages.typed("receipt") == "1":
+		receipts.send_refusal(found, context.everything)
+	frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be (UN-09)
+	context.done = True

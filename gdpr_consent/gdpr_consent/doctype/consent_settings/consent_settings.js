@@ -4,6 +4,7 @@ const STALE_DAYS = 2; // the check runs daily
 frappe.ui.form.on("Consent Settings", {
 	refresh(frm) {
 		show_self_check(frm);
+		show_signs(frm);
 		if (MAY_CHECK.some((role) => frappe.user.has_role(role))) {
 			frm.add_custom_button(__("Check Now"), async () => {
 				await frappe.call({
@@ -30,4 +31,14 @@ function show_self_check(frm) {
 	} else {
 		message("green", `${__("The gate is sound.")} ${when}`);
 	}
+}
+
+async function show_signs(frm) {
+	const { message } = await frappe.call({
+		method: "gdpr_consent.gate.classify.explain_signs",
+		type: "GET",
+	});
+	const steps = message.map((sign) => `<li>${frappe.utils.escape_html(sign)}</li>`).join("");
+	const intro = __("The first of these signs that a mail shows says what it is about:");
+	frm.fields_dict.signs.$wrapper.html(`<p>${intro}</p><ol>${steps}</ol>`);
 }

@@ -7,19 +7,26 @@ from gdpr_consent.exceptions import InvalidPeriod, UnknownReference
 
 class ConsentSettings(Document):
 	def validate(self) -> None:
-		if self.default_purpose and not frappe.db.get_value(
-			"Processing Purpose", {"name": self.default_purpose, "enabled": 1, "is_marketing": 1}
-		):
-			frappe.throw(
-				_("{0} {1} isn't an enabled marketing purpose.").format(
-					_(self.meta.get_label("default_purpose")), frappe.bold(self.default_purpose)
-				),
-				UnknownReference,
-			)
+		for field in ("default_purpose", "tracking_purpose"):
+			self._check_marketing_purpose(field)
+		for row in self.mail_signs:
+			row.check()
 		if not 1 <= (self.confirmation_hours or 0) <= 168:
 			frappe.throw(
 				_("{0} is {1}. It must be between 1 and 168 (seven days, CA-10).").format(
 					_(self.meta.get_label("confirmation_hours")), self.confirmation_hours
 				),
 				InvalidPeriod,
+			)
+
+	def _check_marketing_purpose(self, field: str) -> None:
+		purpose = self.get(field)
+		if purpose and not frappe.db.get_value(
+			"Processing Purpose", {"name": purpose, "enabled": 1, "is_marketing": 1}
+		):
+			frappe.throw(
+				_("{0} {1} isn't an enabled marketing purpose.").format(
+					_(self.meta.get_label(field)), frappe.bold(purpose)
+				),
+				UnknownReference,
 			)

@@ -5,5 +5,31 @@ frappe.ui.form.on("Suppression", {
 		gdpr_consent.show_local_times("Suppression", frm);
 		const words = gdpr_consent.words.escape(gdpr_consent.words.refusals()[kind] || kind);
 		gdpr_consent.set_headline(frm, words, lifted_on ? "blue" : "orange");
+		if (kind === "Bounce" && !lifted_on && frm.doc.email && frappe.model.can_write("Consent")) {
+			frm.add_custom_button(__("Lift"), () => lift(frm));
+		}
 	},
 });
+
+function lift(frm) {
+	frappe.prompt(
+		{
+			fieldtype: "Small Text",
+			fieldname: "reason",
+			label: __("Reason"),
+			reqd: 1,
+			description: __("Why the mailbox is thought to work again."),
+		},
+		async ({ reason }) => {
+			await frappe.call({
+				method: "gdpr_consent.api.lift_bounce",
+				type: "POST",
+				args: { email: frm.doc.email, reason },
+				freeze: true,
+			});
+			frm.reload_doc();
+		},
+		__("Mail Comes Back"),
+		__("Lift"),
+	);
+}

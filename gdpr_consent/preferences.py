@@ -1,0 +1,191 @@
+"""What a person sees and changes on their preference page (Art. 7(3), Art. 21(2)); www/consent shows it.
+
+Whoever holds a link to it got it in a mail to the address. To say no that is enough. To say yes it isn't,
+since mails are forwarded: a topic that is switched on is confirmed from the mailbox (TK-06).
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import frappe
+
+from gdpr_consent import register
+from gdpr_consent.clock import now_utc
+from gdpr_consent.double_opt_in import send_confirmation_mail
+from gdpr_consent.policy import Channel, Status, decide, status_at
+from gdpr_consent.register import DATA_SUBJECT, Act, Scope
+
+SOURCE = "Preference Page"
+PURPOSE, TOPIC = "purpose", "topic"
+
+
+class Choice(NamedTuple):
+	"""A switch: a purpose, or one of its topics. `since` is naive UTC."""
+
+	kind: str
+	name: str
+	description: str | None
+	on: bool
+	since: datetime | None
+	is_pending: bool
+
+	@property
+	def value(self) -> str:
+		return f"{self.kind}:{self.name}"
+
+
+class Offer(NamedTuple):
+	"""A purpose of a company, and those of its topics that people may choose."""
+
+	purpose: Choice
+	topics: list[Choice]
+
+
+class Outcome(NamedTuple):
+	stopped: list[str]
+	asked: list[str]
+	mail_sent: bool
+
+
+def offers_to(found: register.Row) -> list[Offer]:
+	"""List what the person that a record is about can choose: the company's marketing, each with its state.
+
+	Two queries for the person and two for what there is, however many topics.
+	"""
+	permissions, refusals = _facts_about(found["address_key"])
+	now = now_utc()
+
+	def choice(kind: str, row: Any, purpose: str, topic: str) -> Choice:
+		theirs = [one for one in permissions if one["purpose"] == purpose]
+		decision = decide(
+			topic or None,
+			[register.permission_of(one) for one in theirs],
+			[register.refusal_of(one) for one in refusals if (one["purpose"] or purpose) == purpose],
+			now,
+		)
+		since = next((one["given_on"] for one in theirs if one["name"] == decision.consent), None)
+		is_pending = any(
+			(one["topic"] or "") == topic
+			and one["status"] == Status.REQUESTED
+			and status_at(register.permission_of(one), now) == Status.REQUESTED
+			for one in theirs
+		)
+		return Choice(kind, row.name, row.description, decision.allowed, since, is_pending)
+
+	return [
+		Offer(
+			choice(PURPOSE, purpose, purpose.name, ""),
+			[choice(TOPIC, topic, purpose.name, topic.name) for topic in topics],
+		)
+		for purpose, topics in _what_there_is(found, {one["topic"] for one in permissions})
+	]
+
+
+def _facts_about(address_key: str) -> tuple[list[register.Row], list[register.Row]]:
+	loaded = []
+	for doctype in ("Consent", "Suppression"):
+		table = frappe.qb.DocType(doctype)
+		loaded.append(
+			frappe.qb.from_(table)
+			.select(table.star)
+			.where(table.address_key == address_key)
+			.where(table.channel.isnull() | table.channel.isin(["", Channel.EMAIL.value]))
+			.run(as_dict=True)
+		)
+	return loaded[0], loaded[1]
+
+
+def _what_there_is(found: register.Row, known_topics: set[str | None]) -> list[tuple[Any, list[Any]]]:
+	"""List the marketing purposes of the company, with the public topics and those the person has."""
+	purpose, topic = frappe.qb.DocType("Processing Purpose"), frappe.qb.DocType("Subscription Topic")
+	query = (
+		frappe.qb.from_(purpose)
+		.select(purpose.name, purpose.description)
+		.where((purpose.is_marketing == 1) & (purpose.enabled == 1))
+		.orderby(purpose.name)
+	)
+	if company := found.get("company"):
+		query = query.where(purpose.company == company)
+	purposes = query.run(as_dict=True)
+	topics = (
+		frappe.qb.from_(topic)
+		.select(topic.name, topic.description, topic.purpose)
+		.where(topic.enabled == 1)
+		.where((topic.public == 1) | topic.name.isin([name for name in known_topics if name] or [""]))
+		.orderby(topic.sort_order)
+		.orderby(topic.name)
+		.run(as_dict=True)
+	)
+	return [(one, [row for row in topics if row.purpose == one.name]) for one in purposes]
+
+
+def change(found: register.Row, wanted: set[str], language: str | None = None) -> Outcome:
+	"""Stop what is switched off, and ask for confirmation of what is switched on.
+
+	Args:
+		wanted: values of the choices that are on in the form; others than those shown are ignored (WB-06).
+	"""
+	offers = offers_to(found)
+	off: list[Scope] = []
+	stopped: list[str] = []
+	for offer in offers:
+		name = offer.purpose.name
+		if offer.purpose.on and offer.purpose.value not in wanted:
+			off.append(Scope(Channel.EMAIL.value, name))  # and with it each of its topics
+			stopped.append(name)
+			continue
+		gone = [topic for topic in offer.topics if topic.on and topic.value not in wanted]
+		off += [Scope(Channel.EMAIL.value, name, topic.name) for topic in gone]
+		stopped += [topic.name for topic in gone]
+	if off:
+		register.refuse_by_link(found, off, Act(DATA_SUBJECT, register.check_source(SOURCE)))
+	asked, sent = _ask(found, offers, wanted, stopped, language)
+	return Outcome(stopped, asked, sent)
+
+
+def _ask(
+	found: register.Row, offers: list[Offer], wanted: set[str], stopped: list[str], language: str | None
+) -> tuple[list[str], bool]:
+	asked: list[str] = []
+	sent = False
+	for offer in offers:
+		if offer.purpose.name in stopped or not found["email"]:
+			continue
+		topics = [topic.name for topic in offer.topics if not topic.on and topic.value in wanted]
+		if not (topics or (offer.purpose.value in wanted and not offer.purpose.on)):
+			continue
+		pending = register.request(
+			email=found["email"],
+			purpose=offer.purpose.name,
+			topics=topics,
+			source=SOURCE,
+			language=language,
+			by_the_person=True,
+		)
+		sent |= bool(pending) and send_confirmation_mail(pending, language)
+		asked += topics or [offer.purpose.name]
+	return asked, sent
+
+
+def refuse_everything(found: register.Row) -> None:
+	"""Record that the person wants no marketing at all: every company, purpose and channel (Art. 21(2))."""
+	register.refuse_by_link(found, [], Act(DATA_SUBJECT, register.check_source(SOURCE)))
+
+
+def masked(email: str | None) -> str:
+	"""Show who is meant to whoever knows it, and to nobody else (UN-11)."""
+	if not email:
+		return "…"
+	local, _at, domain = email.rpartition("@")
+	return f"{local[:1]}…@{domain[:1]}….{domain.rpartition('.')[2]}"
+
+
+def newest_record_of(address_key: str) -> str | None:
+	"""Return a record by which a link can name the person who has an address, None if there is none."""
+	for doctype in ("Consent", "Suppression"):
+		found = frappe.get_all(
+			doctype, {"address_key": address_key}, pluck="name", order_by="creation desc", limit=1
+		)
+		if found:
+			return found[0]
+	return None

@@ -1,0 +1,181 @@
+"""The public sign-up form: what it shows, and what becomes of what people send with it (CA-01, CA-06, WB-01).
+
+The texts that somebody saw come back with the form, signed, so that the evidence names exactly those. Nothing
+else that a browser sends reaches it (WB-06).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+
+from gdpr_consent import identity, links, pages, preferences, register, throttle
+from gdpr_consent.double_opt_in import send_confirmation_mail
+from gdpr_consent.exceptions import ConsentError, LinkNotValid
+
+SOURCE = "Web Form"
+
+
+class Box(NamedTuple):
+	"""A box to tick: a topic, or a purpose that has none. `wording` is the Consent Wording beside it."""
+
+	purpose: str
+	topic: str
+	title: str
+	text: str
+	wording: str | None
+
+	@property
+	def value(self) -> str:
+		return f"{self.purpose}:{self.topic}"
+
+
+def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
+	"""List what a form offers: the public topics, or those of them that are named, and marketing without any.
+
+	Args:
+		language: of the wordings; where one is missing, the site's language is taken, then English.
+	"""
+	purpose, topic = frappe.qb.DocType("Processing Purpose"), frappe.qb.DocType("Subscription Topic")
+	rows = (
+		frappe.qb.from_(purpose)
+		.left_join(topic)
+		.on((topic.purpose == purpose.name) & (topic.enabled == 1) & (topic.public == 1))
+		.select(purpose.name.as_("purpose"), purpose.description.as_("purpose_text"))
+		.select(topic.name.as_("topic"), topic.description.as_("topic_text"))
+		.where((purpose.is_marketing == 1) & (purpose.enabled == 1))
+		.orderby(topic.sort_order)
+		.orderby(topic.name)
+		.run(as_dict=True)
+	)
+	wordings = _current_wordings(language)
+	return [
+		Box(
+			row.purpose,
+			row.topic or "",
+			_(row.topic or row.purpose),
+			wordings[row.purpose, row.topic or ""].text
+			if (row.purpose, row.topic or "") in wordings
+			else _((row.topic_text if row.topic else row.purpose_text) or ""),
+			wordings[row.purpose, row.topic or ""].name
+			if (row.purpose, row.topic or "") in wordings
+			else None,
+		)
+		for row in rows
+		if not topics or row.topic in topics
+	]
+
+
+def _current_wordings(language: str) -> dict[tuple[str, str], Any]:
+	"""Return the newest wording of each purpose and topic, in the first of the languages that has one."""
+	languages = list(dict.fromkeys([language, language.split("-")[0], _site_language(), "en"]))
+	wording = frappe.qb.DocType("Consent Wording")
+	found: dict[tuple[str, str], Any] = {}
+	for row in sorted(
+		frappe.qb.from_(wording)
+		.select(wording.name, wording.purpose, wording.topic, wording.language, wording.text, wording.version)
+		.where(wording.language.isin(languages))
+		.run(as_dict=True),
+		key=lambda row: (languages.index(row.language), -row.version),
+	):
+		found.setdefault((row.purpose, row.topic or ""), row)
+	return found
+
+
+def _site_language() -> str:
+	return frappe.db.get_single_value("System Settings", "language") or "en"
+
+
+def signed_texts(shown: list[Box]) -> str:
+	"""Sign which wording stands beside which box."""
+	return links.sign(links.SHOWN, {box.value: box.wording for box in shown if box.wording})
+
+
+def take(email: str, ticked: list[str], shown: str, language: str) -> None:
+	"""Check what somebody sent with the form, and do it after the answer has left.
+
+	The answer, and the time it takes, are the same whether or not the address is known (WB-01).
+
+	Args:
+		ticked: values of the boxes. Those that the site doesn't offer are ignored.
+		shown: what `signed_texts` made for the form; empty for a form that somebody else wrote.
+
+	Raises:
+		InvalidEmailAddress, TooManyAttempts
+		ConsentError: no box is ticked.
+	"""
+	throttle.count_form()
+	identity.normalise_email(email)
+	wanted = [box for box in boxes(language) if box.value in ticked]
+	if not wanted:
+		raise ConsentError(_("No box is ticked. Tick what you want to hear about."))
+	wordings = _read_shown(shown)
+	_after_the_answer(lambda: _sign_up(email, wanted, wordings, language))
+
+
+def _after_the_answer(act: Callable[[], None]) -> None:
+	def run() -> None:
+		with pages.as_the_person():
+			try:
+				act()
+				frappe.db.commit()  # nosemgrep: the request is over, nobody else will
+			except Exception:
+				frappe.db.rollback()
+				frappe.log_error(  # without the address (WB-11)
+					title="Consent form failed", message=frappe.get_traceback(with_context=False)
+				)
+				frappe.db.commit()  # nosemgrep
+
+	frappe.request.after_response.add(run)
+
+
+def _read_shown(shown: str) -> dict[str, str]:
+	try:
+		return links.read(links.SHOWN, shown) if shown else {}
+	except LinkNotValid:
+		return {}
+
+
+def _sign_up(email: str, wanted: list[Box], wordings: dict[str, str], language: str) -> None:
+	for purpose in dict.fromkeys(box.purpose for box in wanted):
+		boxes_of_purpose = [box for box in wanted if box.purpose == purpose]
+		pending = register.request(
+			email=email,
+			purpose=purpose,
+			topics=[box.topic for box in boxes_of_purpose if box.topic],
+			source=SOURCE,
+			language=language,
+			by_the_person=True,
+			wordings={box.topic: wordings.get(box.value) for box in boxes_of_purpose},
+		)
+		if pending:
+			send_confirmation_mail(pending, language)
+
+
+def send_link(email: str, language: str) -> None:
+	"""Send somebody the link to their preferences, if the address is in the register.
+
+	The answer is the same if it isn't (WB-01).
+
+	Raises:
+		InvalidEmailAddress, TooManyAttempts
+	"""
+	throttle.count_form()
+	key = identity.address_key(email)
+	_after_the_answer(lambda: _send_link(email, key, language))
+
+
+def _send_link(email: str, key: str, language: str) -> None:
+	record = preferences.newest_record_of(key)
+	if not record or not throttle.may_mail(key):
+		return
+	frappe.local.lang = language
+	frappe.sendmail(
+		recipients=[email],
+		subject=_("Your link to your choices"),
+		template="consent_preferences",
+		args={"url": links.preferences_url(record)},
+		reference_doctype="Consent",
+		add_unsubscribe_link=0,
+	)

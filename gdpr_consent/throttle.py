@@ -1,0 +1,58 @@
+"""Counts what strangers may do often but not without end. Never what a valid link asks for (WB-02, WB-03)."""
+
+import ipaddress
+
+import frappe
+from frappe import _
+
+from gdpr_consent.exceptions import TooManyAttempts
+
+AN_HOUR, A_DAY = 60 * 60, 24 * 60 * 60
+WRONG_LINKS_AN_HOUR = 30
+FORMS_AN_HOUR = 30
+
+
+def count_wrong_link() -> None:
+	"""Raise TooManyAttempts from the 31st wrong link of a client in an hour."""
+	_count("wrong_link", client_address(), WRONG_LINKS_AN_HOUR, AN_HOUR)
+
+
+def count_form() -> None:
+	"""Raise TooManyAttempts from the 31st form that one client sends in an hour."""
+	_count("form", client_address(), FORMS_AN_HOUR, AN_HOUR)
+
+
+def may_mail(address_key: str) -> bool:
+	"""Count a mail that anybody can make us send to an address: a few a day, see Consent Settings."""
+	limit = frappe.db.get_single_value("Consent Settings", "confirmations_per_day")
+	return _counted("mail", address_key, A_DAY) <= limit
+
+
+def _count(what: str, whose: str, limit: int, seconds: int) -> None:
+	if _counted(what, whose, seconds) > limit:
+		raise TooManyAttempts(_("Too many attempts from your network. Please try again in an hour."))
+
+
+def _counted(what: str, whose: str, seconds: int) -> int:
+	counter = frappe.cache.make_key(f"consent_{what}:{whose}")
+	count = frappe.cache.incr(counter)
+	if count == 1:
+		frappe.cache.expire(counter, seconds)
+	return count
+
+
+def client_address() -> str:
+	"""Return the address that reached our own proxy. What a client writes into X-Forwarded-For is in front of
+	that, and counts for nothing (WB-04)."""
+	direct = frappe.request.remote_addr or ""
+	forwarded = frappe.get_request_header("X-Forwarded-For")
+	if forwarded and _is_ours(direct):
+		return forwarded.split(",")[-1].strip()
+	return direct
+
+
+def _is_ours(address: str) -> bool:
+	try:
+		return ipaddress.ip_address(address).is_private
+	except ValueError:
+		return False
