@@ -25,7 +25,7 @@ ASIDE = "tabConsent_aside_for_a_test"
 
 @pytest.fixture(scope="module", autouse=True)
 def heal(smtp_server: Mailboxes) -> None:
-	"""Put back what a test run that was killed has moved aside, and send what others have left in the queue."""
+	"""Put back what a test run that was killed has moved aside, and send what others left in the queue."""
 	_put_back()
 	flush()
 
