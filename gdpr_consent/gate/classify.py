@@ -124,14 +124,15 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 		return purpose, topic, "Email Group", True
 	sent_from = (mail.reference_doctype, communication and communication.reference_doctype)
 	for row in frappe.get_cached_doc("Consent Settings").mail_signs:
-		if _shows(mail, row, _headers(mail), sent_from):
+		if _shows(mail, row, sent_from):
 			return row.consent_purpose, row.subscription_topic, f"Consent Settings: {row.sign}", False
 	return None, None, "", False
 
 
-def _shows(mail: Any, row: Any, headers: Any, sent_from: tuple[str | None, ...]) -> bool:
+def _shows(mail: Any, row: Any, sent_from: tuple[str | None, ...]) -> bool:
 	if row.sign == SENT_FROM:
 		return row.value in sent_from
+	headers = _headers(mail)
 	if row.sign == SENDER:
 		senders = split_addresses(mail.sender) + split_addresses(_decoded(headers.get("From")))
 		return address_keys([row.value])[row.value] in address_keys(senders).values()
