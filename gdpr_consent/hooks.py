@@ -29,6 +29,7 @@ doctype_js = {
 # The gate. v15 gives each DocType one class, v16 lets all apps add to it.
 if int(frappe.__version__.split(".")[0]) < 16:
 	override_doctype_class = {
+		"Auto Repeat": "gdpr_consent.gate.v15.AutoRepeat",
 		"Email Account": "gdpr_consent.gate.v15.EmailAccount",
 		"Email Queue": "gdpr_consent.gate.v15.EmailQueue",
 		"Newsletter": "gdpr_consent.gate.v15.Newsletter",
@@ -37,6 +38,7 @@ if int(frappe.__version__.split(".")[0]) < 16:
 	}
 else:
 	extend_doctype_class = {
+		"Auto Repeat": ["gdpr_consent.gate.marking.ConsentAutoRepeatMixin"],
 		"Email Account": ["gdpr_consent.returned_mail.ConsentEmailAccountMixin"],
 		"Email Queue": ["gdpr_consent.gate.email_queue.ConsentEmailQueueMixin"],
 		"Newsletter": ["gdpr_consent.gate.newsletter.ConsentNewsletterMixin"],

@@ -79,6 +79,10 @@ def write(opt_outs: list[OptOut]) -> None:
 		is_party = out.doctype in identity.PARTY_TYPES
 		party = (out.doctype, out.name) if is_party else (None, None)
 		addresses = identity.addresses_of(*party) if is_party else by_address.get(out.email or "", [])
+		if out.doctype == "Lead":
+			# The same person may be a Contact too, with more addresses than a Lead has room for.
+			found = identity.addresses_of_people(addresses)
+			addresses = [address for own in addresses for address in found[own]]
 		valid = [
 			address
 			for address, key in identity.address_keys(addresses).items()

@@ -3,6 +3,7 @@
 The site is a real one: script/test makes it and names it in the environment.
 """
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -111,10 +113,10 @@ def mailbox(site: str) -> Iterator:
 	yield name
 	frappe.set_user("Administrator")
 	frappe.db.rollback()
-	_remove_traces(named)
+	remove_traces(named)
 
 
-def _remove_traces(emails: list[str]) -> None:
+def remove_traces(emails: list[str]) -> None:
 	if not emails:
 		return
 	keys = [key for key in address_keys(emails).values() if key] or ["none"]
@@ -317,9 +319,12 @@ class Mailboxes:
 	def __init__(self) -> None:
 		self.deliveries: list[Delivery] = []
 		self.fails = False
+		self.port = 0
+		self.hold_at: dict[str, Callable[[], None]] = {}  # what to wait for at RCPT, or after DATA
 		self.refusals: dict[str, str] = {}  # what is said to RCPT TO, by address
 
 	async def handle_RCPT(self, _server, _session, envelope, address: str, _options) -> str:
+		await self._hold("RCPT")
 		if address in self.refusals:
 			return self.refusals[address]
 		envelope.rcpt_tos.append(address)
@@ -330,7 +335,12 @@ class Mailboxes:
 			return "451 Try again later"
 		content = envelope.content.decode()
 		self.deliveries += [Delivery(recipient, content) for recipient in envelope.rcpt_tos]
+		await self._hold("after DATA")
 		return "250 OK"
+
+	async def _hold(self, moment: str) -> None:
+		if hold := self.hold_at.pop(moment, None):
+			await asyncio.get_running_loop().run_in_executor(None, hold)
 
 	def reached(self) -> list[str]:
 		return sorted(delivery.to for delivery in self.deliveries)
@@ -342,12 +352,13 @@ def smtp_server(site: str) -> Iterator[Mailboxes]:
 	port = free_port()
 	controller = Controller(mailboxes, hostname="127.0.0.1", port=port)
 	controller.start()
-	_send_to(port)
+	mailboxes.port = port
+	send_to(port)
 	yield mailboxes
 	controller.stop()
 
 
-def _send_to(port: int) -> None:
+def send_to(port: int) -> None:
 	name = "Gate Tests"
 	if not frappe.db.exists("Email Account", name):
 		frappe.new_doc(
@@ -366,39 +377,31 @@ def _send_to(port: int) -> None:
 	frappe.clear_document_cache("Email Account", name)
 
 
-@pytest.fixture
-def work_off_jobs(site: str):
+def remove_sending() -> None:
+	frappe.delete_doc("Email Account", "Gate Tests", force=True, ignore_missing=True)
+	frappe.db.commit()
+
+
+def run_worker() -> None:
 	"""Let a real RQ worker do what is queued, until nothing is."""
-
-	# With CI set, Frappe's worker takes itself for a test and sends nothing.
+	# With CI set, Frappe takes itself for a test and sends nothing.
 	environment = {name: value for name, value in os.environ.items() if name != "CI"}
+	frappe.db.commit()
+	worker = os.path.join(os.path.dirname(__file__), "worker.py")
+	subprocess.run([sys.executable, worker], cwd=os.environ["SITES_PATH"], env=environment, check=True)
+	frappe.db.commit()  # to see what it did
 
-	def work() -> None:
-		frappe.db.commit()
-		command = [
-			sys.executable,
-			"-m",
-			"frappe.utils.bench_helper",
-			"frappe",
-			"worker",
-			"--burst",
-			"--quiet",
-		]
-		subprocess.run(
-			[*command, "--queue", "short,default,long"],
-			cwd=os.environ["SITES_PATH"],
-			env=environment,
-			check=True,
-		)
-		frappe.db.commit()  # to see what it did
 
-	return work
+@pytest.fixture(scope="session")
+def work_off_jobs(site: str) -> Callable[[], None]:
+	return run_worker
 
 
 @pytest.fixture
 def smtp(smtp_server: Mailboxes) -> Mailboxes:
 	smtp_server.deliveries.clear()
 	smtp_server.fails = False
+	smtp_server.hold_at.clear()
 	smtp_server.refusals = {}
 	return smtp_server
 
@@ -521,6 +524,27 @@ def newsletter(smtp, committed_topic):
 	for doc in made:
 		frappe.delete_doc(doc.doctype, doc.name, force=True, ignore_permissions=True)
 	frappe.db.commit()
+
+
+# --- a site with ERPNext and without the app ---------------------------------------------------------------
+
+PLAIN_SITE = "gdpr-install.localhost"
+PLAIN_SITE_IS_OURS = Path(PLAIN_SITE) / "made-by-gdpr_consent-tests"
+PLAIN_SITE_IS_CLEAN = Path(PLAIN_SITE) / "clean"  # the site is as it was before the app came
+
+
+def make_plain_site() -> None:
+	"""Make the site, or make it anew unless the last test that used it has left it clean."""
+	os.chdir(os.environ["SITES_PATH"])
+	if PLAIN_SITE_IS_CLEAN.exists():
+		return
+	assert PLAIN_SITE_IS_OURS.exists() or not Path(PLAIN_SITE).exists(), (
+		f"There is a site {PLAIN_SITE} that these tests didn't make."
+	)
+	prepare = Path(__file__).parents[1] / "script" / "prepare_site.py"
+	subprocess.run([sys.executable, prepare, "create", PLAIN_SITE], check=True, stdin=subprocess.DEVNULL)
+	PLAIN_SITE_IS_OURS.touch()
+	PLAIN_SITE_IS_CLEAN.touch()
 
 
 # --- the web ------------------------------------------------------------------------------------------------

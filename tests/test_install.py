@@ -2,17 +2,16 @@
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import PLAIN_SITE as SITE
+from conftest import PLAIN_SITE_IS_CLEAN as CLEAN
+from conftest import make_plain_site
 
-SITE = "gdpr-install.localhost"
-OURS = Path(SITE) / "made-by-gdpr_consent-tests"
-CLEAN = Path(SITE) / "clean"  # the site is as it was before the app came
 FRAPPE = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe"]
 
 
@@ -42,14 +41,7 @@ def state() -> dict[str, list]:
 @pytest.fixture
 def erpnext_site(site: str) -> Iterator[dict[str, list]]:
 	"""A site with ERPNext and without the app. It is kept for the next run if the test leaves it clean."""
-	os.chdir(os.environ["SITES_PATH"])
-	if not CLEAN.exists():
-		assert OURS.exists() or not Path(SITE).exists(), (
-			f"There is a site {SITE} that these tests didn't make."
-		)
-		prepare = Path(__file__).parents[1] / "script" / "prepare_site.py"
-		subprocess.run([sys.executable, prepare, "create", SITE], check=True, stdin=subprocess.DEVNULL)
-		OURS.touch()
+	make_plain_site()
 	CLEAN.unlink(missing_ok=True)
 	on_site(OF_THE_ADMINISTRATOR)
 	yield state()

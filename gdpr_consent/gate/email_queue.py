@@ -43,7 +43,11 @@ class ConsentEmailQueueMixin:
 			for mail in (self, *others):
 				mail.send(*args, **kwargs)
 		elif _admit(self, mail_class):
-			_send(send, *args, **kwargs)
+			try:
+				_send(send, *args, **kwargs)
+			except Exception:
+				_note_that_it_didnt_leave(self)
+				raise
 
 
 def _send(send: Callable, *args: Any, **kwargs: Any) -> None:
@@ -84,6 +88,9 @@ def _admit(mail: Any, found: MailClass) -> bool:
 		(row,) = [row for row in mail.recipients if not row.is_mail_sent()] or [None]
 		if row is None:
 			return True
+		if _was_perhaps_sent(mail, row):
+			_give_up(mail)
+			return False
 		address = (split_addresses(row.recipient) or [row.recipient])[0]
 		decision = _decide(found, mail, address)
 		_log(mail, found, row, address, decision)
@@ -174,9 +181,10 @@ def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision
 		"Consent Decision",
 		[
 			{
-				"name": f"{mail.name}-{row.name}",
+				"name": _decision_name(mail, row),
 				"decided_on": now_utc(),
 				"allowed": cint(decision.allowed),
+				"handed_over": cint(decision.allowed),
 				"reason": decision.reason.value,
 				"consent": decision.consent,
 				"address_key": address_keys([address])[address],
@@ -191,6 +199,44 @@ def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision
 		],
 		replace=True,
 	)
+
+
+def _decision_name(mail: Any, row: Any) -> str:
+	return f"{mail.name}-{row.name}"
+
+
+def _was_perhaps_sent(mail: Any, row: Any) -> bool:
+	"""Whether an earlier attempt ended with neither a success nor an error: its process died.
+
+	Frappe takes such a mail up again after 15 minutes, though the SMTP server may have it. Somebody who gets
+	marketing twice is worse off than somebody who doesn't get it (at most once).
+	"""
+	is_first_attempt = mail.status == "Not Sent" and not mail.retry
+	return not is_first_attempt and bool(
+		frappe.db.get_value("Consent Decision", _decision_name(mail, row), "handed_over")
+	)
+
+
+def _note_that_it_didnt_leave(mail: Any) -> None:
+	"""Let a mail be tried again: by the flush after an SMTP error, or by somebody who has looked."""
+	table = frappe.qb.DocType("Consent Decision")
+	frappe.qb.update(table).set(table.handed_over, 0).where(
+		(table.email_queue == mail.name) & (table.handed_over == 1)
+	).run()
+	frappe.db.commit()  # nosemgrep: the error that is on its way would undo it
+
+
+def _give_up(mail: Any) -> None:
+	queue = frappe.qb.DocType("Email Queue")
+	mail.status = "Error"
+	frappe.qb.update(queue).set(queue.status, mail.status).set(
+		queue.error,
+		_(
+			"Perhaps sent: the process that sent it ended before it could note that. It isn't sent again by "
+			"itself. If you know that it didn't arrive, choose Retry Sending."
+		),
+	).where(queue.name == mail.name).run()
+	_note_that_it_didnt_leave(mail)
 
 
 def _block(mail: Any, row: Any, decision: Decision) -> None:

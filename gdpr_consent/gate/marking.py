@@ -10,7 +10,7 @@ from typing import Any
 import frappe
 
 from gdpr_consent.gate import sms
-from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, resolve
+from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, fields_of, resolve
 
 
 @contextmanager
@@ -55,3 +55,9 @@ class ConsentNotificationMixin:
 		if numbers and not admitted:
 			raise NobodyAgreed  # core takes an empty list for a mistake
 		return admitted
+
+
+class ConsentAutoRepeatMixin:
+	def send_notification(self, *args: Any, **kwargs: Any) -> Any:
+		with mail_about(*fields_of("Email Template", self.get("template"))):
+			return super().send_notification(*args, **kwargs)

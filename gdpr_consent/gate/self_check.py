@@ -13,7 +13,7 @@ from gdpr_consent import identity, links
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
-from gdpr_consent.gate.marking import ConsentNotificationMixin
+from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.register import SHARD_DIGITS
@@ -31,6 +31,7 @@ def _problems() -> Iterator[str]:
 		("Email Queue", ConsentEmailQueueMixin),
 		("Newsletter", ConsentNewsletterMixin),
 		("Notification", ConsentNotificationMixin),
+		("Auto Repeat", ConsentAutoRepeatMixin),
 		("SMS Center", ConsentSMSCenterMixin),
 	):
 		if not frappe.db.exists("DocType", doctype):

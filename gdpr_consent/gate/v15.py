@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 import frappe
+from frappe.automation.doctype.auto_repeat.auto_repeat import AutoRepeat as CoreAutoRepeat
 from frappe.email.doctype.email_account.email_account import EmailAccount as CoreEmailAccount
 from frappe.email.doctype.email_queue.email_queue import EmailQueue as CoreEmailQueue
 from frappe.email.doctype.newsletter.newsletter import Newsletter as CoreNewsletter
@@ -12,7 +13,7 @@ from frappe.email.doctype.notification.notification import Notification as CoreN
 from erpnext.selling.doctype.sms_center.sms_center import SMSCenter as CoreSMSCenter
 
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
-from gdpr_consent.gate.marking import ConsentNotificationMixin
+from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
@@ -27,6 +28,10 @@ class Newsletter(ConsentNewsletterMixin, CoreNewsletter):
 
 
 class Notification(ConsentNotificationMixin, CoreNotification):
+	pass
+
+
+class AutoRepeat(ConsentAutoRepeatMixin, CoreAutoRepeat):
 	pass
 
 
