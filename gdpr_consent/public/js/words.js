@@ -52,7 +52,7 @@ const OPEN = [
 // What would lift a reason, and the page that helps, if it isn't an action on the person.
 export const remedies = () => {
 	const ask = [__("Record what the person said, or send a confirmation request if they asked for it.")];
-	const person = [__("The person can sign up again; nobody can do it for them.")];
+	const person = [__("They can sign up again."), "/consent/subscribe"];
 	return {
 		...Object.fromEntries(OPEN.map((reason) => [reason, ask])),
 		NO_EVIDENCE: [__("Record the proof, or send a confirmation request.")],
