@@ -21,6 +21,7 @@ from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 
 KEYS_SETTING = "consent_link_keys"  # in site_config.json: oldest first, the last one signs
 CONFIRM, UNSUBSCRIBE, PREFERENCES, SHOWN = "confirm", "unsubscribe", "preferences", "shown"
+STOP, JOIN = "stop", "join"  # what a page makes of a link that core signed, for its own button
 MAX_LENGTH = 4_000
 MAX_AGE_OF_PREFERENCES = timedelta(days=30)  # what discloses; for saying no it never expires (TK-05)
 MAX_AGE_OF_CONFIRMATION = timedelta(days=7)  # the request itself lapses sooner, see Consent Settings (CA-10)
