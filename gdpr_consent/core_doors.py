@@ -71,8 +71,8 @@ def confirm_subscription() -> Response:
 def subscribe(email: str, email_group: str | None = None) -> None:
 	"""Sign an address up for the topic of an Email Group, by double opt-in, instead of core's way.
 
-	A group that belongs to no public topic, or that doesn't exist, stands for marketing as such. The answer is
-	the same for every address (WB-01).
+	A group that belongs to no public topic, or that doesn't exist, stands for marketing as such. The answer
+	is the same for every address (WB-01).
 
 	Raises:
 		InvalidEmailAddress, TooManyAttempts

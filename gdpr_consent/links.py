@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 import frappe
 from frappe import _
@@ -78,6 +79,10 @@ def _read(use: str, token: str, max_age: timedelta | None = None) -> tuple[Any, 
 		content, made = _serializer(use).loads(
 			token, max_age=max_age.total_seconds() if max_age else None, return_timestamp=True
 		)
+		# Base64 can be written in other ways, and a link is valid in none of them (TK-01).
+		signature = token.rpartition(".")[2]
+		if base64_encode(base64_decode(signature)).decode() != signature:
+			raise BadData("other spelling")
 	except (BadData, TypeError, ValueError, AttributeError):
 		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one.")) from None
 	return content, made.astimezone(timezone.utc).replace(tzinfo=None)

@@ -80,10 +80,10 @@ def behind_a_link(get_context: Callable) -> Callable:
 	@wraps(get_context)
 	def show(context: frappe._dict) -> None:
 		context.no_cache = 1
-		context.token = _one_text("t")
 		context.company = frappe.db.get_default("company") or frappe.local.site
 		context.privacy_notice_url = frappe.db.get_single_value("Consent Settings", "privacy_notice_url")
 		try:
+			context.token = _one_text("t")
 			get_context(context)
 		except LinkNotValid as error:
 			_show_problem(context, error, 410)
@@ -129,9 +129,10 @@ def _show_problem(context: frappe._dict, problem: Exception | str, status: int) 
 
 
 def _one_text(name: str) -> str:
-	"""A parameter that comes twice is two different ones, so it is none (TK-10)."""
-	values = [*frappe.request.args.getlist(name), *frappe.request.form.getlist(name)]
-	return values[0] if len(set(values)) == 1 else ""
+	values = {*frappe.request.args.getlist(name), *frappe.request.form.getlist(name)}
+	if len(values) > 1:  # whichever it is, the other isn't (TK-10)
+		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one."))
+	return values.pop() if values else ""
 
 
 def typed(name: str) -> str:
@@ -167,7 +168,7 @@ def act_without_session(response: Response, request: Request) -> None:
 	"""Hook `after_request`: do what a POST asks although it came with somebody's session (UN-03).
 
 	Core turns away a POST whose cookie belongs to a session that knows a CSRF token, before any app is asked.
-	The authority here is the token in the link, or the mailbox that is asked to confirm, whoever is logged in.
+	The authority is the token in the link, or the mailbox that is asked to confirm, whoever is logged in.
 	"""
 	if response.status_code != frappe.CSRFTokenError.http_status_code or request.method != "POST":
 		return
