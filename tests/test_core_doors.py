@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote, urlsplit
 
 import pytest
-from conftest import give, wait_until
+from conftest import give, wait_for_mails, wait_until
 
 import frappe
 from frappe.email.queue import get_unsubcribed_url
@@ -229,6 +229,7 @@ def test_wb_01_cores_form_answers_the_same_whoever_it_is(agreed, mailbox, web):
 	answers = [web.call("POST", SUBSCRIBE, data={"email": email}) for email in (known, unknown, objected)]
 	assert len({(answer.status_code, answer.content) for answer in answers}) == 1
 	assert answers[0].status_code == 200
+	wait_for_mails(**{known: 0, unknown: 1, objected: 1})
 
 
 def test_un_01_cores_form_does_nothing_on_get(mailbox, web):
