@@ -52,6 +52,28 @@ def custom_fields() -> dict[str, list[dict]]:
 		]
 		for doctype, insert_after in CLASSIFIED.items()
 	} | {
+		"Web Form Field": [
+			{
+				"fieldname": "consent_purpose",
+				"fieldtype": "Link",
+				"label": _("Consent Purpose"),
+				"options": "Processing Purpose",
+				"insert_after": "default",
+				"depends_on": "eval:doc.fieldtype == 'Check'",
+				"module": MODULE,
+				"description": _("Who ticks the box is asked by mail to confirm their consent to it."),
+			},
+			{
+				"fieldname": "subscription_topic",
+				"fieldtype": "Link",
+				"label": _("Subscription Topic"),
+				"options": "Subscription Topic",
+				"insert_after": "consent_purpose",
+				"depends_on": "eval:doc.fieldtype == 'Check'",
+				"module": MODULE,
+				"description": _("What the person wants to hear about, under the purpose of the topic."),
+			},
+		],
 		"Email Group Member": [
 			{
 				"fieldname": "consent_ended",
@@ -63,7 +85,7 @@ def custom_fields() -> dict[str, list[dict]]:
 				"read_only": 1,
 				"no_copy": 1,
 			}
-		]
+		],
 	}
 
 

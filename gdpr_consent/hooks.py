@@ -48,6 +48,12 @@ else:
 
 override_whitelisted_methods = {
 	"frappe.core.doctype.sms_settings.sms_settings.send_sms": "gdpr_consent.gate.sms.send_sms",
+	"frappe.email.queue.unsubscribe": "gdpr_consent.core_doors.unsubscribe",
+	"frappe.website.doctype.web_form.web_form.accept": "gdpr_consent.web_forms.accept",
+} | {
+	f"{place}.newsletter.{method}": f"gdpr_consent.core_doors.{method}"
+	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
+	for method in ("subscribe", "confirm_subscription")
 }
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
@@ -68,10 +74,11 @@ doc_events = {
 		"validate": "gdpr_consent.overrides.opt_out.email_group_member_validate",
 		"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update",
 	},
+	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
 }
 
-after_request = ["gdpr_consent.pages.act_on_one_click"]
-page_renderer = ["gdpr_consent.pages.ConsentPage"]
+after_request = ["gdpr_consent.pages.act_without_session"]
+page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
 # The register outlives the people and records it names.
 ignore_links_on_delete = ["Consent", "Suppression", "Consent Event", "Consent Decision"]

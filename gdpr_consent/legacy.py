@@ -130,15 +130,16 @@ def _unsubscribes(after: str, limit: int) -> Iterator[OptOut]:
 
 
 def unsubscribe(row: Any) -> OptOut:
-	return OptOut("Email Unsubscribe", row.name, row.email, row.creation, _scope_of_reference(row))
+	scope = scope_of_reference(row.reference_doctype, row.reference_name)
+	return OptOut("Email Unsubscribe", row.name, row.email, row.creation, scope)
 
 
-def _scope_of_reference(row: Any) -> Scope:
+def scope_of_reference(doctype: str | None, name: str | None) -> Scope:
 	"""Leaving a Newsletter about a topic is about that topic; any other opt-out is about all marketing."""
-	from gdpr_consent.gate.classify import fields_of
+	from gdpr_consent.gate.classify import MARKETING_SOURCES, fields_of
 
-	if row.reference_doctype in ("Newsletter", "Email Campaign"):
-		_purpose, topic = fields_of(row.reference_doctype, row.reference_name)
+	if doctype in MARKETING_SOURCES and frappe.db.exists("DocType", doctype):
+		_purpose, topic = fields_of(doctype, name)
 		if topic:
 			return _scope_of_topic(topic)
 	return EMAIL_MARKETING

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 import frappe
 from frappe import _
@@ -22,6 +23,7 @@ from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 
 KEYS_SETTING = "consent_link_keys"  # in site_config.json: oldest first, the last one signs
 CONFIRM, UNSUBSCRIBE, PREFERENCES, SHOWN = "confirm", "unsubscribe", "preferences", "shown"
+STOP, JOIN = "stop", "join"  # what a page makes of a link that core signed, for its own button
 MAX_LENGTH = 4_000
 MAX_AGE_OF_PREFERENCES = timedelta(days=30)  # what discloses; for saying no it never expires (TK-05)
 MAX_AGE_OF_CONFIRMATION = timedelta(days=7)  # the request itself lapses sooner, see Consent Settings (CA-10)
@@ -83,6 +85,10 @@ def _read(use: str, token: str, max_age: timedelta | None = None) -> tuple[Any, 
 		content, made = _serializer(use).loads(
 			token, max_age=max_age.total_seconds() if max_age else None, return_timestamp=True
 		)
+		# Base64 can be written in other ways, and a link is valid in none of them (TK-01).
+		signature = token.rpartition(".")[2]
+		if base64_encode(base64_decode(signature)).decode() != signature:
+			raise BadData("other spelling")
 	except (BadData, TypeError, ValueError, AttributeError):
 		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one.")) from None
 	return content, made.astimezone(timezone.utc).replace(tzinfo=None)

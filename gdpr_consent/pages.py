@@ -4,10 +4,14 @@ They are for people without an account, so a desk session in the same browser ch
 done by the person, as Guest (UN-03).
 """
 
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
+from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import Any
 from urllib.parse import urlencode
 
@@ -34,11 +38,17 @@ HEADERS = {
 	"X-Frame-Options": "DENY",
 	"X-Content-Type-Options": "nosniff",
 }
-ONE_CLICK = "consent/unsubscribe"
+# What these do is done by the person, so a desk session in the same browser is no reason to turn them away:
+# a provider's one click, and a form on another page of the same domain (UN-03, WB-05).
+WITHOUT_SESSION = ("consent/unsubscribe", "consent/subscribe")
+STOP, JOIN = "consent/stop", "consent/join"  # the first one at the address of core's own page too
 LANGUAGES = (("en", "English"), ("pl", "Polski"), ("de", "Deutsch"))
 
 
 class ConsentPage(TemplatePage):
+	def __init__(self, path: str, http_status_code: int | None = None) -> None:
+		super().__init__(STOP if is_cores_unsubscribe(path) else path, http_status_code)
+
 	def can_render(self) -> bool:
 		return self.path.startswith("consent/") and super().can_render()
 
@@ -46,6 +56,12 @@ class ConsentPage(TemplatePage):
 		with as_the_person():
 			html = self.get_html()
 		return self.build_response(html, self.context.get("http_status_code"), HEADERS)
+
+
+def is_cores_unsubscribe(path: str) -> bool:
+	"""Whether core would show its own /unsubscribe, which lets anybody unsubscribe anybody (FR-04)."""
+	page = PurePosixPath(normpath(path.strip("/ ")))
+	return page.parent == PurePosixPath() and page.name.split(".")[0] == "unsubscribe"
 
 
 @contextmanager
@@ -64,10 +80,10 @@ def behind_a_link(get_context: Callable) -> Callable:
 	@wraps(get_context)
 	def show(context: frappe._dict) -> None:
 		context.no_cache = 1
-		context.token = _one_text("t")
 		context.company = frappe.db.get_default("company") or frappe.local.site
 		context.privacy_notice_url = frappe.db.get_single_value("Consent Settings", "privacy_notice_url")
 		try:
+			context.token = _one_text("t")
 			get_context(context)
 		except LinkNotValid as error:
 			_show_problem(context, error, 410)
@@ -78,14 +94,27 @@ def behind_a_link(get_context: Callable) -> Callable:
 		except TooManyAttempts as error:
 			_show_problem(context, error, 429)
 		except LinkKeyLost:
-			frappe.log_error(title="Consent pages: the key of the links is lost")
+			log_failure("Consent pages: the key of the links is lost")
 			_show_problem(context, _("We can't read links at the moment. Please try again later."), 503)
 		except ConsentError as error:  # what the link names is gone, or what was typed is wrong
 			_show_problem(context, error, 410)
 		context.lang = frappe.local.lang
-		context.languages = [(code, name, _url_in(code, context.token)) for code, name in LANGUAGES]
+		context.languages = (
+			[]  # its address is core's, and names the person
+			if context.behind_core_link
+			else [(code, name, _url_in(code, context.token)) for code, name in LANGUAGES]
+		)
 
 	return show
+
+
+def log_failure(title: str) -> None:
+	"""Log the exception that is being handled: where it was raised, and no word of it, since it may name the
+	address or the link (WB-11)."""
+	kind, _error, where = sys.exc_info()
+	frappe.log_error(
+		title=title, message="".join(traceback.format_tb(where)) + (kind.__name__ if kind else "")
+	)
 
 
 def _url_in(language: str, token: str) -> str:
@@ -100,9 +129,10 @@ def _show_problem(context: frappe._dict, problem: Exception | str, status: int) 
 
 
 def _one_text(name: str) -> str:
-	"""A parameter that comes twice is two different ones, so it is none (TK-10)."""
-	values = [*frappe.request.args.getlist(name), *frappe.request.form.getlist(name)]
-	return values[0] if len(set(values)) == 1 else ""
+	values = {*frappe.request.args.getlist(name), *frappe.request.form.getlist(name)}
+	if len(values) > 1:  # whichever it is, the other isn't (TK-10)
+		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one."))
+	return values.pop() if values else ""
 
 
 def typed(name: str) -> str:
@@ -134,18 +164,19 @@ def _locale() -> str:
 		return "en"
 
 
-def act_on_one_click(response: Response, request: Request) -> None:
-	"""Hook `after_request`: do what a one-click POST asks although it came with somebody's session (UN-03).
+def act_without_session(response: Response, request: Request) -> None:
+	"""Hook `after_request`: do what a POST asks although it came with somebody's session (UN-03).
 
 	Core turns away a POST whose cookie belongs to a session that knows a CSRF token, before any app is asked.
-	The token in the link is the authority here, whoever is logged in.
+	The authority is the token in the link, or the mailbox that is asked to confirm, whoever is logged in.
 	"""
 	if response.status_code != frappe.CSRFTokenError.http_status_code or request.method != "POST":
 		return
-	if request.path.strip("/") != ONE_CLICK or frappe.flags.consent_one_click:
+	path = request.path.strip("/")
+	if path not in WITHOUT_SESSION or frappe.flags.consent_without_session:
 		return
-	frappe.flags.consent_one_click = True
-	page = ConsentPage(ONE_CLICK).render()
+	frappe.flags.consent_without_session = True
+	page = ConsentPage(path).render()
 	frappe.db.commit()  # nosemgrep: core has rolled back, and does nothing more
 	response.set_data(page.get_data())
 	response.status_code = page.status_code

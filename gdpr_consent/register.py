@@ -456,7 +456,8 @@ def check_source(source: str | None) -> str | None:
 	return _check_enabled("Consent Source", source, _("Source")).name if source else None
 
 
-def _check_legal_basis(legal_basis: str, purpose: Document) -> str:
+def check_legal_basis(legal_basis: str, purpose: Document) -> str:
+	"""Return the name of an enabled Legal Basis that a purpose allows, as it is stored."""
 	found = _check_enabled("Legal Basis", legal_basis, _("Legal Basis"))
 	allowed = [row.legal_basis for row in purpose.allowed_legal_bases]
 	if found.name not in allowed:
@@ -563,7 +564,7 @@ def record(
 	key = address_key(email)
 	rules = check_purpose(purpose)
 	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
-	legal_basis = _check_legal_basis(legal_basis or rules.default_legal_basis, rules)
+	legal_basis = check_legal_basis(legal_basis or rules.default_legal_basis, rules)
 	source = check_source(source)
 	text = _check_wording(wording, scope.purpose, scope.topic)
 	language = _check_language(language) or (text.language if text else None)
@@ -722,11 +723,13 @@ def request(
 	party: str | None = None,
 	by_the_person: bool = False,
 	wordings: Mapping[str, str | None] | None = None,
+	declarations: Mapping[str, str | None] | None = None,
 ) -> list[Row]:
 	"""Note that somebody was asked to confirm: the purpose, and each topic (T1, T13).
 
 	Args:
 		wordings: the Consent Wording that was shown for each topic, "" being the purpose itself.
+		declarations: what the person agreed to, in words, for each topic, where that is no Consent Wording.
 
 	Returns:
 		the records that wait for the answer. None if all of it is given already.
@@ -740,8 +743,9 @@ def request(
 	topics = list(dict.fromkeys(check_topic(topic, rules.name) or "" for topic in topics))
 	source = check_source(source)
 	language = _check_language(language)
-	_check_legal_basis(CONSENT_BASIS, rules)
+	check_legal_basis(CONSENT_BASIS, rules)
 	texts = {topic: _check_wording((wordings or {}).get(topic), rules.name, topic) for topic in ["", *topics]}
+	declared = {topic: text for topic, text in (declarations or {}).items() if text}
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
 	pending = []
 	theirs = _addresses_of_the_party(party_type, party)
@@ -774,6 +778,8 @@ def request(
 				"recorded_by": frappe.session.user,
 				"language": language,
 				"wording": wording,
+				# Who asks for a topic asks for its purpose with the same words.
+				"evidence": declared.get(topic) or (None if topic else "\n".join(declared.values()) or None),
 				"expires_on": writing.now + timedelta(hours=min(hours, 168)),
 			}
 			if live:
@@ -808,11 +814,12 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 			):
 				continue
 			months = rules.validity_months
+			confirmed = _("Confirmed through the link sent to the address.")
 			facts = {
 				"given_on": writing.now,
 				"confirmed_on": writing.now,
 				"expires_on": add_months(writing.now, months) if months else None,
-				"evidence": _("Confirmed through the link sent to the address."),
+				"evidence": "\n".join(filter(None, [row.get("evidence"), confirmed])),
 				"evidence_grade": "A",
 			}
 			writing.append(
@@ -823,7 +830,7 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 				facts,
 			)
 			# Who follows a link that was sent there reads the mailbox.
-			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=facts["evidence"]))
+			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=confirmed))
 		return [row for row in rows if row["status"] == Status.GIVEN]
 
 

@@ -4,7 +4,7 @@ The texts that somebody saw come back with the form, signed, so that the evidenc
 else that a browser sends reaches it (WB-06).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import frappe
@@ -69,7 +69,7 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 
 def _current_wordings(language: str) -> dict[tuple[str, str], Any]:
 	"""Return the newest wording of each purpose and topic, in the first of the languages that has one."""
-	languages = list(dict.fromkeys([language, language.split("-")[0], _site_language(), "en"]))
+	languages = list(dict.fromkeys([language, language.split("-")[0], site_language(), "en"]))
 	wording = frappe.qb.DocType("Consent Wording")
 	found: dict[tuple[str, str], Any] = {}
 	for row in sorted(
@@ -83,7 +83,7 @@ def _current_wordings(language: str) -> dict[tuple[str, str], Any]:
 	return found
 
 
-def _site_language() -> str:
+def site_language() -> str:
 	return frappe.db.get_single_value("System Settings", "language") or "en"
 
 
@@ -110,8 +110,31 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	wanted = [box for box in boxes(language) if box.value in ticked]
 	if not wanted:
 		raise ConsentError(_("No box is ticked. Tick what you want to hear about."))
-	wordings = _read_shown(shown)
-	_after_the_answer(lambda: _sign_up(email, wanted, wordings, language))
+	ask(email, wanted, language, wordings=_read_shown(shown))
+
+
+def ask(
+	email: str,
+	wanted: list[Box],
+	language: str,
+	*,
+	wordings: Mapping[str, str] | None = None,
+	declarations: Mapping[str, str] | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+) -> None:
+	"""Let the person who signed up with a form confirm it, after the answer has left (WB-01).
+
+	Args:
+		wordings: the Consent Wording beside each box, by the box's value.
+		declarations: what each box said, by its value, where that is no Consent Wording.
+		party_type, party: the record that the form has made of the person.
+	"""
+	_after_the_answer(
+		lambda: _sign_up(
+			email, wanted, wordings or {}, language, declarations or {}, party_type=party_type, party=party
+		)
+	)
 
 
 def _after_the_answer(act: Callable[[], None]) -> None:
@@ -122,9 +145,7 @@ def _after_the_answer(act: Callable[[], None]) -> None:
 				frappe.db.commit()  # nosemgrep: the request is over, nobody else will
 			except Exception:
 				frappe.db.rollback()
-				frappe.log_error(  # without the address (WB-11)
-					title="Consent form failed", message=frappe.get_traceback(with_context=False)
-				)
+				pages.log_failure("Consent form failed")
 				frappe.db.commit()  # nosemgrep
 
 	frappe.request.after_response.add(run)
@@ -137,7 +158,14 @@ def _read_shown(shown: str) -> dict[str, str]:
 		return {}
 
 
-def _sign_up(email: str, wanted: list[Box], wordings: dict[str, str], language: str) -> None:
+def _sign_up(
+	email: str,
+	wanted: list[Box],
+	wordings: Mapping[str, str],
+	language: str,
+	declarations: Mapping[str, str],
+	**party: str | None,
+) -> None:
 	for purpose in dict.fromkeys(box.purpose for box in wanted):
 		boxes_of_purpose = [box for box in wanted if box.purpose == purpose]
 		pending = register.request(
@@ -148,6 +176,8 @@ def _sign_up(email: str, wanted: list[Box], wordings: dict[str, str], language: 
 			language=language,
 			by_the_person=True,
 			wordings={box.topic: wordings.get(box.value) for box in boxes_of_purpose},
+			declarations={box.topic: declarations.get(box.value) for box in boxes_of_purpose},
+			**party,
 		)
 		if pending:
 			send_confirmation_mail(pending, language)

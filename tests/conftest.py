@@ -406,6 +406,16 @@ def smtp(smtp_server: Mailboxes) -> Mailboxes:
 	return smtp_server
 
 
+def wait_for_mails(**numbers: int) -> None:
+	"""Wait until so many mails to each address are queued: a form is worked off after its answer has left."""
+
+	def queued() -> dict[str, int]:
+		frappe.db.rollback()
+		return {email: frappe.db.count("Email Queue Recipient", {"recipient": email}) for email in numbers}
+
+	wait_until(lambda: queued() == numbers)
+
+
 @pytest.fixture
 def queued(smtp: Mailboxes):
 	"""Queue a mail as `frappe.sendmail` does, committed, and return its Email Queue row."""

@@ -6,7 +6,7 @@ from email.policy import SMTP
 from urllib.parse import quote
 
 import pytest
-from conftest import give, wait_until
+from conftest import give, wait_for_mails, wait_until
 
 import frappe
 
@@ -176,6 +176,7 @@ def test_wb_01_an_answer_doesnt_tell_whether_an_address_is_known(mailbox, commit
 		answers = [web.call("POST", path, data={"email": email, **data}) for email in (known, unknown)]
 		assert answers[0].text == answers[1].text
 		assert [answer.status_code for answer in answers] == [200, 200]
+	wait_for_mails(**{known: 2, unknown: 1})
 
 
 def test_my_link_comes_by_mail_and_opens_my_choices(mailbox, web):
