@@ -26,25 +26,18 @@ doctype_js = {
 	"Newsletter": "overrides/newsletter.js",
 }
 
-# The gate. v15 gives each DocType one class, v16 lets all apps add to it.
-if int(frappe.__version__.split(".")[0]) < 16:
-	override_doctype_class = {
-		"Auto Repeat": "gdpr_consent.gate.v15.AutoRepeat",
-		"Email Account": "gdpr_consent.gate.v15.EmailAccount",
-		"Email Queue": "gdpr_consent.gate.v15.EmailQueue",
-		"Newsletter": "gdpr_consent.gate.v15.Newsletter",
-		"Notification": "gdpr_consent.gate.v15.Notification",
-		"SMS Center": "gdpr_consent.gate.v15.SMSCenter",
-	}
-else:
-	extend_doctype_class = {
-		"Auto Repeat": ["gdpr_consent.gate.marking.ConsentAutoRepeatMixin"],
-		"Email Account": ["gdpr_consent.returned_mail.ConsentEmailAccountMixin"],
-		"Email Queue": ["gdpr_consent.gate.email_queue.ConsentEmailQueueMixin"],
-		"Newsletter": ["gdpr_consent.gate.newsletter.ConsentNewsletterMixin"],
-		"Notification": ["gdpr_consent.gate.marking.ConsentNotificationMixin"],
-		"SMS Center": ["gdpr_consent.gate.sms.ConsentSMSCenterMixin"],
-	}
+_mixins = {
+	"Auto Repeat": "gdpr_consent.gate.marking.ConsentAutoRepeatMixin",
+	"Email Account": "gdpr_consent.returned_mail.ConsentEmailAccountMixin",
+	"Email Queue": "gdpr_consent.gate.email_queue.ConsentEmailQueueMixin",
+	"Newsletter": "gdpr_consent.gate.newsletter.ConsentNewsletterMixin",
+	"Notification": "gdpr_consent.gate.marking.ConsentNotificationMixin",
+	"SMS Center": "gdpr_consent.gate.sms.ConsentSMSCenterMixin",
+}
+if int(frappe.__version__.split(".")[0]) < 16:  # one class for a DocType, whose name is that without blanks
+	override_doctype_class = {name: f"gdpr_consent.gate.v15.{name.replace(' ', '')}" for name in _mixins}
+else:  # all apps may add to it
+	extend_doctype_class = {name: [mixin] for name, mixin in _mixins.items()}
 
 override_whitelisted_methods = {
 	"frappe.core.doctype.sms_settings.sms_settings.send_sms": "gdpr_consent.gate.sms.send_sms",
@@ -58,11 +51,8 @@ override_whitelisted_methods = {
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _person = {
-	"validate": "gdpr_consent.overrides.person.validate",
-	"on_update": "gdpr_consent.overrides.person.on_update",
-	"before_rename": "gdpr_consent.overrides.person.before_rename",
-	"after_rename": "gdpr_consent.overrides.person.after_rename",
-	"on_trash": "gdpr_consent.overrides.person.on_trash",
+	event: f"gdpr_consent.overrides.person.{event}"
+	for event in ("validate", "on_update", "before_rename", "after_rename", "on_trash")
 }
 doc_events = {
 	"Contact": _person,
