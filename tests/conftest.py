@@ -399,6 +399,9 @@ def work_off_jobs(site: str) -> Callable[[], None]:
 
 @pytest.fixture
 def smtp(smtp_server: Mailboxes) -> Mailboxes:
+	# What an earlier test has left in the queue would go out with this one's.
+	frappe.db.delete("Email Queue", {"status": "Not Sent"})
+	frappe.db.commit()
 	smtp_server.deliveries.clear()
 	smtp_server.fails = False
 	smtp_server.hold_at.clear()
