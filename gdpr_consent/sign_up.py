@@ -148,6 +148,9 @@ def _sign_up(email: str, wanted: list[Box], wordings: dict[str, str], language: 
 			language=language,
 			by_the_person=True,
 			wordings={box.topic: wordings.get(box.value) for box in boxes_of_purpose},
+			evidence=_("Ticked on the sign-up form: {0}.").format(
+				", ".join(box.title for box in boxes_of_purpose)
+			),
 		)
 		if pending:
 			send_confirmation_mail(pending, language)
