@@ -43,6 +43,7 @@ def fill_register(first: int, last: int) -> None:
 			key = identity.address_key(address(number))
 			given = now - timedelta(days=30, milliseconds=number)  # no two people agree at one instant
 			common = {"address_key": key, "channel": "Email", "purpose": PURPOSE, "legal_basis": "Consent"}
+			common |= {"evidence_grade": "C", "double_opt_in": 1, "country": "Germany"}
 			for topic in (None, TOPIC):
 				consents.append(
 					{
