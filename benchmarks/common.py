@@ -62,6 +62,8 @@ def fill_register(first: int, last: int) -> None:
 				)
 		ledger.insert("Consent", consents)
 		ledger.insert("Suppression", refusals)
+		# Of what isn't committed, the database looks up each row to see whether it may be seen.
+		frappe.db.commit()
 		progress(f"filling the register: {min(start + AT_ONCE, last):,} people")
 
 

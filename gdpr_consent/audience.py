@@ -101,7 +101,7 @@ FACTS_NOW = f"""
 		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''), '|',
 		ifnull(nullif(evidence_grade, ''), '-'), ifnull(double_opt_in, 0), hex(ifnull(country, '')))
 	from {ASKED}
-	straight_join `tabConsent` consent force index (address_scope) on consent.address_key = asked.address_key
+	straight_join `tabConsent` consent force index (decision) on consent.address_key = asked.address_key
 	left join `tabLegal Basis` basis on basis.name = legal_basis
 	where channel = %(channel)s and purpose = %(purpose)s and (topic is null or topic in ('', %(topic)s))
 	union all
