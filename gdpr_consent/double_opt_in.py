@@ -1,11 +1,13 @@
 """Asks a person to confirm from their own mailbox, and nothing else in the mail (CA-09)."""
 
+from datetime import timedelta
 from typing import Any
 
 import frappe
 from frappe import _
 
 from gdpr_consent import links, throttle
+from gdpr_consent.policy import Status
 
 
 def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None = None) -> bool:
@@ -23,7 +25,10 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	try:
 		titles = [_(row["topic"] or row["purpose"]) for row in pending]
 		company = first["company"] or frappe.db.get_default("company") or frappe.local.site
+		renews = first["status"] == Status.GIVEN
 		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours")
+		if renews:
+			hours = links.MAX_AGE_OF_CONFIRMATION // timedelta(hours=1)
 		frappe.sendmail(
 			recipients=[first["email"]],
 			subject=_("Please confirm: may {0} write to you?").format(company),
@@ -33,6 +38,8 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 				"titles": titles,
 				"url": links.confirmation_url([row["name"] for row in pending]),
 				"hours": hours,
+				"renews": renews,
+				"texts": asked_texts(pending),
 			},
 			reference_doctype="Consent",
 			reference_name=first["name"],
@@ -41,3 +48,11 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	finally:
 		frappe.local.lang = shown
 	return True
+
+
+def asked_texts(rows: list[dict[str, Any]]) -> list[str]:
+	"""Return the wordings that somebody is asked to confirm anew."""
+	names = [
+		row["asked_wording"] for row in rows if row.get("asked_wording") and row["status"] == Status.GIVEN
+	]
+	return frappe.get_all("Consent Wording", {"name": ["in", names]}, pluck="text") if names else []
