@@ -137,16 +137,18 @@ def needs_double_opt_in(channel: str, topic: str | None, country: str | None) ->
 
 
 def place_of(email: str, party_type: str | None, party: str | None, company: str | None) -> Place:
-	"""Find out in which country somebody is: from their record, else from the controller's (NA-07).
+	"""Find out in which country somebody is, from their records (NA-07).
 
-	Records of one address that name several countries say nothing, so the strictest rule is taken.
+	Where they name none or several, the strictest rule is taken, unless Consent Settings presume that those who
+	name none are where the controller is.
 	"""
 	people = [Person(party_type, party)] if party_type and party else people_at([email])[email]
 	countries = {country for person in people for country in _countries_on(person)}
 	if countries:
 		return Place(countries.pop(), "Person") if len(countries) == 1 else Place(None, "Several Countries")
-	country = frappe.get_cached_value("Company", company, "country") if company else None
-	return Place(country, "Company") if country else Place(None, "Unknown")
+	if company and frappe.db.get_single_value("Consent Settings", "assume_company_country"):
+		return Place(frappe.get_cached_value("Company", company, "country"), "Company")
+	return Place(None, "Unknown")
 
 
 def _countries_on(person: Person) -> set[str]:

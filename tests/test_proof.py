@@ -66,6 +66,15 @@ def test_na_07_records_that_name_two_countries_say_nothing(address, lead):
 	assert proof.rule_of(row.country) == proof.STRICTEST
 
 
+def test_na_07_whose_country_isnt_known_gets_the_strictest_rule_unless_the_settings_say_else(address):
+	frappe.db.set_single_value("Consent Settings", "assume_company_country", 0)
+	email = address()
+	unknown = frappe.get_doc("Consent", give(email, **WORDS))
+	assert (unknown.country, unknown.country_source) == (None, "Unknown")
+	assert proof.rule_of(unknown.country) == proof.STRICTEST
+	assert reason(email) == "NO_EVIDENCE"
+
+
 def test_na_01_na_04_words_of_staff_open_no_mailbox_in_any_country_as_delivered(address, lead):
 	for country in ("Poland", "Germany", "France"):
 		claimed, documented = (lead(address(), country=country).email_id for _ in range(2))
