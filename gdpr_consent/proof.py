@@ -139,8 +139,8 @@ def needs_double_opt_in(channel: str, topic: str | None, country: str | None) ->
 def place_of(email: str, party_type: str | None, party: str | None, company: str | None) -> Place:
 	"""Find out in which country somebody is, from their records (NA-07).
 
-	Where they name none or several, the strictest rule is taken, unless Consent Settings presume that those who
-	name none are where the controller is.
+	Where they name none or several, the strictest rule is taken. Consent Settings may take people without a
+	country to be in the controller's.
 	"""
 	people = [Person(party_type, party)] if party_type and party else people_at([email])[email]
 	countries = {country for person in people for country in _countries_on(person)}
