@@ -6,6 +6,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent import links, throttle
+from gdpr_consent.clock import hours_in_words
 
 
 def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None = None) -> bool:
@@ -21,7 +22,8 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	shown = frappe.local.lang
 	frappe.local.lang = language or first["language"] or shown
 	try:
-		titles = [_(row["topic"] or row["purpose"]) for row in pending]
+		names = [row["topic"] or row["purpose"] for row in pending]
+		titles = [_(name) for name in names]
 		company = first["company"] or frappe.db.get_default("company") or frappe.local.site
 		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours")
 		frappe.sendmail(
@@ -32,7 +34,7 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 				"company": company,
 				"titles": titles,
 				"url": links.confirmation_url([row["name"] for row in pending]),
-				"hours": hours,
+				"validity": hours_in_words(hours),
 			},
 			reference_doctype="Consent",
 			reference_name=first["name"],

@@ -68,7 +68,7 @@ def admit(
 	left_out = sum(not decision.allowed for decision in answers.values())
 	if left_out:
 		frappe.msgprint(
-			_("{0} of {1} get no message, for lack of permission. Consent Decision says why.").format(
+			_("Numbers that get no message, for lack of permission: {0} of {1}. Consent Decision says why.").format(
 				left_out, len(answers)
 			),
 			indicator="orange",
