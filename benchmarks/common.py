@@ -43,6 +43,7 @@ def fill_register(first: int, last: int) -> None:
 			key = identity.address_key(address(number))
 			given = now - timedelta(days=30, milliseconds=number)  # no two people agree at one instant
 			common = {"address_key": key, "channel": "Email", "purpose": PURPOSE, "legal_basis": "Consent"}
+			common |= {"evidence_grade": "C", "double_opt_in": 1, "country": "Germany"}
 			for topic in (None, TOPIC):
 				consents.append(
 					{
@@ -61,6 +62,8 @@ def fill_register(first: int, last: int) -> None:
 				)
 		ledger.insert("Consent", consents)
 		ledger.insert("Suppression", refusals)
+		# Of what isn't committed, the database looks up each row to see whether it may be seen.
+		frappe.db.commit()
 		progress(f"filling the register: {min(start + AT_ONCE, last):,} people")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from gdpr_consent import audience, decisions, identity, ledger, links, register, returned_mail
+from gdpr_consent import audience, decisions, identity, ledger, links, proof, register, returned_mail
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
 	ConsentError,
@@ -124,7 +124,7 @@ def _attach_evidence(row: dict[str, Any]) -> None:
 		"owner": frappe.session.user,
 		"attached_to_name": ["is", "not set"],
 	}
-	if row.get("evidence_grade") == "B":
+	if row.get("evidence_grade") == proof.DOCUMENTED:
 		for file in frappe.get_all("File", mine, pluck="name"):
 			attached = {"attached_to_doctype": "Consent", "attached_to_name": row["name"]}
 			frappe.db.set_value("File", file, attached)
@@ -403,7 +403,7 @@ def consent_history(
 
 	Returns:
 		rows with `occurred_at, recorded_at, kind, record_type, record, what, purpose, topic, channel, email,
-		source, indicated_by, actor, reason, evidence, wording`.
+		source, indicated_by, actor, reason, evidence, evidence_grade, wording`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
 	party = _check_party(party_type, party)
@@ -446,6 +446,7 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 						"actor": event.actor,
 						"reason": event.facts.get("reason"),
 						"evidence": event.facts.get("evidence"),
+						"evidence_grade": ledger.fold([event]).get("evidence_grade"),
 						"wording": event.wording,
 					}
 				)

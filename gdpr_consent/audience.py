@@ -9,7 +9,7 @@ from datetime import datetime
 
 import frappe
 
-from gdpr_consent import ledger
+from gdpr_consent import ledger, proof
 from gdpr_consent.clock import now_utc
 from gdpr_consent.identity import address_keys
 from gdpr_consent.policy import (
@@ -98,9 +98,10 @@ ASKED = "json_table(%(keys)s, '$[*]' columns (address_key varchar(80) path '$'))
 FACTS_NOW = f"""
 	select concat(
 		asked.address_key, '|', consent.name, '|', hex(ifnull(topic, '')), '|', status, '|', marketing, '|',
-		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''))
+		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''), '|',
+		ifnull(nullif(evidence_grade, ''), '-'), ifnull(double_opt_in, 0), hex(ifnull(country, '')))
 	from {ASKED}
-	straight_join `tabConsent` consent force index (address_scope) on consent.address_key = asked.address_key
+	straight_join `tabConsent` consent force index (decision) on consent.address_key = asked.address_key
 	left join `tabLegal Basis` basis on basis.name = legal_basis
 	where channel = %(channel)s and purpose = %(purpose)s and (topic is null or topic in ('', %(topic)s))
 	union all
@@ -121,19 +122,21 @@ def _facts_now(
 	permissions: dict[str, list[Permission]] = {}
 	refusals: dict[str, list[Refusal]] = {}
 	topics = _Unhexed()
+	grounds, proofs = _Grounds(), _Proofs(purpose, channel)
 	asked = {"keys": json.dumps(keys), "channel": channel, "purpose": purpose, "topic": topic or ""}
 	for (row,) in frappe.db.sql(FACTS_NOW, asked):
 		match row.split("|"):
-			case key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on:
+			case key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on, strength:
 				permission = Permission(
 					name,
 					topics[hex_topic],
 					STATUSES[status],
-					GROUNDS[ground],
+					grounds[ground, strength[2:]],
 					_instant(since),
 					_instant(given_on) if given_on else None,
 					_instant(expires_on) if expires_on else None,
 					_instant(confirmed_on) if confirmed_on else None,
+					proofs[strength, bool(confirmed_on)],
 				)
 				permissions.setdefault(key, []).append(permission)
 			case key, kind, said_on, hex_topic, lifted_on:
@@ -153,6 +156,28 @@ class _Unhexed(dict[str, str]):
 	def __missing__(self, digits: str) -> str:
 		self[digits] = bytes.fromhex(digits).decode()
 		return self[digits]
+
+
+class _Grounds(dict[tuple[str, str], MarketingGround]):
+	def __missing__(self, asked: tuple[str, str]) -> MarketingGround:
+		ground, hex_country = asked
+		self[asked] = proof.ground_in(bytes.fromhex(hex_country).decode(), GROUNDS[ground])
+		return self[asked]
+
+
+class _Proofs(dict[tuple[str, bool], bool]):
+	"""Whether a consent of such a grade, opt-in rule and country counts: asked once of each kind."""
+
+	def __init__(self, purpose: str, channel: str) -> None:
+		self.purpose, self.channel = purpose, channel
+
+	def __missing__(self, kind: tuple[str, bool]) -> bool:
+		strength, is_confirmed = kind
+		grade, required, country = strength[0], strength[1], bytes.fromhex(strength[2:]).decode()
+		self[kind] = proof.is_proven(
+			self.purpose, self.channel, country, grade, required == "1", is_confirmed
+		)
+		return self[kind]
 
 
 def _facts_at(
@@ -177,17 +202,26 @@ def _facts_at(
 	for name, events in ledger.read_events("Consent", list(about), at, known_at).items():
 		row = ledger.fold(events)
 		if row:
+			country = row.get("country")
 			permissions.setdefault(about[name].address_key, []).append(
 				Permission(
 					name,
 					about[name].topic or "",
 					Status(row["status"]),
-					grounds[row.get("legal_basis") or about[name].legal_basis],
+					proof.ground_in(country, grounds[row.get("legal_basis") or about[name].legal_basis]),
 					# An invalidation counts from when it takes effect, not from when it was found out.
 					min(row["since"], at),
 					row.get("given_on"),
 					row.get("expires_on"),
 					row.get("confirmed_on"),
+					proof.is_proven(
+						purpose,
+						channel,
+						country,
+						row.get("evidence_grade"),
+						row.get("double_opt_in"),
+						row.get("confirmed_on"),
+					),
 				)
 			)
 	refusals: dict[str, list[Refusal]] = {}

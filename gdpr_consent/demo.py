@@ -225,6 +225,16 @@ def _draft() -> Any:
 # --- stories: how each person came to be where they are -----------------------------------------------------
 
 
+def _document() -> str:
+	"""Return the URL of the signed list that the demo's consents rest on, made if it is missing."""
+	values = {"file_name": "signed-list-spring-fair.txt", "is_private": 1}
+	found = frappe.db.get_value("File", values, "file_url")
+	content = (
+		"I want to hear from Nordlicht Handel GmbH by e-mail. Signed at the spring fair by those listed."
+	)
+	return found or frappe.new_doc("File", content=content, **values).insert().file_url
+
+
 def _agree(person: Person, party: Any, *topics: str) -> None:
 	language = LANGUAGES[person.country]
 	for topic in (None, *topics):
@@ -234,8 +244,8 @@ def _agree(person: Person, party: Any, *topics: str) -> None:
 			email=person.email,
 			party_type=party.doctype,
 			party=party.name,
-			source="Web Form",
-			evidence=f"{person.name} ticked the box on the form at nordlicht.example/news, entry kept there.",
+			source="Event",
+			evidence=_document(),
 			wording=_wording(topic, language),
 			language=language,
 		)
@@ -280,7 +290,7 @@ def _agreed_long_ago(person: Person, party: Any) -> None:
 			party_type=party.doctype,
 			party=party.name,
 			source="Event",
-			evidence="Signed the list at the spring fair.",
+			evidence=_document(),
 			given_on=now_utc() - timedelta(days=3 * 365),
 		)
 

@@ -24,8 +24,12 @@ from gdpr_consent.policy import STATUS_AFTER, EventKind
 Facts = dict[str, str | int | None]
 
 # Columns of a record that are instants. In facts they are RFC 3339 text.
-INSTANTS = frozenset({"given_on", "confirmed_on", "expires_on", "ended_on", "since", "said_on", "lifted_on"})
+INSTANTS = frozenset(
+	{"given_on", "confirmed_on", "expires_on", "ended_on", "since", "said_on", "lifted_on", "asked_on"}
+)
 AT_ONCE = 2_000  # rows a statement
+# What an event that says nothing of double opt-in meant by a grade: B a document, C words.
+OLD_GRADES = {"B": "C", "C": "D"}
 VERIFY_AT_ONCE = 2_000
 
 
@@ -87,6 +91,8 @@ def fold(events: Iterable[Event]) -> dict[str, Any]:
 def apply(row: dict[str, Any], event: Event) -> None:
 	for column, value in event.facts.items():
 		row[column] = from_utc_text(value) if column in INSTANTS else value
+	if "evidence_grade" in event.facts and "double_opt_in" not in event.facts:
+		row["evidence_grade"] = OLD_GRADES.get(str(row["evidence_grade"]), row["evidence_grade"])
 	if event.kind in STATUS_AFTER:
 		row["status"] = STATUS_AFTER[event.kind].value
 		row["since"] = event.occurred_at

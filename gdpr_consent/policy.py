@@ -82,6 +82,7 @@ class EventKind(str, Enum):
 	RECORD = "Record"
 	END = "End"
 	MOVE = "Move"
+	ASK = "Ask"
 	SUPPRESS = "Suppress"
 	LIFT = "Lift"
 
@@ -144,7 +145,8 @@ class Permission(NamedTuple):
 	"""A Consent as the decision sees it, for the purpose, channel and controller asked about.
 
 	Instants are naive UTC. `topic` is "" for the purpose itself. `since` is when the record last changed its
-	state. `confirmed_on` is set where the person acted through a link sent to the address itself.
+	state. `confirmed_on` is set where the person acted through a link sent to the address itself. `ground` is
+	what the basis means where the person is; `is_proven` whether a consent's evidence is enough there.
 	"""
 
 	name: str
@@ -155,6 +157,7 @@ class Permission(NamedTuple):
 	given_on: datetime | None = None
 	expires_on: datetime | None = None
 	confirmed_on: datetime | None = None
+	is_proven: bool = True
 
 
 class Refusal(NamedTuple):
@@ -201,7 +204,7 @@ REASON_OF_STATUS = {
 	Status.SUPERSEDED: Reason.NO_CONSENT,  # its successor has a state of its own, and it is newer
 	Status.ENDED: Reason.NO_CONSENT,
 	Status.NOT_REQUIRED: Reason.NO_CONSENT,  # a basis that doesn't open this channel
-	Status.GIVEN: Reason.NO_EVIDENCE,  # nothing says when, since its payload was erased
+	Status.GIVEN: Reason.NO_EVIDENCE,  # too weak a proof, or none since its payload was erased
 }
 
 NEVER = datetime.min  # before every instant: nobody confirmed anything
@@ -297,9 +300,10 @@ def _stands(refusal: Refusal, lifting: datetime, at: datetime) -> bool:
 
 
 def _holds(consent: Permission, at: datetime) -> bool:
-	"""Whether this is a consent that was given, and neither ended nor expired."""
+	"""Whether this is a consent that was given and proven, and neither ended nor expired."""
 	return (
 		consent.status == Status.GIVEN
+		and consent.is_proven
 		and consent.since <= at
 		and consent.given_on is not None
 		and consent.given_on <= at

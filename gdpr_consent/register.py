@@ -15,7 +15,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 
-from gdpr_consent import email_groups, ledger
+from gdpr_consent import email_groups, ledger, proof
 from gdpr_consent.clock import add_months, now_utc, utc_text
 from gdpr_consent.exceptions import (
 	EvidenceMissing,
@@ -69,6 +69,7 @@ PROJECTED = (
 	*("email", "address_key", "party_type", "party", "channel", "purpose", "topic", "company"),
 	*("legal_basis", "source", "status", "since", "given_on", "confirmed_on", "expires_on", "ended_on"),
 	*("recorded_by", "wording", "language", "reason", "evidence", "evidence_grade"),
+	*("double_opt_in", "country", "country_source", "asked_on", "asked_wording"),
 	*("supersedes", "superseded_by"),
 )
 
@@ -379,11 +380,19 @@ def permission_of(row: Row) -> Permission:
 		name=row["name"],
 		topic=row["topic"] or "",
 		status=Status(row["status"]),
-		ground=ground_of(row["legal_basis"]),
+		ground=proof.ground_in(row.get("country"), ground_of(row["legal_basis"])),
 		since=row["since"],
 		given_on=row.get("given_on"),
 		expires_on=row.get("expires_on"),
 		confirmed_on=row.get("confirmed_on"),
+		is_proven=proof.is_proven(
+			row["purpose"],
+			row["channel"],
+			row.get("country"),
+			row.get("evidence_grade"),
+			row.get("double_opt_in"),
+			row.get("confirmed_on"),
+		),
 	)
 
 
@@ -517,18 +526,17 @@ def _check_reaches(channel: str, address: str) -> str:
 
 
 def _grade(evidence: str | None) -> str:
-	"""Grade a proof: B a document, C a note, D nothing. A is for the person's own confirmation only."""
-	if not evidence:
+	"""Grade what staff recorded: C with a document, D with words or nothing. A is for the person's own
+	confirmation only, B for the person's own form."""
+	if not (evidence or "").startswith(("/files/", "/private/files/")):
 		return "D"
-	if not evidence.startswith(("/files/", "/private/files/")):
-		return "C"
 	if not frappe.db.exists("File", {"file_url": evidence}):
 		raise EvidenceMissing(
 			_(
 				"Evidence {0} isn't a file of this site. Attach the file, or describe the proof in words."
 			).format(frappe.bold(frappe.utils.escape_html(evidence)))
 		)
-	return "B"
+	return "C"
 
 
 # --- yes ----------------------------------------------------------------------------------------------------
@@ -569,6 +577,7 @@ def record(
 	source = check_source(source)
 	text = _check_wording(wording, scope.purpose, scope.topic)
 	language = _check_language(language) or (text.language if text else None)
+	place = proof.place_of(email, party_type, party, rules.company)
 	needs_proof = legal_basis == CONSENT_BASIS or (
 		rules.is_marketing and ground_of(legal_basis) == MarketingGround.EXISTING_CUSTOMER
 	)
@@ -581,6 +590,7 @@ def record(
 		)
 	facts = {
 		**_subject(email, key, scope, rules.company),
+		**_demands(scope, place),
 		"party_type": party_type,
 		"party": party,
 		"legal_basis": legal_basis,
@@ -653,6 +663,15 @@ def _subject(email: str, key: str, scope: Scope, company: str | None) -> Row:
 	}
 
 
+def _demands(scope: Scope, place: proof.Place) -> Row:
+	"""What the rules in force now ask of a consent, which stays with it (V4, NA-07)."""
+	return {
+		"double_opt_in": int(proof.needs_double_opt_in(scope.channel, scope.topic, place.country)),
+		"country": place.country,
+		"country_source": place.source,
+	}
+
+
 def _same_facts(live: Row, facts: Row) -> bool:
 	same = ("legal_basis", "source", "given_on", "expires_on", "wording", "evidence")
 	return all((live.get(column) or None) == (facts[column] or None) for column in same)
@@ -699,8 +718,10 @@ def record_unproven(
 	rules = check_purpose(purpose)
 	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
 	source = check_source(source)
+	place = proof.place_of(email, party_type, party, rules.company)
 	facts = {
 		**_subject(email, key, scope, rules.company),
+		**_demands(scope, place),
 		"party_type": party_type,
 		"party": party,
 		"legal_basis": CONSENT_BASIS,
@@ -725,15 +746,18 @@ def request(
 	by_the_person: bool = False,
 	wordings: Mapping[str, str | None] | None = None,
 	declarations: Mapping[str, str | None] | None = None,
+	evidence: str | None = None,
 ) -> list[Row]:
 	"""Note that somebody was asked to confirm: the purpose, and each topic (T1, T13).
 
 	Args:
 		wordings: the Consent Wording that was shown for each topic, "" being the purpose itself.
 		declarations: what the person agreed to, in words, for each topic, where that is no Consent Wording.
+		evidence: words that say what the person did just now, and where. What needs no double opt-in by the
+			rules of the topic and the country (V4), and against which no refusal stands, is given by that.
 
 	Returns:
-		the records that wait for the answer. None if all of it is given already.
+		the records that wait for the answer. None if nothing is left to ask.
 
 	Raises:
 		StandingRefusal: the person said no, and it isn't the person who asks now.
@@ -748,6 +772,13 @@ def request(
 	texts = {topic: _check_wording((wordings or {}).get(topic), rules.name, topic) for topic in ["", *topics]}
 	declared = {topic: text for topic, text in (declarations or {}).items() if text}
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
+	place = proof.place_of(email, party_type, party, rules.company)
+	needs_opt_in = {
+		topic: proof.needs_double_opt_in(Channel.EMAIL.value, topic, place.country) for topic in topics
+	}
+	# The purpose is given with the first topic that is.
+	needs_opt_in[""] = all(needs_opt_in.values()) if topics else proof.rule_of(place.country).double_opt_in
+	at_once = by_the_person and evidence
 	pending = []
 	theirs = _addresses_of_the_party(party_type, party)
 	with _Writing([key, *theirs]) as writing:
@@ -765,13 +796,24 @@ def request(
 					).format(frappe.bold(topic or rules.name), reason_in_words(reason))
 				)
 			live = writing.live(key, scope)
-			if live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
+			if (
+				live
+				and live["status"] == Status.GIVEN
+				and not permission_of(live).is_proven
+				and by_the_person
+			):
+				if not at_once or reason or needs_opt_in[topic]:
+					pending.append(_ask_again(writing, live, act))
+					continue
+			elif live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
 				continue
 			if live and live["status"] == Status.REQUESTED:
 				pending.append(live)
 				continue
 			facts = {
 				**_subject(email, key, scope, rules.company),
+				**_demands(scope, place),
+				"double_opt_in": 1,
 				"party_type": party_type,
 				"party": party,
 				"legal_basis": CONSENT_BASIS,
@@ -783,13 +825,28 @@ def request(
 				"evidence": declared.get(topic) or (None if topic else "\n".join(declared.values()) or None),
 				"expires_on": writing.now + timedelta(hours=min(hours, 168)),
 			}
-			if live:
+			_mark_used(wording)
+			if at_once and not reason and not needs_opt_in[topic]:
+				facts |= _period(None, None, rules.validity_months, writing.now)
+				facts |= {"double_opt_in": 0, "evidence_grade": proof.OWN_FORM}
+				facts["evidence"] = facts["evidence"] or evidence
+				_replace(writing, live, EventKind.GIVE, facts, act)
+			elif live:
 				writing.append("Consent", live, EventKind.REQUEST, act, facts)
 				pending.append(live)
 			else:
 				pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
-			_mark_used(wording)
 	return pending
+
+
+def _ask_again(writing: _Writing, live: Row, act: Act) -> Row:
+	"""Note that the person of a consent that goes on was asked to confirm it anew (T10).
+
+	There is no second live record until they do. The request stays on the one there is, with its wording.
+	"""
+	facts = {"asked_on": writing.now, "asked_wording": act.wording}
+	writing.append("Consent", live, EventKind.ASK, act, facts)
+	return live
 
 
 def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
@@ -806,7 +863,11 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 	with _Writing(keys) as writing:
 		rows = [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]
 		for row in rows:
-			if row["status"] != Status.REQUESTED or writing.end_if_over(row):
+			if writing.end_if_over(row) or row["status"] not in (Status.REQUESTED, Status.GIVEN):
+				continue
+			# Of a consent that is given, only a link that was made to renew it says anything more.
+			renews = row["status"] == Status.GIVEN
+			if renews and not (row.get("asked_on") and row["since"] < row["asked_on"] <= issued_at):
 				continue
 			rules = frappe.get_cached_doc("Processing Purpose", row["purpose"])
 			if any(
@@ -815,24 +876,54 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 			):
 				continue
 			months = rules.validity_months
-			confirmed = _("Confirmed through the link sent to the address.")
+			wording = row.get("asked_wording") if renews else row["wording"]
 			facts = {
 				"given_on": writing.now,
 				"confirmed_on": writing.now,
 				"expires_on": add_months(writing.now, months) if months else None,
-				"evidence": "\n".join(filter(None, [row.get("evidence"), confirmed])),
-				"evidence_grade": "A",
+				"evidence": "\n".join(filter(None, [row.get("evidence"), _confirmation_of(wording)])),
+				"evidence_grade": proof.CONFIRMED,
+				"double_opt_in": 1,
 			}
-			writing.append(
-				"Consent",
-				row,
-				EventKind.CONFIRM,
-				Act(DATA_SUBJECT, row["source"], wording=row["wording"]),
-				facts,
-			)
+			act = Act(DATA_SUBJECT, row["source"], wording=wording)
+			if renews:
+				_renew(writing, row, facts, act, rules.company)
+			else:
+				writing.append("Consent", row, EventKind.CONFIRM, act, facts)
 			# Who follows a link that was sent there reads the mailbox.
-			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=confirmed))
+			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=_confirmation_of(wording)))
+		successors = {
+			row["supersedes"]: row for key in keys for row in writing.consents[key] if row.get("supersedes")
+		}
+		rows = [successors.get(row["name"], row) for row in rows]
 		return [row for row in rows if row["status"] == Status.GIVEN]
+
+
+def _renew(writing: _Writing, live: Row, confirmed: Row, act: Act, company: str | None) -> None:
+	"""Put a confirmed consent in the place of one that goes on: same scope, new proof, new period (T10)."""
+	same = ("party_type", "party", "language", "legal_basis", "source", "country", "country_source")
+	facts = {
+		**_subject(live["email"], live["address_key"], _scope_of(live), company),
+		**{column: live.get(column) for column in same},
+		"recorded_by": frappe.session.user,
+		"wording": act.wording,
+		**confirmed,
+	}
+	_replace(writing, live, EventKind.GIVE, facts, act)
+	_mark_used(act.wording)
+
+
+def _confirmation_of(wording: str | None) -> str:
+	if wording:
+		return _("Confirmed through the link sent to the address.")
+	return _("Confirmed through the link sent to the address. No wording is on record.")
+
+
+def regrade() -> None:
+	"""Give the rows written before grades meant what they mean now the grade that their events fold to."""
+	table = frappe.qb.DocType("Consent")
+	for old, new in sorted(ledger.OLD_GRADES.items(), reverse=True):  # C becomes D before B becomes C
+		frappe.qb.update(table).set(table.evidence_grade, new).where(table.evidence_grade == old).run()
 
 
 # --- no -----------------------------------------------------------------------------------------------------
@@ -1009,6 +1100,7 @@ def refuse(
 	text = _check_wording(wording, rules.name, topic)
 	act = Act(DATA_SUBJECT, source, wording=text.name if text else None)
 	scope = Scope(Channel.EMAIL.value, rules.name, topic or "")
+	place = proof.place_of(email, party_type, party, rules.company)
 	with _Writing([key]) as writing:
 		_say_no(writing, [No(RefusalKind.WITHDRAWAL, scope, email, party_type, party)], act)
 		if said := [
@@ -1019,6 +1111,7 @@ def refuse(
 			return max(said, key=lambda row: row["since"])
 		facts = {
 			**_subject(email, key, scope, rules.company),
+			**_demands(scope, place),
 			"party_type": party_type,
 			"party": party,
 			"legal_basis": CONSENT_BASIS,
@@ -1310,7 +1403,7 @@ def rebuild(consent: str) -> Row:
 		events = ledger.read_events("Consent", [consent])[consent]
 		folded = ledger.fold(events)
 		if all(event.facts for event in events):  # nothing was erased, so what no event says isn't so
-			folded = dict.fromkeys(PROJECTED) | folded
+			folded = dict.fromkeys(PROJECTED) | {"double_opt_in": 0} | folded
 		changed = {
 			column: {"stored": stored.get(column), "events": value}
 			for column, value in folded.items()

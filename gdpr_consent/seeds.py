@@ -118,11 +118,43 @@ CONSENT_SOURCES = tuple(
 	)
 )
 
+COUNTRY_RULES = (
+	{
+		"title": _("Any Other Country"),
+		"double_opt_in": 1,
+		"existing_customer": 0,
+		"accepted_grades": "A or C",
+		"age_of_consent": 16,
+		"note": _("The strictest of all, also where nobody knows the country."),
+	},
+	{
+		"title": "Germany",
+		"applies_to": "Germany",
+		"double_opt_in": 1,
+		"existing_customer": 1,
+		"accepted_grades": "A or C",
+		"age_of_consent": 16,
+		"holidays": "DE",
+		"note": _("§ 7(2) and (3) UWG; BGH I ZR 164/09; Art. 8(1) GDPR."),
+	},
+	{
+		"title": "Poland",
+		"applies_to": "Poland",
+		"double_opt_in": 1,
+		"existing_customer": 0,
+		"accepted_grades": "A or C",
+		"age_of_consent": 16,
+		"holidays": "PL",
+		"note": _("Art. 398 PKE, also for companies; Art. 8(1) GDPR."),
+	},
+)
+
 # In the order in which they refer to each other.
 SEEDS = (
 	("Legal Basis", LEGAL_BASES),
 	("Consent Source", CONSENT_SOURCES),
 	("Processing Purpose", PROCESSING_PURPOSES),
+	("Consent Country Rule", COUNTRY_RULES),
 )
 DEFAULT_PURPOSE = "Email Marketing"
 ROLES = ("Privacy Officer", "Consent User")

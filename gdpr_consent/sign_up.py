@@ -182,6 +182,9 @@ def _sign_up(
 			wordings={box.topic: wordings.get(box.value) for box in boxes_of_purpose},
 			declarations={box.topic: declarations.get(box.value) for box in boxes_of_purpose},
 			**party,
+			evidence=_("Ticked on the sign-up form: {0}.").format(
+				", ".join(box.title for box in boxes_of_purpose)
+			),
 		)
 		if pending:
 			send_confirmation_mail(pending, language)

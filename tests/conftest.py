@@ -47,6 +47,7 @@ def site() -> Iterator[str]:
 	frappe.init(site=os.environ["FRAPPE_SITE"], sites_path=".")
 	frappe.connect()
 	frappe.clear_cache()
+	_create_missing_document()
 	yield frappe.local.site
 	frappe.destroy()
 
@@ -227,11 +228,20 @@ def group_of(site: str) -> Iterator[Callable[[str], str]]:
 # --- people -------------------------------------------------------------------------------------------------
 
 
+DOCUMENT = "proof-of-consent.txt"
+PROOF = {"source": "Phone", "evidence": f"/files/{DOCUMENT}"}  # public, so that every user may name it
+
+
+def _create_missing_document() -> None:
+	if not frappe.db.exists("File", {"file_url": PROOF["evidence"]}):
+		attached = {"attached_to_doctype": "User", "attached_to_name": "Administrator"}
+		frappe.new_doc("File", file_name=DOCUMENT, content="She said so.", **attached).insert()
+		frappe.db.commit()
+
+
 def give(email: str, topic: str | None = None, **more) -> str:
-	"""Record a consent with a proof, and return its name."""
-	return api.record_consent(
-		email=email, topic=topic, **{"source": "Phone", "evidence": "Said so in a test call."} | more
-	)["name"]
+	"""Record a consent with a document, and return its name."""
+	return api.record_consent(email=email, topic=topic, **PROOF | more)["name"]
 
 
 @pytest.fixture
@@ -399,6 +409,9 @@ def work_off_jobs(site: str) -> Callable[[], None]:
 
 @pytest.fixture
 def smtp(smtp_server: Mailboxes) -> Mailboxes:
+	# What an earlier test has left in the queue would go out with this one's.
+	frappe.db.delete("Email Queue", {"status": "Not Sent"})
+	frappe.db.commit()
 	smtp_server.deliveries.clear()
 	smtp_server.fails = False
 	smtp_server.hold_at.clear()

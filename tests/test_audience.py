@@ -50,6 +50,9 @@ class ConsentRow(NamedTuple):
 	given_on: int | None
 	expires_on: int | None
 	confirmed_on: int | None
+	evidence_grade: str | None
+	double_opt_in: bool
+	country: str | None
 
 
 class SuppressionRow(NamedTuple):
@@ -60,6 +63,18 @@ class SuppressionRow(NamedTuple):
 	kind: RefusalKind
 	said_on: int
 	lifted_on: int | None
+
+
+def ground_of(row: ConsentRow) -> MarketingGround:
+	"""The existing-customer rule is on in Germany alone, as the site is delivered."""
+	is_off = row.legal_basis == "Existing Customer" and row.country != "Germany"
+	return MarketingGround.NEVER if is_off else BASES[row.legal_basis]
+
+
+def is_proven(row: ConsentRow) -> bool:
+	if row.evidence_grade == "C":
+		return True
+	return row.evidence_grade == "A" and (not row.double_opt_in or row.confirmed_on is not None)
 
 
 consents = st.lists(
@@ -73,6 +88,9 @@ consents = st.lists(
 		st.sampled_from(list(BASES)),
 		moments,
 		*[st.none() | moments] * 3,
+		st.sampled_from(["A", "C", "C", "B", "D", None]),
+		st.booleans(),
+		st.sampled_from(["Germany", "Germany", "Poland", "France", None]),
 	),
 	max_size=12,
 )
@@ -120,8 +138,9 @@ def expected(
 			f"{number:04}",
 			name_of(row.topic),
 			row.status,
-			BASES[row.legal_basis],
+			ground_of(row),
 			*map(instant, (row.since, row.given_on, row.expires_on, row.confirmed_on)),
+			is_proven(row),
 		)
 		for number, row in enumerate(yes)
 		if (row.who, row.purpose, row.channel) == (who, PURPOSES[0], Channel.EMAIL.value)
@@ -151,7 +170,7 @@ def fill(
 		for column, value in values.items():
 			if isinstance(value, Status | RefusalKind):
 				values[column] = value.value
-			elif isinstance(value, int):
+			elif isinstance(value, int) and column != "double_opt_in":
 				values[column] = clock.now + timedelta(microseconds=value)
 		return values
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import give
+from conftest import PROOF, give
 
 import frappe
 
@@ -53,7 +53,7 @@ def contact():
 
 def test_a_party_is_answered_for_with_each_address(contact):
 	work, home = (row.email_id for row in contact.email_ids)
-	api.record_consent(email=home, source="Phone", evidence="She said so.")
+	api.record_consent(email=home, **PROOF)
 	answers = api.check_party("Contact", contact.name)
 	assert {email: answer["reason"] for email, answer in answers.items()} == {
 		work: "NO_CONSENT",

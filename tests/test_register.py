@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import give
+from conftest import PROOF, give
 from werkzeug.test import EnvironBuilder
 
 import frappe
@@ -33,7 +33,6 @@ from gdpr_consent.policy import TRANSITIONS, RefusalKind, Status
 
 MARKETING = "Email Marketing"
 STORED = ("Consent", "Suppression", "Consent Event", "Consent Event Payload")
-PROOF = {"source": "Phone", "evidence": "Said so in a test call."}
 
 
 def stored() -> dict[str, int]:
@@ -367,8 +366,8 @@ def test_ca_05_evidence_is_graded(address, proof):
 	(requested,) = request(address(), by_the_person=True)
 	confirm(requested)
 	assert grade(requested) == "A"
-	assert grade(give(address(), evidence=proof)) == "B"
-	assert grade(give(address(), evidence="Told Jo at the fair.")) == "C"
+	assert grade(give(address(), evidence=proof)) == "C"
+	assert grade(give(address(), evidence="Told Jo at the fair.")) == "D"
 	assert grade(register.record_unproven(email=address())["name"]) == "D"
 
 
@@ -957,7 +956,7 @@ def test_the_history_of_a_person_is_complete_and_newest_first(address, clock, co
 	assert by_email == by_party
 	assert [row["kind"] for row in by_email] == ["Withdraw", "Suppress", "Give"]
 	assert by_email[0]["reason"] == "Too many mails"
-	assert by_email[2]["evidence"] == "Said so in a test call."
+	assert by_email[2]["evidence"] == PROOF["evidence"]
 
 
 def test_many_addresses_are_decided_as_each_is(address, topic):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from conftest import Clock
+from conftest import PROOF, Clock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -19,7 +19,6 @@ from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.identity import address_key
 from gdpr_consent.policy import LIVE
 
-PROOF = {"source": "Phone", "evidence": "Said so in a test call."}
 PEOPLE = 3
 NEVER = datetime.min
 

@@ -1,6 +1,7 @@
 """What Consent Settings say about mail: signs of one's own, and tracking; and core's global opt-out."""
 
 import pytest
+from conftest import PROOF
 
 import frappe
 
@@ -105,8 +106,7 @@ def test_ca_19_a_mail_is_tracked_only_with_a_consent_to_that(
 	settings, queued, agreed, mailbox, smtp, tracking_purpose
 ):
 	watched, other = agreed(), agreed()
-	proof = {"source": "Phone", "evidence": "Said so in a test call."}
-	api.record_consent(email=watched, purpose=tracking_purpose, **proof)
+	api.record_consent(email=watched, purpose=tracking_purpose, **PROOF)
 	beacon = "https://gate.example/opened"
 
 	queued(watched, purpose=MARKETING, email_read_tracker_url=beacon).send()

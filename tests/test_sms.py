@@ -6,7 +6,7 @@ from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import give
+from conftest import PROOF, give
 
 import frappe
 
@@ -95,8 +95,7 @@ def test_an_address_that_the_channel_doesnt_reach_is_an_error(address, phone_num
 def test_the_number_of_the_party_is_taken_if_none_is_given(address, phone_number, contact):
 	number = phone_number()
 	person = contact(address(), phone_nos=[{"phone": number, "is_primary_mobile_no": 1}])
-	proof = {"source": "Phone", "evidence": "She said so."}
-	made = api.record_consent(party_type="Contact", party=person.name, channel="SMS", **proof)
+	made = api.record_consent(party_type="Contact", party=person.name, channel="SMS", **PROOF)
 	assert made["email"] == number
 	assert list(api.check_party("Contact", person.name, channel="SMS")) == [number]
 	assert number not in api.check_party("Contact", person.name)

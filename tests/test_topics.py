@@ -401,7 +401,7 @@ def test_a_person_can_be_told_which_mails_they_got_and_why(
 	for letter in letters:
 		letter.send_emails()
 		work_off_jobs()
-		give(email, committed_topic, source="Event", evidence=f"Said so after {letter.subject}")
+		give(email, committed_topic, source="Event", given_on=register.now_utc())
 
 	rows = api.mail_decisions(email=email.upper())
 

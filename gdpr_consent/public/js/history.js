@@ -1,7 +1,7 @@
 // What happened to the permissions and refusals of a person, and which mails they got, as lists, newest first.
 import { api } from "./record";
 import { local_time_html } from "./time";
-import { bold, escape, kinds, reason_text, refusals } from "./words";
+import { bold, escape, grade_html, kinds, reason_text, refusals } from "./words";
 
 export function history_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("Nothing is on record.")}</p>`;
@@ -25,6 +25,8 @@ function item(row) {
 		.filter(([, value]) => value)
 		.map(([label, value]) => `<span class="mr-3">${label}: ${escape(value)}</span>`);
 	if (row.evidence) details.push(`<span>${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
+	if (row.evidence_grade)
+		details.push(`<span>${__("Evidence Grade")}: ${grade_html(row.evidence_grade)}</span>`);
 	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">

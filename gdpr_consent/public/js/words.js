@@ -55,7 +55,7 @@ export const remedies = () => {
 	const person = [__("They can sign up again."), "/consent/subscribe"];
 	return {
 		...Object.fromEntries(OPEN.map((reason) => [reason, ask])),
-		NO_EVIDENCE: [__("Record the proof, or send a confirmation request.")],
+		NO_EVIDENCE: [__("Record it with a document, or let the person sign up and confirm.")],
 		REQUESTED: [__("Wait for the person, or send the request again.")],
 		REFUSED: person,
 		WITHDRAWN: person,
@@ -73,6 +73,19 @@ export const remedies = () => {
 export const may_record = (reason) => OPEN.includes(reason);
 export const reason_label = (reason) => (reasons()[reason] || [reason])[0];
 export const reason_text = (reason) => (reasons()[reason] || [reason, reason])[1];
+
+export const GRADE_COLOURS = { A: "green", B: "blue", C: "blue", D: "orange" };
+
+export function grade_html(grade) {
+	if (!GRADE_COLOURS[grade]) return "";
+	const meaning = {
+		A: __("confirmed from the mailbox"),
+		B: __("the person's own form"),
+		C: __("recorded by staff with a document"),
+		D: __("claimed, without a document"),
+	};
+	return `<span class="indicator-pill no-indicator-dot ${GRADE_COLOURS[grade]}" title="${escape(meaning[grade])}">${escape(grade)}</span>`;
+}
 
 export const STATUS_COLOURS = {
 	Unknown: "orange",
@@ -111,6 +124,7 @@ export const kinds = () => ({
 	Record: [__("Recorded on another legal basis"), "blue"],
 	End: [__("Ended"), "grey"],
 	Move: [__("Moved with the person's record"), "grey"],
+	Ask: [__("Was asked to confirm again"), "orange"],
 	Suppress: [__("Said no"), "red"],
 	Lift: [__("Lifted"), "green"],
 });

@@ -9,6 +9,7 @@ frappe.ui.form.on("Consent", {
 		gdpr_consent.show_local_times("Consent", frm);
 		frm.page.set_indicator(__(gdpr_consent.status_now(frm.doc)), colour_of(frm.doc));
 		if (frm.doc.evidence) show_evidence(frm);
+		show_grade(frm);
 		show_answer(frm);
 		show_history(frm);
 		add_buttons(frm);
@@ -28,6 +29,12 @@ function show_evidence(frm) {
 	frm.fields_dict.evidence.$wrapper
 		.find(".control-value")
 		.html(gdpr_consent.evidence_html(frm.doc.evidence));
+}
+
+function show_grade(frm) {
+	frm.fields_dict.evidence_grade.$wrapper
+		.find(".control-value")
+		.html(gdpr_consent.words.grade_html(frm.doc.evidence_grade));
 }
 
 async function show_answer(frm) {

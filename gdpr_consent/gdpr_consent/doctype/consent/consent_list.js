@@ -22,6 +22,7 @@ frappe.listview_settings["Consent"] = {
 	},
 
 	formatters: {
+		evidence_grade: (grade) => gdpr_consent.words.grade_html(grade),
 		// A narrow list has no column for the topic, which tells two records of one address apart.
 		purpose: (purpose, _df, { topic }) =>
 			[window.innerWidth <= NARROW && topic, purpose]

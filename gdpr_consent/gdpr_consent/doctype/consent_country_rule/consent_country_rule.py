@@ -1,0 +1,35 @@
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from gdpr_consent import proof
+from gdpr_consent.exceptions import ConsentError
+
+
+class ConsentCountryRule(Document):
+	# The field isn't called country: Frappe would fill it with the country of the site.
+	def autoname(self) -> None:
+		self.title = self.applies_to or proof.ANY_OTHER_COUNTRY
+		self.name = self.title
+
+	def validate(self) -> None:
+		if not self.applies_to and not self.enabled:
+			self._refuse()
+
+	def on_update(self) -> None:
+		proof.forget_rules()
+
+	def on_trash(self) -> None:
+		if not self.applies_to:
+			self._refuse()
+
+	def after_delete(self) -> None:
+		proof.forget_rules()
+
+	def _refuse(self) -> None:
+		frappe.throw(
+			_("{0} stands for every country without a rule of its own, so it is kept.").format(
+				frappe.bold(self.title)
+			),
+			ConsentError,
+		)

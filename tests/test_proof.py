@@ -1,0 +1,254 @@
+"""How strong a proof is, and how strong it has to be: grades, countries, purposes (NA, SO, V4)."""
+
+from collections.abc import Callable
+
+import pytest
+from conftest import PROOF, give
+
+import frappe
+
+from gdpr_consent import api, ledger, links, proof, register
+from gdpr_consent.exceptions import ConsentError
+
+MARKETING = "Email Marketing"
+WORDS = {"source": "Phone", "evidence": "Said so in a test call."}
+
+
+def reason(email: str, topic: str | None = None, **more) -> str:
+	return api.check_consent([email], MARKETING, topic, **more)[email]["reason"]
+
+
+@pytest.fixture
+def rule(site: str) -> Callable[..., None]:
+	"""Set the rule of a country, None being any other; it is rolled back."""
+
+	def set_rule(country: str | None, **values) -> None:
+		name = country or proof.ANY_OTHER_COUNTRY
+		if frappe.db.exists("Consent Country Rule", name):
+			frappe.get_doc("Consent Country Rule", name).update(values).save()
+		else:
+			frappe.new_doc("Consent Country Rule", applies_to=country, **values).insert()
+
+	return set_rule
+
+
+def test_na_07_the_country_and_how_it_is_known_are_recorded(address, lead, contact, customer):
+	polish = lead(address(), country="Poland")
+	client = customer(person := contact(address()))
+	frappe.new_doc(
+		"Address",
+		address_title=client.name,
+		address_line1="1 rue X",
+		city="Lyon",
+		country="France",
+		links=[{"link_doctype": "Customer", "link_name": client.name}],
+	).insert()
+	for email, party, country, source in (
+		(polish.email_id, ("Lead", polish.name), "Poland", "Person"),
+		(polish.email_id, (None, None), "Poland", "Person"),
+		(person.email_ids[0].email_id, ("Contact", person.name), "France", "Person"),
+		(person.email_ids[0].email_id, ("Customer", client.name), "France", "Person"),
+		(address(), (None, None), "Germany", "Company"),
+	):
+		name = give(email, party_type=party[0], party=party[1], given_on=register.now_utc())
+		row = frappe.get_doc("Consent", name)
+		assert (row.country, row.country_source) == (country, source)
+
+
+def test_na_07_records_that_name_two_countries_say_nothing(address, lead):
+	email = address()
+	lead(email, country="Poland")
+	frappe.db.set_value("Lead", lead(address(), country="Germany").name, "email_id", email)
+	row = frappe.get_doc("Consent", give(email))
+	assert (row.country, row.country_source) == (None, "Several Countries")
+	assert proof.rule_of(row.country) == proof.STRICTEST
+
+
+def test_na_01_na_04_words_of_staff_open_no_mailbox_in_any_country_as_delivered(address, lead):
+	for country in ("Poland", "Germany", "France"):
+		claimed, documented = (lead(address(), country=country).email_id for _ in range(2))
+		give(claimed, **WORDS)
+		give(documented)
+		assert (reason(claimed), reason(documented)) == ("NO_EVIDENCE", "VALID_CONSENT"), country
+
+
+def test_the_grades_that_a_country_and_a_purpose_accept_decide_now_as_then(address, lead, rule):
+	email = lead(address(), country="France").email_id
+	rule("France", double_opt_in=0, accepted_grades="Any")
+	give(email, **WORDS)
+	assert (reason(email), reason(email, at=register.now_utc())) == ("VALID_CONSENT",) * 2
+	rule("France", accepted_grades="A, B or C")
+	assert (reason(email), reason(email, at=register.now_utc())) == ("NO_EVIDENCE",) * 2
+	rule("France", accepted_grades="Any")
+	frappe.get_doc("Processing Purpose", MARKETING).update({"accepted_grades": "A"}).save()
+	try:
+		assert reason(email) == "NO_EVIDENCE"
+	finally:
+		frappe.db.rollback()
+		frappe.clear_document_cache("Processing Purpose", MARKETING)
+
+
+def test_v4_the_opt_in_rule_in_force_at_capture_decides(address, lead, rule):
+	strict, lax = (lead(address(), country="France").email_id for _ in range(2))
+	rule("France", double_opt_in=1, accepted_grades="Any")
+	give(strict, **WORDS)
+	rule("France", double_opt_in=0)
+	give(lax, **WORDS)
+	assert (reason(strict), reason(lax)) == ("NO_EVIDENCE", "VALID_CONSENT")
+	rule("France", double_opt_in=1)
+	assert (reason(strict), reason(lax)) == ("NO_EVIDENCE", "VALID_CONSENT")
+
+
+def test_na_05_grades_are_about_mail(phone_number):
+	number = phone_number()
+	give(number, channel="Phone", **WORDS)
+	assert reason(number, channel="Phone") == "VALID_CONSENT"
+
+
+@pytest.fixture
+def customers_may_be_written_to(site):
+	purpose = frappe.get_doc("Processing Purpose", MARKETING)
+	purpose.append("allowed_legal_bases", {"legal_basis": "Existing Customer"})
+	purpose.save()
+	yield
+	frappe.db.rollback()
+	frappe.clear_document_cache("Processing Purpose", MARKETING)
+
+
+def test_so_07_the_existing_customer_rule_is_the_countrys(address, lead, rule, customers_may_be_written_to):
+	wanted = {"Germany": "EXISTING_CUSTOMER", "Poland": "NO_CONSENT", "France": "NO_CONSENT"}
+	people = {country: lead(address(), country=country).email_id for country in wanted}
+	for email in people.values():
+		give(email, legal_basis="Existing Customer")
+	assert {country: reason(email) for country, email in people.items()} == wanted
+	rule("Germany", existing_customer=0)
+	assert reason(people["Germany"]) == "NO_CONSENT"
+	rule("Germany", existing_customer=1, enabled=0)  # it falls to the strictest
+	assert reason(people["Germany"]) == "NO_CONSENT"
+
+
+def test_the_rule_of_any_other_country_is_kept(rule):
+	with pytest.raises(ConsentError, match="is kept"):
+		rule(None, enabled=0)
+	with pytest.raises(ConsentError, match="is kept"):
+		frappe.get_doc("Consent Country Rule", proof.ANY_OTHER_COUNTRY).delete()
+
+
+def test_a_confirmation_without_a_wording_says_so(address):
+	email = address()
+	(row,) = register.request(email=email, by_the_person=True)
+	register.confirm([row["name"]], links.now_utc())
+	consent = frappe.get_doc("Consent", row["name"])
+	assert (consent.evidence_grade, reason(email)) == ("A", "VALID_CONSENT")
+	assert consent.evidence.endswith("No wording is on record.")
+
+
+@pytest.mark.parametrize(("old", "new"), [("A", "A"), ("B", "C"), ("C", "D"), ("D", "D")])
+def test_events_of_the_old_grades_fold_to_the_new_ones(address, old, new):
+	name = give(address())
+	event = ledger.read_events("Consent", [name])[name][0]
+	facts = {key: value for key, value in event.facts.items() if key not in ("double_opt_in", "country")}
+	assert ledger.fold([event._replace(facts=facts | {"evidence_grade": old})])["evidence_grade"] == new
+
+
+def test_rows_of_the_old_grades_are_migrated(address):
+	names = {old: give(address()) for old in "ABCD"}
+	for old, name in names.items():
+		frappe.db.set_value("Consent", name, "evidence_grade", old, update_modified=False)
+	register.regrade()
+	grades = {old: frappe.db.get_value("Consent", name, "evidence_grade") for old, name in names.items()}
+	assert grades == {"A": "A", "B": "C", "C": "D", "D": "D"}
+
+
+def test_the_document_of_a_proof_is_a_file_of_the_site():
+	assert frappe.db.exists("File", {"file_url": PROOF["evidence"]})
+
+
+# --- single opt-in ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lax_topic(topic, rule):
+	"""A topic that asks for no double opt-in, in a country that asks for none either."""
+	rule("France", double_opt_in=0, accepted_grades="A, B or C")
+	frappe.get_doc("Subscription Topic", topic).update({"double_opt_in": 0}).save()
+	return topic
+
+
+def sign_up(email: str, *topics: str) -> list[str]:
+	rows = register.request(
+		email=email, topics=topics, source="Web Form", by_the_person=True, evidence="Ticked on the form."
+	)
+	return [row["topic"] or "" for row in rows]
+
+
+def test_where_nothing_asks_for_double_opt_in_the_form_is_enough(address, lead, lax_topic):
+	email = lead(address(), country="France").email_id
+	assert sign_up(email, lax_topic) == []
+	assert reason(email, lax_topic) == "VALID_CONSENT"
+	row = frappe.get_doc("Consent", {"email": email, "topic": lax_topic})
+	assert (row.evidence_grade, row.evidence, row.double_opt_in) == ("B", "Ticked on the form.", 0)
+	event = frappe.get_doc("Consent Event", f"{row.name}-1")
+	assert (event.kind, event.indicated_by) == ("Give", "Data Subject")
+
+
+def test_v4_topic_or_country_asks_for_double_opt_in(address, lead, topic, lax_topic):
+	strict = frappe.copy_doc(frappe.get_doc("Subscription Topic", topic))
+	strict.update({"title": f"{topic} strict", "double_opt_in": 1}).insert()
+	french, polish = (lead(address(), country=country).email_id for country in ("France", "Poland"))
+	assert sign_up(french, lax_topic, strict.name) == [strict.name]
+	assert sign_up(polish, lax_topic) == ["", lax_topic]
+
+
+def test_st_08_after_a_no_only_a_confirmation_counts(address, lead, lax_topic):
+	email = lead(address(), country="France").email_id
+	sign_up(email, lax_topic)
+	api.withdraw_consent(email=email, topic=lax_topic, source="Phone")
+	assert sign_up(email, lax_topic) == [lax_topic]
+	assert reason(email, lax_topic) == "REQUESTED" or not api.has_consent(email, topic=lax_topic)
+	api.object_to_marketing(email=email, source="Phone")
+	assert sign_up(email, lax_topic) == ["", lax_topic]
+
+
+def test_staff_give_nothing_in_the_persons_place(address, lead, lax_topic):
+	email = lead(address(), country="France").email_id
+	rows = register.request(email=email, topics=[lax_topic], source="Phone", evidence="Ticked on the form.")
+	assert {row["status"] for row in rows} == {"Requested"}
+
+
+# --- renewal ------------------------------------------------------------------------------------------------
+
+
+def test_t10_whose_proof_is_too_weak_confirms_and_gets_a_new_record(address, clock):
+	email = address()
+	old = give(email, **WORDS)
+	clock.forward(hours=1)
+	(asked,) = register.request(email=email, by_the_person=True)
+	assert (asked["name"], asked["status"], reason(email)) == (old, "Given", "NO_EVIDENCE")
+	made = clock.forward(minutes=1)
+	(new,) = register.confirm([old], made)
+	assert (new["supersedes"], new["evidence_grade"], reason(email)) == (old, "A", "VALID_CONSENT")
+	assert frappe.db.get_value("Consent", old, "status") == "Superseded"
+	assert register.rebuild(old)["changed"] == register.rebuild(new["name"])["changed"] == {}
+	clock.forward(minutes=1)
+	assert [row["name"] for row in register.confirm([old], made)] == [new["name"]]  # nothing more
+	assert frappe.db.count("Consent", {"email": email}) == 2
+
+
+def test_ca_16_a_link_that_wasnt_made_to_renew_renews_nothing(address, clock):
+	name = give(address())
+	clock.forward(hours=1)
+	assert [row["name"] for row in register.confirm([name], clock.now)] == [name]
+	assert frappe.db.get_value("Consent", name, ["status", "last_seq"]) == ("Given", 1)
+
+
+def test_st_14_a_no_since_the_link_was_made_wins_over_a_renewal(address, clock):
+	email = address()
+	name = give(email, **WORDS)
+	clock.forward(hours=1)
+	register.request(email=email, by_the_person=True)
+	made = clock.now
+	clock.forward(hours=1)
+	api.object_to_marketing(email=email, source="Phone")
+	clock.forward(hours=1)
+	assert register.confirm([name], made) == []
