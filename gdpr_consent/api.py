@@ -14,7 +14,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from gdpr_consent import audience, decisions, identity, ledger, links, proof, register, returned_mail
+from gdpr_consent import audience, decisions, identity, ledger, links, proof, register, renewal, returned_mail
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
 	ConsentError,
@@ -182,6 +182,32 @@ def _request(
 		"consents": [row["name"] for row in pending],
 		"sent": sent,
 	}
+
+
+@frappe.whitelist(methods=["POST"])
+@_says_why
+def reconsent_overview(wording: str) -> dict[str, Any]:
+	"""Say whom a Consent Wording that is a material change leaves without a valid consent (V6).
+
+	Returns:
+		`consents`: how many given ones rest on an older text; `wordings`: the older texts.
+	"""
+	frappe.has_permission("Consent Wording", "read", wording, throw=True)
+	frappe.has_permission("Consent", "read", throw=True)
+	return {"consents": renewal.count_outdated(wording), "wordings": renewal.older_wordings(wording)}
+
+
+@frappe.whitelist(methods=["POST"])
+@_says_why
+def start_reconsent(wording: str) -> None:
+	"""Ask them, in the background: one mail each, with the new text, where no refusal stands.
+
+	Raises:
+		PermissionError: only who may write this Consent Wording and Consents may.
+	"""
+	frappe.has_permission("Consent Wording", "write", wording, throw=True)
+	frappe.has_permission("Consent", "create", throw=True)
+	renewal.start(wording)
 
 
 @frappe.whitelist(methods=["POST"])

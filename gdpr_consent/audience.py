@@ -99,7 +99,8 @@ FACTS_NOW = f"""
 	select concat(
 		asked.address_key, '|', consent.name, '|', hex(ifnull(topic, '')), '|', status, '|', marketing, '|',
 		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''), '|',
-		ifnull(nullif(evidence_grade, ''), '-'), ifnull(double_opt_in, 0), hex(ifnull(country, '')))
+		ifnull(nullif(evidence_grade, ''), '-'), ifnull(double_opt_in, 0), hex(ifnull(country, '')), '.',
+		hex(ifnull(wording, '')))
 	from {ASKED}
 	straight_join `tabConsent` consent force index (decision) on consent.address_key = asked.address_key
 	left join `tabLegal Basis` basis on basis.name = legal_basis
@@ -131,7 +132,7 @@ def _facts_now(
 					name,
 					topics[hex_topic],
 					STATUSES[status],
-					grounds[ground, strength[2:]],
+					grounds[ground, strength],
 					_instant(since),
 					_instant(given_on) if given_on else None,
 					_instant(expires_on) if expires_on else None,
@@ -158,10 +159,15 @@ class _Unhexed(dict[str, str]):
 		return self[digits]
 
 
+def _names_in(strength: str) -> list[str]:
+	"""Return the country and the wording."""
+	return [bytes.fromhex(digits).decode() for digits in strength[2:].split(".")]
+
+
 class _Grounds(dict[tuple[str, str], MarketingGround]):
 	def __missing__(self, asked: tuple[str, str]) -> MarketingGround:
-		ground, hex_country = asked
-		self[asked] = proof.ground_in(bytes.fromhex(hex_country).decode(), GROUNDS[ground])
+		ground, strength = asked
+		self[asked] = proof.ground_in(_names_in(strength)[0], GROUNDS[ground])
 		return self[asked]
 
 
@@ -173,9 +179,9 @@ class _Proofs(dict[tuple[str, bool], bool]):
 
 	def __missing__(self, kind: tuple[str, bool]) -> bool:
 		strength, is_confirmed = kind
-		grade, required, country = strength[0], strength[1], bytes.fromhex(strength[2:]).decode()
+		country, wording = _names_in(strength)
 		self[kind] = proof.is_proven(
-			self.purpose, self.channel, country, grade, required == "1", is_confirmed
+			self.purpose, self.channel, country, strength[0], strength[1] == "1", is_confirmed, wording
 		)
 		return self[kind]
 
@@ -221,6 +227,7 @@ def _facts_at(
 						row.get("evidence_grade"),
 						row.get("double_opt_in"),
 						row.get("confirmed_on"),
+						row.get("wording"),
 					),
 				)
 			)

@@ -1,5 +1,6 @@
 """Asks a person to confirm from their own mailbox, and nothing else in the mail (CA-09)."""
 
+from datetime import timedelta
 from typing import Any
 
 import frappe
@@ -7,6 +8,7 @@ from frappe import _
 
 from gdpr_consent import links, throttle
 from gdpr_consent.clock import hours_in_words
+from gdpr_consent.policy import Status
 
 
 def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None = None) -> bool:
@@ -25,7 +27,10 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 		names = [row["topic"] or row["purpose"] for row in pending]
 		titles = [_(name) for name in names]
 		company = first["company"] or frappe.db.get_default("company") or frappe.local.site
-		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours")
+		renews = first["status"] == Status.GIVEN
+		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
+		if renews:
+			hours = links.MAX_AGE_OF_CONFIRMATION // timedelta(hours=1)
 		frappe.sendmail(
 			recipients=[first["email"]],
 			subject=_("Please confirm: may {0} write to you?").format(company),
@@ -35,6 +40,8 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 				"titles": titles,
 				"url": links.confirmation_url([row["name"] for row in pending]),
 				"validity": hours_in_words(hours),
+				"renews": renews,
+				"texts": asked_texts(pending),
 			},
 			reference_doctype="Consent",
 			reference_name=first["name"],
@@ -43,3 +50,11 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	finally:
 		frappe.local.lang = shown
 	return True
+
+
+def asked_texts(rows: list[dict[str, Any]]) -> list[str]:
+	"""Return the wordings that somebody is asked to confirm anew."""
+	names = [
+		row["asked_wording"] for row in rows if row.get("asked_wording") and row["status"] == Status.GIVEN
+	]
+	return frappe.get_all("Consent Wording", {"name": ["in", names]}, pluck="text") if names else []

@@ -4,7 +4,7 @@ Rules are data (Consent Country Rule, Processing Purpose). They are read here, a
 weighs: whether a consent is proven, and whether the existing-customer rule opens the channel.
 """
 
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import frappe
@@ -13,7 +13,7 @@ from gdpr_consent.identity import Person, people_at
 from gdpr_consent.policy import Channel, MarketingGround
 
 ANY_OTHER_COUNTRY = "Any Other Country"
-RULES = "consent_country_rules"  # in the cache
+RULES, OUTDATED = "consent_country_rules", "consent_outdated_wordings"  # in the cache
 GRADES = {"": "ABCD", "Any": "ABCD", "A, B or C": "ABC", "A or C": "AC", "A": "A"}
 CONFIRMED, OWN_FORM, DOCUMENTED = "A", "B", "C"
 
@@ -51,11 +51,43 @@ def _read_rules() -> dict[str, list]:
 	}
 
 
+def outdated_wordings() -> set[str]:
+	"""Name the wordings that a later version in the same language changes materially (V6)."""
+	return set(frappe.cache.get_value(OUTDATED, lambda: list(_read_outdated())))
+
+
+def _read_outdated() -> Iterator[str]:
+	wording = frappe.qb.DocType("Consent Wording")
+	newest_change: dict[tuple[str, str, str], int] = {}
+	rows = (
+		frappe.qb.from_(wording)
+		.select(
+			wording.name, wording.purpose, wording.topic, wording.language, wording.version, wording.material
+		)
+		.orderby(wording.version, order=frappe.qb.desc)
+		.run()
+	)
+	for name, purpose, topic, language, version, material in rows:
+		scope = (purpose, topic or "", language)
+		if version < newest_change.get(scope, 0):
+			yield name
+		elif material and scope not in newest_change:
+			newest_change[scope] = version
+
+
 def forget_rules() -> None:
-	"""Read the rules anew: now, and when it is certain which ones stand."""
+	_forget(RULES)
+
+
+def forget_wordings() -> None:
+	_forget(OUTDATED)
+
+
+def _forget(what: str) -> None:
+	"""Read it anew: now, and when it is certain what stands."""
 
 	def forget() -> None:
-		frappe.cache.delete_value(RULES)
+		frappe.cache.delete_value(what)
 
 	forget()
 	frappe.db.after_commit.add(forget)
@@ -68,14 +100,18 @@ def is_proven(
 	country: str | None,
 	grade: str | None,
 	double_opt_in: Any,
-	confirmed_on: datetime | str | None,
+	confirmed_on: Any,
+	wording: str | None,
 ) -> bool:
 	"""Whether the proof of a consent is enough to send on.
 
 	The grades that count are those which the country and the purpose accept today. Where a double opt-in was
 	asked for when the person agreed (V4), only the confirmation or a document will do. Both are about e-mail:
-	a click in a mail proves nothing for another channel (NA-05).
+	a click in a mail proves nothing for another channel (NA-05). What was agreed to before the purpose or the
+	controller changed materially isn't what we do now (V6).
 	"""
+	if wording and wording in outdated_wordings():
+		return False
 	if channel != Channel.EMAIL.value:
 		return True
 	if double_opt_in and not confirmed_on and grade != DOCUMENTED:

@@ -392,6 +392,7 @@ def permission_of(row: Row) -> Permission:
 			row.get("evidence_grade"),
 			row.get("double_opt_in"),
 			row.get("confirmed_on"),
+			row.get("wording"),
 		),
 	)
 
@@ -847,6 +848,30 @@ def _ask_again(writing: _Writing, live: Row, act: Act) -> Row:
 	facts = {"asked_on": writing.now, "asked_wording": act.wording}
 	writing.append("Consent", live, EventKind.ASK, act, facts)
 	return live
+
+
+def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[Row]:
+	"""Note that the person of consents that go on is asked to confirm them anew (CA-15, V6).
+
+	Args:
+		consents: names.
+		wordings: the Consent Wording that is shown, by consent.
+
+	Returns:
+		the records to ask about: those that are given, and against which no refusal stands.
+	"""
+	keys = {row.address_key for row in _named("Consent", consents) if row.address_key}
+	asked = []
+	with _Writing(keys) as writing:
+		for row in [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]:
+			if writing.end_if_over(row) or row["status"] != Status.GIVEN or not row["email"]:
+				continue
+			if writing.refused(row["address_key"], _scope_of(row), is_marketing=True):
+				continue
+			act = Act(CONTROLLER, row["source"], wording=wordings.get(row["name"]))
+			asked.append(_ask_again(writing, row, act))
+			_mark_used(act.wording)
+	return asked
 
 
 def confirm(consents: list[str], issued_at: datetime) -> list[Row]:

@@ -3,7 +3,7 @@
 import frappe
 from frappe.utils import cint
 
-from gdpr_consent import email_groups, legacy, register
+from gdpr_consent import email_groups, legacy, register, renewal
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
 
@@ -20,6 +20,7 @@ def daily() -> None:
 	self_check.run()
 	email_groups.reconcile_all()
 	delete_old_decisions()
+	renewal.remind()
 
 
 def delete_old_decisions() -> None:

@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 
 import frappe
 
-from gdpr_consent import api, audience, links, register
+from gdpr_consent import api, audience, links, proof, register
 from gdpr_consent.identity import address_keys
 
 # The same examples in every run, and no verdict by the clock of a busy machine.
@@ -181,8 +181,8 @@ def wording(site: str) -> Iterator[Callable[..., str]]:
 	"""Make a committed Consent Wording of Email Marketing for a topic, and name it."""
 	made = []
 
-	def make(topic: str | None, text: str, language: str = "en") -> str:
-		values = {"purpose": "Email Marketing", "topic": topic, "language": language, "text": text}
+	def make(topic: str | None, text: str, language: str = "en", **more) -> str:
+		values = {"purpose": "Email Marketing", "topic": topic, "language": language, "text": text} | more
 		made.append(frappe.new_doc("Consent Wording", **values).insert().name)
 		frappe.db.commit()
 		return made[-1]
@@ -190,6 +190,7 @@ def wording(site: str) -> Iterator[Callable[..., str]]:
 	yield make
 	frappe.db.rollback()
 	frappe.db.delete("Consent Wording", {"name": ["in", made or [""]]})  # also those in use
+	proof.forget_wordings()
 	frappe.db.commit()
 
 

@@ -138,7 +138,9 @@ def test_the_receipt_speaks_the_language(language, title, mailbox, web, smtp):
 	assert title in [text_of(one.content)[0] for one in smtp.deliveries[smtp_before:]]
 
 
-@pytest.mark.parametrize(("language", "labels"), [("pl", ("Wypisz się", "Twoje wybory")), ("de", ("Abmelden", "Ihre Auswahl"))])
+@pytest.mark.parametrize(
+	("language", "labels"), [("pl", ("Wypisz się", "Twoje wybory")), ("de", ("Abmelden", "Ihre Auswahl"))]
+)
 def test_em_14_the_way_out_of_a_mail_speaks_the_language(language, labels, mailbox, queued, smtp):
 	email = mailbox()
 	give(email, language=language)

@@ -1,13 +1,15 @@
 """How strong a proof is, and how strong it has to be: grades, countries, purposes (NA, SO, V4)."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from conftest import PROOF, give
 
 import frappe
 
-from gdpr_consent import api, ledger, links, proof, register
+from gdpr_consent import api, ledger, links, proof, register, renewal, tasks
+from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import ConsentError
 
 MARKETING = "Email Marketing"
@@ -252,3 +254,110 @@ def test_st_14_a_no_since_the_link_was_made_wins_over_a_renewal(address, clock):
 	api.object_to_marketing(email=email, source="Phone")
 	clock.forward(hours=1)
 	assert register.confirm([name], made) == []
+
+
+# --- words that change --------------------------------------------------------------------------------------
+
+
+def purposed(mailbox, topic: str, wording: str) -> str:
+	"""Somebody who agreed to a topic under a wording, committed."""
+	email = mailbox()
+	give(email)
+	give(email, topic, wording=wording)
+	frappe.db.commit()
+	return email
+
+
+def mails_to(email: str) -> list[str]:
+	rows = frappe.get_all("Email Queue Recipient", {"recipient": email}, pluck="parent")
+	return frappe.get_all("Email Queue", {"name": ["in", rows or [""]]}, pluck="message")
+
+
+def test_v6_a_material_change_leaves_older_consents_without_proof(mailbox, committed_topic, wording):
+	first = wording(committed_topic, "News of A.")
+	german = wording(committed_topic, "Neues von A.", "de")
+	english_person, german_person = (purposed(mailbox, committed_topic, one) for one in (first, german))
+	wording(committed_topic, "News of A, corrected.")
+	assert reason(english_person, committed_topic) == "VALID_CONSENT"
+
+	newest = wording(committed_topic, "News of A and B.", material=1)
+
+	assert reason(english_person, committed_topic) == "NO_EVIDENCE"
+	assert reason(english_person, committed_topic, at=now_utc()) == "NO_EVIDENCE"
+	assert reason(german_person, committed_topic) == "VALID_CONSENT"
+	assert api.reconsent_overview(newest)["consents"] == 1
+	assert first in api.reconsent_overview(newest)["wordings"]
+
+
+def test_v6_those_who_may_be_asked_are_asked_once_and_their_answer_counts(
+	mailbox, committed_topic, wording, smtp
+):
+	first = wording(committed_topic, "News of A.")
+	asked, refuser = (purposed(mailbox, committed_topic, first) for _ in range(2))
+	api.object_to_marketing(email=refuser, source="Phone")
+	frappe.db.commit()
+	newest = wording(committed_topic, "News of A and B.", material=1)
+
+	assert (renewal.ask_about(newest), renewal.ask_about(newest)) == (1, 0)
+
+	assert (len(mails_to(asked)), mails_to(refuser)) == (1, [])
+	assert reason(asked, committed_topic) == "NO_EVIDENCE"  # silence renews nothing (CA-16)
+	name = frappe.db.get_value("Consent", {"email": asked, "topic": committed_topic})
+	(new,) = register.confirm([name], now_utc())
+	assert (new["supersedes"], new["wording"], new["evidence_grade"]) == (name, newest, "A")
+	assert reason(asked, committed_topic) == "VALID_CONSENT"
+	frappe.db.commit()
+	assert renewal.ask_about(newest) == 0
+
+
+def test_only_who_may_write_a_wording_starts_a_run(committed_topic, wording, user_with_roles):
+	newest = wording(committed_topic, "News of A and B.", material=1)
+	user_with_roles("Consent User")
+	with pytest.raises(frappe.PermissionError):
+		api.start_reconsent(newest)
+	frappe.set_user("Administrator")  # who takes away what is committed
+
+
+# --- before a consent expires -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notice_days(site):
+	"""Set how many days before expiry people are asked, committed."""
+	before = frappe.db.get_single_value("Consent Settings", "renewal_notice_days")
+
+	def set_days(days: int) -> None:
+		frappe.db.set_single_value("Consent Settings", "renewal_notice_days", days)
+		frappe.db.commit()
+
+	yield set_days
+	frappe.db.rollback()
+	set_days(before)
+
+
+def test_ca_15_who_is_about_to_expire_is_asked_once_while_it_is_valid(
+	mailbox, committed_topic, smtp, notice_days
+):
+	def person(days: float) -> str:
+		email = mailbox()
+		for topic in (None, committed_topic):
+			give(email, topic, given_on="2020-01-01", expires_on=now_utc() + timedelta(days=days))
+		return email
+
+	soon, later, refuser = person(10), person(60), person(10)
+	api.object_to_marketing(email=refuser, source="Phone")
+	frappe.db.commit()
+
+	notice_days(0)
+	assert renewal.remind() == 0
+	notice_days(30)
+	renewal.remind()
+	tasks.renewal.remind()
+
+	assert [len(mails_to(email)) for email in (soon, later, refuser)] == [1, 0, 0]
+	names = frappe.get_all("Consent", {"email": soon}, pluck="name")
+	old = frappe.db.get_value("Consent", names[0], "expires_on")
+	renewed = register.confirm(names, now_utc())
+	assert {row["supersedes"] for row in renewed} == set(names)
+	assert all(row["expires_on"] > old for row in renewed)
+	assert reason(soon, committed_topic) == "VALID_CONSENT"

@@ -160,7 +160,9 @@ function action_html(row) {
 		`<button type="button" class="btn btn-default btn-xs" data-act="${act}" data-email="${escape(row.email)}">${label}</button>`;
 	const actions = [];
 	if (row.consent)
-		actions.push(`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open", null, "a record")}</a>`);
+		actions.push(
+			`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open", null, "a record")}</a>`,
+		);
 	if (!row.email) return actions.join(" ");
 	const may_ask = may_record(row.reason) || row.reason === "REQUESTED";
 	if (!row.allowed && may_ask && frappe.model.can_create("Consent")) {

@@ -13,7 +13,8 @@ class Consent(AppendOnlyDocument):
 
 
 def on_doctype_update() -> None:
-	# All that audience.py asks for, in its order: the rows lie all over a large table, and stay unread.
+	# All that audience.py asks for, in its order: the rows lie all over a large table, and stay unread. The
+	# lengths of the fields are such that it fits into the 3,072 bytes of an index.
 	frappe.db.add_index("Consent", DECISIVE, "decision")
 	frappe.db.add_index("Consent", ["party_type", "party"], "party")
 	frappe.db.add_index("Consent", ["status", "expires_on"], "expiry")

@@ -4,9 +4,10 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent import proof
 from gdpr_consent.exceptions import ConsentError
 
-FROZEN = ("purpose", "topic", "language", "text")
+FROZEN = ("purpose", "topic", "language", "text", "material")
 
 
 class ConsentWording(Document):
@@ -44,6 +45,12 @@ class ConsentWording(Document):
 			)
 		# Of the bytes that were shown, so that an export can prove them (CA-06).
 		self.text_hash = hashlib.sha256((self.text or "").encode()).hexdigest()
+
+	def on_update(self) -> None:
+		proof.forget_wordings()
+
+	def after_delete(self) -> None:
+		proof.forget_wordings()
 
 	def on_trash(self) -> None:
 		if self.used:
