@@ -24,7 +24,8 @@ from gdpr_consent.exceptions import (
 	MessageNotReadable,
 	UnknownReference,
 )
-from gdpr_consent.policy import Status
+from gdpr_consent.policy import Reason, Status
+from gdpr_consent.words import reason_in_words
 
 Instant = str | date | datetime
 LARGEST_MESSAGE = 5 * 1024 * 1024  # bytes; a report holds the returned mail, at most
@@ -412,7 +413,10 @@ def require_consent(email: str, purpose: str | None = None, topic: str | None = 
 		raise ConsentMissing(
 			_(
 				"No permission to write to this address about {0}: {1}. Ask for it with Request Consent."
-			).format(frappe.bold(topic or register.check_purpose(purpose).name), answer["reason"])
+			).format(
+				frappe.bold(topic or register.check_purpose(purpose).name),
+				reason_in_words(Reason(answer["reason"])),
+			)
 		)
 
 

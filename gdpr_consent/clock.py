@@ -3,9 +3,12 @@ TM-02)."""
 
 from datetime import date, datetime, timezone
 
+from babel import Locale, UnknownLocaleError
+from babel.units import format_unit
 from dateutil.relativedelta import relativedelta
 from pytz import timezone as named_timezone
 
+import frappe
 from frappe import _
 from frappe.utils import escape_html, get_datetime
 from frappe.utils.data import convert_utc_to_system_timezone, get_system_timezone
@@ -67,3 +70,16 @@ def to_system_time(instant: datetime) -> datetime:
 def add_months(instant: datetime, months: int) -> datetime:
 	"""The same day and time `months` later, or the last day of that month (TM-05)."""
 	return instant + relativedelta(months=months)
+
+
+def babel_locale() -> str:
+	"""Return the locale of the language that is shown, or English where Babel doesn't know it."""
+	try:
+		return str(Locale.parse(frappe.local.lang, sep="-"))
+	except (UnknownLocaleError, ValueError, TypeError):
+		return "en"
+
+
+def hours_in_words(hours: int) -> str:
+	"""Write a number of hours with its unit, in the plural that the language has for it."""
+	return format_unit(hours, "duration-hour", locale=babel_locale())

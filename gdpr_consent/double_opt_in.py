@@ -7,6 +7,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent import links, throttle
+from gdpr_consent.clock import hours_in_words
 from gdpr_consent.policy import Status
 
 
@@ -23,10 +24,11 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 	shown = frappe.local.lang
 	frappe.local.lang = language or first["language"] or shown
 	try:
-		titles = [_(row["topic"] or row["purpose"]) for row in pending]
+		names = [row["topic"] or row["purpose"] for row in pending]
+		titles = [_(name) for name in names]
 		company = first["company"] or frappe.db.get_default("company") or frappe.local.site
 		renews = first["status"] == Status.GIVEN
-		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours")
+		hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
 		if renews:
 			hours = links.MAX_AGE_OF_CONFIRMATION // timedelta(hours=1)
 		frappe.sendmail(
@@ -37,7 +39,7 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 				"company": company,
 				"titles": titles,
 				"url": links.confirmation_url([row["name"] for row in pending]),
-				"hours": hours,
+				"validity": hours_in_words(hours),
 				"renews": renews,
 				"texts": asked_texts(pending),
 			},

@@ -15,7 +15,6 @@ from posixpath import normpath
 from typing import Any
 from urllib.parse import urlencode
 
-from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from werkzeug.wrappers import Request, Response
 
@@ -24,7 +23,7 @@ from frappe import _
 from frappe.website.page_renderers.template_page import TemplatePage
 
 from gdpr_consent import throttle
-from gdpr_consent.clock import to_system_time
+from gdpr_consent.clock import babel_locale, to_system_time
 from gdpr_consent.exceptions import ConsentError, LinkKeyLost, LinkNotValid, TooManyAttempts
 
 HEADERS = {
@@ -154,14 +153,7 @@ def address_to(context: frappe._dict, found: dict[str, Any]) -> None:
 
 def local_date(instant: datetime) -> str:
 	"""Write the day of an instant in UTC as it is in the site's time zone, in the language of the page."""
-	return format_date(to_system_time(instant), format="long", locale=_locale())
-
-
-def _locale() -> str:
-	try:
-		return str(Locale.parse(frappe.local.lang, sep="-"))
-	except (UnknownLocaleError, ValueError):
-		return "en"
+	return format_date(to_system_time(instant), format="long", locale=babel_locale())
 
 
 def act_without_session(response: Response, request: Request) -> None:

@@ -10,13 +10,15 @@ from gdpr_consent import links
 
 def send_consent(given: list[dict[str, Any]]) -> None:
 	"""Queue a receipt for consents of one person."""
-	titles = [_(row["topic"] or row["purpose"]) for row in given]
+	names = [row["topic"] or row["purpose"] for row in given]
+	titles = [_(name) for name in names]
 	_send(given[0], _("You agreed to hear from us"), titles, agreed=True)
 
 
 def send_refusal(found: dict[str, Any], everything: bool) -> None:
 	"""Queue a receipt for a no, said through a link that names a record."""
-	titles = [_("All marketing") if everything else _(found["topic"] or found["purpose"])]
+	name = found["topic"] or found["purpose"]
+	titles = [_("All marketing") if everything else _(name)]
 	_send(found, _("You will hear no more from us"), titles, agreed=False)
 
 

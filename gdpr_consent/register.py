@@ -53,6 +53,7 @@ from gdpr_consent.policy import (
 	decide,
 	refused,
 )
+from gdpr_consent.words import reason_in_words
 
 CONSENT_BASIS = "Consent"
 CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
@@ -612,7 +613,7 @@ def record(
 				_(
 					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own"
 					" mailbox; see the preference link."
-				).format(frappe.bold(scope.topic or scope.purpose), reason.value)
+				).format(frappe.bold(scope.topic or scope.purpose), reason_in_words(reason))
 			)
 		row = _replace(writing, writing.live(key, scope), kind, facts, act)
 		writing.end_if_over(row)
@@ -793,7 +794,7 @@ def request(
 					_(
 						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can"
 						" sign up themselves."
-					).format(frappe.bold(topic or rules.name), reason.value)
+					).format(frappe.bold(topic or rules.name), reason_in_words(reason))
 				)
 			live = writing.live(key, scope)
 			if (

@@ -57,7 +57,7 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 			_(row.topic or row.purpose),
 			wordings[row.purpose, row.topic or ""].text
 			if (row.purpose, row.topic or "") in wordings
-			else _((row.topic_text if row.topic else row.purpose_text) or ""),
+			else _described(row.topic_text if row.topic else row.purpose_text),
 			wordings[row.purpose, row.topic or ""].name
 			if (row.purpose, row.topic or "") in wordings
 			else None,
@@ -65,6 +65,10 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 		for row in rows
 		if not topics or row.topic in topics
 	]
+
+
+def _described(text: str | None) -> str:
+	return _(text) if text else ""
 
 
 def _current_wordings(language: str) -> dict[tuple[str, str], Any]:

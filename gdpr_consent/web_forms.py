@@ -125,4 +125,4 @@ def _box(row: Document) -> sign_up.Box:
 	"""Return the box with its texts as the form shows them."""
 	purpose = row.consent_purpose or _purpose_of(row.subscription_topic)
 	text = _(row.description) if row.description else ""
-	return sign_up.Box(purpose, row.subscription_topic or "", _(row.label or ""), text, None)
+	return sign_up.Box(purpose, row.subscription_topic or "", _(row.label) if row.label else "", text, None)

@@ -569,7 +569,7 @@ def test_st_08_no_role_lifts_a_no(address, user_with_roles, role, say_no):
 		lambda: api.request_consent(email),
 		lambda: give(email, given_on="2020-01-01", expires_on="2100-01-01"),
 	):
-		with pytest.raises(StandingRefusal, match=f"{MARKETING}.*(WITHDRAWN|OBJECTED)"):
+		with pytest.raises(StandingRefusal, match=f"{MARKETING}.*(Withdrawn|Objected)"):
 			attempt()
 	assert stored() == was
 
@@ -934,12 +934,12 @@ def test_em_23_consent_for_mail_is_none_for_the_phone(address):
 def test_scripts_can_ask_and_insist(address, topic):
 	email = address()
 	assert api.has_consent(email) is False
-	with pytest.raises(ConsentMissing, match="NO_CONSENT"):
+	with pytest.raises(ConsentMissing, match="No consent"):
 		api.require_consent(email)
 	give(email)
 	assert api.has_consent(email) is True
 	assert api.require_consent(email) is None
-	with pytest.raises(ConsentMissing, match=f"{topic}.*TOPIC_NOT_SUBSCRIBED"):
+	with pytest.raises(ConsentMissing, match=f"{topic}.*Another topic"):
 		api.require_consent(email, topic=topic)
 
 

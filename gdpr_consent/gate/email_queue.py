@@ -20,6 +20,7 @@ from gdpr_consent.gate.classify import SERVICE, MailClass, classify, shows_signs
 from gdpr_consent.gate.personal import personalise
 from gdpr_consent.identity import address_keys, split_addresses
 from gdpr_consent.policy import Channel, Decision, Reason, block
+from gdpr_consent.words import reason_in_words
 
 NEVER_ASKED = (Reason.NO_CONSENT, Reason.TOPIC_NOT_SUBSCRIBED)
 
@@ -245,7 +246,7 @@ def _block(mail: Any, row: Any, decision: Decision) -> None:
 	anyone_got_it = any(one.is_mail_sent() for one in mail.recipients)
 	mail.status = "Sent" if anyone_got_it else BLOCKED
 	frappe.qb.update(queue).set(queue.status, mail.status).set(
-		queue.error, _("Not sent, for lack of permission: {0}").format(decision.reason.value)
+		queue.error, _("Not sent, for lack of permission: {0}").format(reason_in_words(decision.reason))
 	).where(queue.name == mail.name).run()
 	if mail.communication and not anyone_got_it:
 		# Core knows no such status, and would show the mail as sent in the timeline.

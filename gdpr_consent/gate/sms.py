@@ -68,9 +68,9 @@ def admit(
 	left_out = sum(not decision.allowed for decision in answers.values())
 	if left_out:
 		frappe.msgprint(
-			_("{0} of {1} get no message, for lack of permission. Consent Decision says why.").format(
-				left_out, len(answers)
-			),
+			_(
+				"Numbers that get no message, for lack of permission: {0} of {1}. Consent Decision says why."
+			).format(left_out, len(answers)),
 			indicator="orange",
 		)
 	return [number for number in numbers if answers[number].allowed]

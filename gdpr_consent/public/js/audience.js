@@ -17,7 +17,7 @@ export async function show_audience(frm) {
 	show_rows(message, {
 		title: __("Who Gets It?"),
 		summary: (will, not) =>
-			`${__("{0} will get it, {1} won't.", [bold(will), bold(not)])}
+			`${__("Will get it: {0}. Won't get it: {1}.", [bold(will), bold(not)])}
 			${__("Each mail is decided again at the moment it goes out.")}`,
 		nobody: nobody_text(frm),
 		again: () => show_audience(frm),
@@ -28,7 +28,7 @@ export async function show_delivery(frm) {
 	const { message } = await frm.call({ method: "explain_delivery", doc: frm.doc, freeze: true });
 	show_rows(message, {
 		title: __("Who Got It?"),
-		summary: (did, not) => __("{0} were allowed to get it, {1} weren't.", [bold(did), bold(not)]),
+		summary: (did, not) => __("Allowed to get it: {0}. Not allowed: {1}.", [bold(did), bold(not)]),
 		nobody: __("No mail of it has been decided yet."),
 		again: () => show_delivery(frm),
 	});
@@ -150,7 +150,7 @@ function list_html(rows) {
 	);
 	const more =
 		rows.length > SHOWN
-			? `<p class="text-muted">${__("and {0} more. Search to find them.", [rows.length - SHOWN])}</p>`
+			? `<p class="text-muted">${__("Not shown: {0}. Search to find them.", [rows.length - SHOWN])}</p>`
 			: "";
 	return `<ul class="list-unstyled">${items.join("")}</ul>${more}`;
 }
@@ -160,7 +160,9 @@ function action_html(row) {
 		`<button type="button" class="btn btn-default btn-xs" data-act="${act}" data-email="${escape(row.email)}">${label}</button>`;
 	const actions = [];
 	if (row.consent)
-		actions.push(`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open")}</a>`);
+		actions.push(
+			`<a class="btn btn-default btn-xs" href="${url_of(row.consent)}">${__("Open", null, "a record")}</a>`,
+		);
 	if (!row.email) return actions.join(" ");
 	const may_ask = may_record(row.reason) || row.reason === "REQUESTED";
 	if (!row.allowed && may_ask && frappe.model.can_create("Consent")) {

@@ -46,9 +46,9 @@ function warn(answer, send, again) {
 	const will = answer.rows.filter((row) => row.allowed).length;
 	show_rows(answer, {
 		title: __("Not Everybody Will Get This"),
-		summary: (will, not) => __("{0} of {1} recipients will get it.", [bold(will), bold(will + not)]),
+		summary: (will, not) => __("Recipients who will get it: {0} of {1}.", [bold(will), bold(will + not)]),
 		again,
-		label: will ? __("Send to {0}", [will]) : __("Close"),
+		label: will ? __("Send (recipients: {0})", [will]) : __("Close"),
 		proceed: () => will && send(),
 	});
 }

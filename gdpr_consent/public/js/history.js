@@ -11,7 +11,11 @@ export function history_html(rows) {
 function item(row) {
 	const [kind, colour] = kinds()[row.kind] || [row.kind, "grey"];
 	const happened = row.kind === "Suppress" ? refusals()[row.what] || row.what : kind;
-	const scope = [row.purpose || __("All marketing"), row.topic, row.channel === "Email" ? "" : row.channel];
+	const scope = [
+		row.purpose || __("All marketing"),
+		row.topic,
+		row.channel === "Email" ? "" : __(row.channel),
+	];
 	const details = [
 		[__("Said by"), row.indicated_by === "Data Subject" ? __("the person") : ""],
 		[

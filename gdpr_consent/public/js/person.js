@@ -48,7 +48,7 @@ function headline_html(rows) {
 			: why;
 		return `<div style="overflow-wrap: anywhere"><span class="indicator ${colour}"></span><b>${escape(email)}</b> ${may}: ${link}</div>`;
 	});
-	if (rows.length > SHOWN) lines.push(`<div>${__("and {0} more addresses", [rows.length - SHOWN])}</div>`);
+	if (rows.length > SHOWN) lines.push(`<div>${__("More addresses: {0}", [rows.length - SHOWN])}</div>`);
 	return lines.join("");
 }
 

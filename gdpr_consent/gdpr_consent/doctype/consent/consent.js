@@ -138,10 +138,10 @@ async function verify() {
 	const { ok, checked, first_bad, problem } = await gdpr_consent.api("verify_ledger");
 	const { bold, escape } = gdpr_consent.words;
 	frappe.msgprint({
-		title: __("Register"),
+		title: __("Verify the Register"),
 		indicator: ok ? "green" : "red",
 		message: ok
-			? __("{0} events checked. Nothing was changed, left out or put in.", [checked])
+			? __("Events checked: {0}. Nothing was changed, left out or put in.", [checked])
 			: `${__("{0} isn't as it was written.", [bold(first_bad)])} ${escape(problem)}`,
 	});
 }

@@ -9,7 +9,7 @@ async function show_who(frm) {
 	const { doc } = frm;
 	const { consents, wordings } = await gdpr_consent.api("reconsent_overview", { wording: doc.name });
 	const list = `/app/consent?status=Given&wording=${encodeURIComponent(JSON.stringify(["in", wordings.join(",")]))}`;
-	const count = __("{0} consents rest on an older text. No marketing is sent on them.", [consents]);
+	const count = __("Consents that rest on an older text: {0}. No marketing is sent on them.", [consents]);
 	const dialog = new frappe.ui.Dialog({
 		title: __("Who Must Be Asked Again?"),
 		fields: [{ fieldtype: "HTML", fieldname: "text" }],

@@ -8,6 +8,10 @@ frappe.listview_settings["Suppression"] = {
 		gdpr_consent.do_not_filter_by_instant(listview);
 	},
 
+	formatters: {
+		kind: (kind) => gdpr_consent.words.escape(gdpr_consent.words.refusals()[kind] || __(kind)),
+	},
+
 	get_indicator({ lifted_on }) {
 		return lifted_on
 			? [__("Lifted"), "grey", "lifted_on,is,set"]
