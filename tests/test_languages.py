@@ -19,7 +19,7 @@ from gdpr_consent.clock import hours_in_words
 LANGUAGES = ("pl", "de")
 # Names, abbreviations, and words that are the same there.
 SAME = {"A", "B", "C", "D", "API", "SMS", "Status", "Import", "Marketing", "Name", "Person", "System"}
-SAME |= {"System Manager", "Text", "Version", "status"}
+SAME |= {"E-mail", "Salt", "System Manager", "Text", "Version", "status"}
 IN_TEXT = re.compile(r"\{\w*\}|</?\w[^>]*>|&\w+;")
 Key = tuple[str, str | None]
 
@@ -130,7 +130,7 @@ def test_the_receipt_speaks_the_language(language, title, mailbox, web, smtp):
 	pending = api.request_consent(email, "Email Marketing", language=language)
 	frappe.db.commit()
 	smtp_before = len(smtp.deliveries)
-	url = links.confirmation_url([pending["name"]])
+	url = links.confirmation_url(pending["consents"])
 	token = url.partition("t=")[2]
 	answer = web.call("POST", f"/consent/confirm?_lang={language}", data={"t": token, "receipt": "1"})
 	assert answer.status_code == 200
