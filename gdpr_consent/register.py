@@ -917,8 +917,11 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 				writing.append("Consent", row, EventKind.CONFIRM, act, facts)
 			# Who follows a link that was sent there reads the mailbox.
 			_lift_bounces(writing, row["address_key"], Act(DATA_SUBJECT, reason=_confirmation_of(wording)))
-		successors = {
-			row["supersedes"]: row for key in keys for row in writing.consents[key] if row.get("supersedes")
+		successors = {  # of a renewal that was confirmed before
+			row["supersedes"]: row
+			for key in keys
+			for row in writing.consents[key]
+			if row.get("supersedes") and row.get("confirmed_on")
 		}
 		rows = [successors.get(row["name"], row) for row in rows]
 		return [row for row in rows if row["status"] == Status.GIVEN]
