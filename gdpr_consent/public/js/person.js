@@ -2,7 +2,7 @@
 import { show_history } from "./history";
 import { PARTY_TYPES, api, record, request } from "./record";
 import { object, withdraw } from "./refuse";
-import { escape, reason_text } from "./words";
+import { escape, grade_html, reason_text } from "./words";
 
 const SHOWN = 5; // addresses in the headline; a Customer may have hundreds
 
@@ -31,13 +31,28 @@ export function show_on_form(frm) {
 async function show_headline(frm) {
 	const { doctype, docname } = frm;
 	const answers = await api("check_party", { party_type: doctype, party: docname });
-	if (frm.docname !== docname) return; // the user went on to another record
 	const rows = Object.entries(answers || {});
+	const grades = await grades_of(rows.map(([, answer]) => answer.consent).filter(Boolean));
+	if (frm.docname !== docname) return; // the user went on to another record
 	const allowed = rows.filter(([, answer]) => answer.allowed).length;
-	set_headline(frm, headline_html(rows), rows.length && allowed === rows.length ? "green" : "orange");
+	set_headline(
+		frm,
+		headline_html(rows, grades),
+		rows.length && allowed === rows.length ? "green" : "orange",
+	);
 }
 
-function headline_html(rows) {
+async function grades_of(consents) {
+	if (!consents.length) return {};
+	const rows = await frappe.db.get_list("Consent", {
+		filters: { name: ["in", consents] },
+		fields: ["name", "evidence_grade"],
+		limit: consents.length,
+	});
+	return Object.fromEntries(rows.map((row) => [row.name, row.evidence_grade]));
+}
+
+function headline_html(rows, grades) {
 	if (!rows.length) return __("Marketing mail: no address on record.");
 	const lines = rows.slice(0, SHOWN).map(([email, answer]) => {
 		const colour = answer.allowed ? "green" : "red";
@@ -46,7 +61,7 @@ function headline_html(rows) {
 		const link = answer.consent
 			? `<a style="text-decoration: underline" href="${url_of(answer.consent)}">${why}</a>`
 			: why;
-		return `<div style="overflow-wrap: anywhere"><span class="indicator ${colour}"></span><b>${escape(email)}</b> ${may}: ${link}</div>`;
+		return `<div style="overflow-wrap: anywhere"><span class="indicator ${colour}"></span><b>${escape(email)}</b> ${may}: ${link} ${grade_html(grades[answer.consent])}</div>`;
 	});
 	if (rows.length > SHOWN) lines.push(`<div>${__("More addresses: {0}", [rows.length - SHOWN])}</div>`);
 	return lines.join("");
