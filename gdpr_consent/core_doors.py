@@ -18,7 +18,6 @@ from frappe.utils.password import decrypt, encrypt
 from frappe.utils.verified_command import get_signed_params
 
 from gdpr_consent import identity, legacy, links, pages, preferences, register, sign_up, throttle
-from gdpr_consent.exceptions import LinkNotValid
 from gdpr_consent.gate.classify import MARKETING_SOURCES
 from gdpr_consent.policy import RefusalKind
 from gdpr_consent.register import DATA_SUBJECT, Act, No
@@ -93,7 +92,7 @@ def read_way_out() -> WayOut:
 	"""
 	said = _signed_by_core()
 	if not said.keys() >= {"email", "doctype", "name"}:
-		raise _not_valid()
+		raise links.not_valid()
 	return WayOut(said["email"], said["doctype"], said["name"])
 
 
@@ -105,7 +104,7 @@ def read_sign_up() -> SignUp:
 	"""
 	said = _signed_by_core()
 	if said.keys() != {"email", "email_group"}:
-		raise _not_valid()
+		raise links.not_valid()
 	return SignUp(said["email"], said["email_group"])
 
 
@@ -115,12 +114,12 @@ def _signed_by_core() -> dict[str, str]:
 	try:
 		text = said.decode()
 	except UnicodeDecodeError:
-		raise _not_valid() from None
+		raise links.not_valid() from None
 	if not mark or not compare_digest(get_signed_params(text).encode(), query):
-		raise _not_valid()
+		raise links.not_valid()
 	pairs = parse_qsl(text, keep_blank_values=True)
 	if len(dict(pairs)) != len(pairs):
-		raise _not_valid()
+		raise links.not_valid()
 	return dict(pairs)
 
 
@@ -139,11 +138,7 @@ def read_token(use: str, token: str) -> list[str]:
 	try:
 		return json.loads(decrypt(sealed))
 	except frappe.ValidationError:
-		raise _not_valid() from None
-
-
-def _not_valid() -> LinkNotValid:
-	return LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one."))
+		raise links.not_valid() from None
 
 
 def record_of(email: str) -> dict[str, Any]:

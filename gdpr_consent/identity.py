@@ -92,7 +92,8 @@ def normalise_email(email: str | None) -> str:
 			strict=True,
 		)
 	except EmailNotValidError as error:
-		raise _invalid(email, str(error).removesuffix(".")) from None
+		# It quotes the characters that it doesn't like, and pages show the text.
+		raise _invalid(email, frappe.utils.escape_html(str(error).removesuffix("."))) from None
 	if "." not in parts.ascii_domain:
 		raise _invalid(email, _("its domain has no dot"))
 	if len(address.encode()) > MAX_LENGTH:
@@ -312,23 +313,19 @@ def addresses_in(stored: str | None) -> list[str]:
 
 
 def _stored_of_contacts(names: list[str]) -> Iterator[tuple[str, str]]:
-	email, number = frappe.qb.DocType("Contact Email"), frappe.qb.DocType("Contact Phone")
-	yield from (
-		frappe.qb.from_(email)
-		.select(email.parent, email.email_id)
-		.where((email.parenttype == "Contact") & email.parent.isin(names))
-		.orderby(email.is_primary, order=frappe.qb.desc)
-		.orderby(email.idx)
-		.run()
-	)
-	yield from (
-		frappe.qb.from_(number)
-		.select(number.parent, number.phone)
-		.where((number.parenttype == "Contact") & number.parent.isin(names))
-		.orderby(number.is_primary_mobile_no, order=frappe.qb.desc)
-		.orderby(number.idx)
-		.run()
-	)
+	for doctype, field, first in (
+		("Contact Email", "email_id", "is_primary"),
+		("Contact Phone", "phone", "is_primary_mobile_no"),
+	):
+		row = frappe.qb.DocType(doctype)
+		yield from (
+			frappe.qb.from_(row)
+			.select(row.parent, row[field])
+			.where((row.parenttype == "Contact") & row.parent.isin(names))
+			.orderby(row[first], order=frappe.qb.desc)
+			.orderby(row.idx)
+			.run()
+		)
 
 
 def _stored_of_leads(names: list[str]) -> Iterator[tuple[str, str]]:

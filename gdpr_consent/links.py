@@ -78,6 +78,10 @@ def read(use: str, token: str, max_age: timedelta | None = None) -> Any:
 	return _read(use, token, max_age)[0]
 
 
+def not_valid() -> LinkNotValid:
+	return LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one."))
+
+
 def _read(use: str, token: str, max_age: timedelta | None = None) -> tuple[Any, datetime]:
 	try:
 		if len(token) > MAX_LENGTH:
@@ -90,7 +94,7 @@ def _read(use: str, token: str, max_age: timedelta | None = None) -> tuple[Any, 
 		if base64_encode(base64_decode(signature)).decode() != signature:
 			raise BadData("other spelling")
 	except (BadData, TypeError, ValueError, AttributeError):
-		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one.")) from None
+		raise not_valid() from None
 	return content, made.astimezone(timezone.utc).replace(tzinfo=None)
 
 

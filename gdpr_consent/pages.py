@@ -4,8 +4,6 @@ They are for people without an account, so a desk session in the same browser ch
 done by the person, as Guest (UN-03).
 """
 
-import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,7 +20,7 @@ import frappe
 from frappe import _
 from frappe.website.page_renderers.template_page import TemplatePage
 
-from gdpr_consent import throttle
+from gdpr_consent import failures, links, throttle
 from gdpr_consent.clock import babel_locale, to_system_time
 from gdpr_consent.exceptions import ConsentError, LinkKeyLost, LinkNotValid, TooManyAttempts
 
@@ -93,8 +91,8 @@ def behind_a_link(get_context: Callable) -> Callable:
 		except TooManyAttempts as error:
 			_show_problem(context, error, 429)
 		except LinkKeyLost:
-			log_failure("Consent pages: the key of the links is lost")
-			_show_problem(context, _("We can't read links at the moment. Please try again later."), 503)
+			failures.log_failure("Consent pages: the key of the links is lost")
+			_show_problem(context, _("We can't read links at the moment."), 503)
 		except ConsentError as error:  # what the link names is gone, or what was typed is wrong
 			_show_problem(context, error, 410)
 		context.lang = frappe.local.lang
@@ -107,15 +105,6 @@ def behind_a_link(get_context: Callable) -> Callable:
 	return show
 
 
-def log_failure(title: str) -> None:
-	"""Log the exception that is being handled: where it was raised, and no word of it, since it may name the
-	address or the link (WB-11)."""
-	kind, _error, where = sys.exc_info()
-	frappe.log_error(
-		title=title, message="".join(traceback.format_tb(where)) + (kind.__name__ if kind else "")
-	)
-
-
 def _url_in(language: str, token: str) -> str:
 	arguments = {"t": token} if token else {"topic": frappe.request.args.getlist("topic")}
 	return f"{frappe.request.path}?{urlencode(arguments | {'_lang': language}, doseq=True)}"
@@ -124,13 +113,15 @@ def _url_in(language: str, token: str) -> str:
 def _show_problem(context: frappe._dict, problem: Exception | str, status: int) -> None:
 	frappe.db.rollback()
 	context.http_status_code = status
+	is_the_link = status == 410
+	context.problem_title = _("This link doesn't work") if is_the_link else _("Please try again later")
 	context.problem = str(problem)
 
 
 def _one_text(name: str) -> str:
 	values = {*frappe.request.args.getlist(name), *frappe.request.form.getlist(name)}
 	if len(values) > 1:  # whichever it is, the other isn't (TK-10)
-		raise LinkNotValid(_("This link isn't valid, or it is no longer. Ask for a new one."))
+		raise links.not_valid()
 	return values.pop() if values else ""
 
 

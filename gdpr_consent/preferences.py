@@ -138,7 +138,7 @@ def change(found: register.Row, wanted: set[str], language: str | None = None) -
 		off += [Scope(Channel.EMAIL.value, name, topic.name) for topic in gone]
 		stopped += [topic.name for topic in gone]
 	if off:
-		register.refuse_by_link(found, off, Act(DATA_SUBJECT, register.check_source(SOURCE)))
+		register.refuse_by_link(found, off, Act(DATA_SUBJECT, register.source_if_known(SOURCE)))
 	asked, sent = _ask(found, offers, wanted, stopped, language)
 	return Outcome(stopped, asked, sent)
 
@@ -169,7 +169,7 @@ def _ask(
 
 def refuse_everything(found: register.Row) -> None:
 	"""Record that the person wants no marketing at all: every company, purpose and channel (Art. 21(2))."""
-	register.refuse_by_link(found, [], Act(DATA_SUBJECT, register.check_source(SOURCE)))
+	register.refuse_by_link(found, [], Act(DATA_SUBJECT, register.source_if_known(SOURCE)))
 
 
 def masked(email: str | None) -> str:

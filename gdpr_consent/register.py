@@ -467,6 +467,11 @@ def check_source(source: str | None) -> str | None:
 	return _check_enabled("Consent Source", source, _("Source")).name if source else None
 
 
+def source_if_known(source: str) -> str | None:
+	"""Return a source of ours if the site still has it. A no isn't turned away because somebody tidied up."""
+	return frappe.db.exists("Consent Source", source) or None
+
+
 def check_legal_basis(legal_basis: str, purpose: Document) -> str:
 	"""Return the name of an enabled Legal Basis that a purpose allows, as it is stored."""
 	found = _check_enabled("Legal Basis", legal_basis, _("Legal Basis"))

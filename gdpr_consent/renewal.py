@@ -3,7 +3,6 @@
 Silence renews nothing (CA-16): the consent goes on, or ends, as if nobody had asked.
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from frappe.utils import cint
 from gdpr_consent import register
 from gdpr_consent.clock import now_utc
 from gdpr_consent.double_opt_in import send_confirmation_mail
+from gdpr_consent.failures import log_failure
 from gdpr_consent.policy import Channel, Status
 
 AT_ONCE = 500
@@ -99,30 +99,50 @@ def remind() -> int:
 		return 0
 	now = now_utc()
 	consent, purpose = frappe.qb.DocType("Consent"), frappe.qb.DocType("Processing Purpose")
-	due: dict[tuple[str, str], list[Any]] = {}
-	for row in (
+	due = (
 		frappe.qb.from_(consent)
 		.join(purpose)
 		.on(purpose.name == consent.purpose)
-		.select(consent.name, consent.address_key, consent.purpose, consent.wording, consent.language)
 		.where((purpose.is_marketing == 1) & (purpose.enabled == 1))
 		.where((consent.status == Status.GIVEN.value) & (consent.channel == Channel.EMAIL.value))
 		.where(consent.expires_on[now : now + timedelta(days=days)])
 		.where(consent.asked_on.isnull() & consent.email.isnotnull())
-		.run(as_dict=True)
-	):
-		due.setdefault((row.address_key, row.purpose), []).append(row)
-	return sum(
-		_ask([row.name for row in rows], {row.name: row.wording for row in rows}, rows[0].language)
-		for rows in due.values()
 	)
+	last, asked = "", 0
+	while keys := (
+		due.select(consent.address_key)
+		.distinct()
+		.where(consent.address_key > last)
+		.orderby(consent.address_key)
+		.limit(AT_ONCE)
+		.run(pluck=True)
+	):
+		last = keys[-1]
+		of_one: dict[tuple[str, str], list[Any]] = {}
+		for row in (
+			due.select(consent.name, consent.address_key, consent.purpose, consent.wording, consent.language)
+			.where(consent.address_key.isin(keys))
+			.run(as_dict=True)
+		):
+			of_one.setdefault((row.address_key, row.purpose), []).append(row)
+		asked += sum(
+			_ask([row.name for row in rows], {row.name: row.wording for row in rows}, rows[0].language)
+			for rows in of_one.values()
+		)
+	return asked
 
 
-def _ask(consents: Iterable[str], wordings: dict[str, str | None], language: str | None) -> bool:
-	"""Ask one person, and commit. Who got the mails of a day already is asked by the next run."""
-	asked = register.ask_again(list(consents), wordings)
-	if asked and send_confirmation_mail(asked, language):
-		frappe.db.commit()  # nosemgrep: the person is asked; an interruption loses nothing
-		return True
-	frappe.db.rollback()
+def _ask(consents: list[str], wordings: dict[str, str | None], language: str | None) -> bool:
+	"""Ask one person, and commit. Who got the mails of a day already, and who can't be asked, is left for the
+	next run."""
+	try:
+		asked = register.ask_again(consents, wordings)
+		if asked and send_confirmation_mail(asked, language):
+			frappe.db.commit()  # nosemgrep: the person is asked; an interruption loses nothing
+			return True
+		frappe.db.rollback()
+	except Exception:
+		frappe.db.rollback()
+		log_failure("Renewal: somebody wasn't asked", ", ".join(consents))
+		frappe.db.commit()  # nosemgrep: the others are asked all the same
 	return False

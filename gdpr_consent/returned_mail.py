@@ -5,7 +5,6 @@ whose own signed token it brings back, or else for the one person who got the ma
 """
 
 import re
-import traceback
 from contextlib import suppress
 from datetime import datetime
 from email.errors import MessageError
@@ -20,6 +19,7 @@ from frappe import _
 from gdpr_consent import identity, links, register
 from gdpr_consent.clock import from_system_time, now_utc
 from gdpr_consent.exceptions import LinkNotValid
+from gdpr_consent.failures import log_failure
 from gdpr_consent.policy import Channel, RefusalKind
 
 # RFC 3463 and 7505: there is no such mailbox, no such domain, or no mail is taken there. Not: a full mailbox,
@@ -261,8 +261,8 @@ def count_refusals(refused: dict[str, tuple[int, bytes]]) -> None:
 				reason = _("The server refused the address: {0}").format(_cleaned(str(code), "", text))
 				register.note_bounce(addresses[0], now_utc(), reason)
 		frappe.db.commit()  # nosemgrep: the mail's own state is committed, and the caller raises
-	except Exception as error:
-		_log(error, "Email Queue")
+	except Exception:
+		_log("Email Queue")
 
 
 # --- the inbox ----------------------------------------------------------------------------------------------
@@ -293,8 +293,8 @@ def _take_in(mail: Any, account: str) -> None:
 		frappe.db.commit()  # nosemgrep: Frappe rolls back if it fails with this mail or another
 		if report.kind == RefusalKind.UNSUBSCRIBE:
 			mail.subject = TOKEN.sub("…", mail.subject)  # nobody else needs it in the timeline
-	except Exception as error:
-		_log(error, account)
+	except Exception:
+		_log(account)
 
 
 def _count_twice_if_deadlocked(report: Report) -> None:
@@ -305,9 +305,7 @@ def _count_twice_if_deadlocked(report: Report) -> None:
 		count(report)
 
 
-def _log(error: Exception, where: str) -> None:
+def _log(where: str) -> None:
 	frappe.db.rollback()
-	# The text of an error may name an address; where it happened doesn't (WB-11).
-	frames = "".join(traceback.format_tb(error.__traceback__))
-	frappe.log_error(title="Returned mail not counted", message=f"{where}\n{frames}{type(error).__name__}")
+	log_failure("Returned mail not counted", where)
 	frappe.db.commit()  # nosemgrep: the caller goes on, and may roll back

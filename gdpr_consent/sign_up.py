@@ -13,6 +13,7 @@ from frappe import _
 from gdpr_consent import identity, links, pages, preferences, register, throttle
 from gdpr_consent.double_opt_in import send_confirmation_mail
 from gdpr_consent.exceptions import ConsentError, LinkNotValid
+from gdpr_consent.failures import log_failure
 
 SOURCE = "Web Form"
 
@@ -114,7 +115,8 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	wanted = [box for box in boxes(language) if box.value in ticked]
 	if not wanted:
 		raise ConsentError(_("No box is ticked. Tick what you want to hear about."))
-	ask(email, wanted, language, wordings=_read_shown(shown))
+	evidence = _("Ticked on the sign-up form: {0}.").format(", ".join(box.title for box in wanted))
+	ask(email, wanted, language, evidence=evidence, wordings=_read_shown(shown))
 
 
 def ask(
@@ -122,6 +124,7 @@ def ask(
 	wanted: list[Box],
 	language: str,
 	*,
+	evidence: str | None = None,
 	wordings: Mapping[str, str] | None = None,
 	declarations: Mapping[str, str] | None = None,
 	party_type: str | None = None,
@@ -130,13 +133,21 @@ def ask(
 	"""Let the person who signed up with a form confirm it, after the answer has left (WB-01).
 
 	Args:
+		evidence: what the person did, in words. Without it they have to confirm, whatever the rules say.
 		wordings: the Consent Wording beside each box, by the box's value.
 		declarations: what each box said, by its value, where that is no Consent Wording.
 		party_type, party: the record that the form has made of the person.
 	"""
 	_after_the_answer(
 		lambda: _sign_up(
-			email, wanted, wordings or {}, language, declarations or {}, party_type=party_type, party=party
+			email,
+			wanted,
+			language,
+			evidence,
+			wordings or {},
+			declarations or {},
+			party_type=party_type,
+			party=party,
 		)
 	)
 
@@ -149,7 +160,7 @@ def _after_the_answer(act: Callable[[], None]) -> None:
 				frappe.db.commit()  # nosemgrep: the request is over, nobody else will
 			except Exception:
 				frappe.db.rollback()
-				pages.log_failure("Consent form failed")
+				log_failure("Consent form failed")
 				frappe.db.commit()  # nosemgrep
 
 	frappe.request.after_response.add(run)
@@ -165,8 +176,9 @@ def _read_shown(shown: str) -> dict[str, str]:
 def _sign_up(
 	email: str,
 	wanted: list[Box],
-	wordings: Mapping[str, str],
 	language: str,
+	evidence: str | None,
+	wordings: Mapping[str, str],
 	declarations: Mapping[str, str],
 	**party: str | None,
 ) -> None:
@@ -181,10 +193,8 @@ def _sign_up(
 			by_the_person=True,
 			wordings={box.topic: wordings.get(box.value) for box in boxes_of_purpose},
 			declarations={box.topic: declarations.get(box.value) for box in boxes_of_purpose},
+			evidence=evidence,
 			**party,
-			evidence=_("Ticked on the sign-up form: {0}.").format(
-				", ".join(box.title for box in boxes_of_purpose)
-			),
 		)
 		if pending:
 			send_confirmation_mail(pending, language)
@@ -199,6 +209,7 @@ def send_link(email: str, language: str) -> None:
 		InvalidEmailAddress, TooManyAttempts
 	"""
 	throttle.count_form()
+	identity.normalise_email(email)
 	key = identity.address_key(email)
 	_after_the_answer(lambda: _send_link(email, key, language))
 

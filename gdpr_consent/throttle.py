@@ -35,10 +35,9 @@ def _count(what: str, whose: str, limit: int, seconds: int) -> None:
 
 def _counted(what: str, whose: str, seconds: int) -> int:
 	counter = frappe.cache.make_key(f"consent_{what}:{whose}")
-	count = frappe.cache.incr(counter)
-	if count == 1:
-		frappe.cache.expire(counter, seconds)
-	return count
+	# Its end comes with it: a process that died in between would leave a counter that never ends.
+	frappe.cache.set(counter, 0, ex=seconds, nx=True)
+	return frappe.cache.incr(counter)
 
 
 def client_address() -> str:

@@ -1,11 +1,13 @@
 """Web Forms of the site's own whose boxes ask for consent: a lead form that records it with its evidence.
 
 A box is mapped in the Web Form, by the fields Consent Purpose and Subscription Topic of its row. Who ticks it
-gets the mail that asks to confirm; what the box said is on record (CA-06, CA-07).
+is asked by mail to confirm, where the topic or the country wants that; what the box said is on record (CA-06,
+CA-07).
 """
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import frappe
 from frappe import _
@@ -13,7 +15,8 @@ from frappe.model.document import Document
 from frappe.utils import cint
 from frappe.website.doctype.web_form import web_form as core
 
-from gdpr_consent import identity, pages, register, sign_up
+from gdpr_consent import identity, register, sign_up
+from gdpr_consent.failures import log_failure
 
 PARTY_TYPES = ("Contact", "Lead")  # a Customer may be many people
 
@@ -70,7 +73,7 @@ def _email_field(form: Document) -> str | None:
 	return None
 
 
-@frappe.whitelist(allow_guest=True)
+@frappe.whitelist(allow_guest=True, methods=["POST"])
 def accept(web_form: str, data: str) -> Any:
 	"""Save a Web Form as core does, then ask whoever ticked a mapped box to confirm it by mail.
 
@@ -84,7 +87,7 @@ def accept(web_form: str, data: str) -> Any:
 	try:
 		_ask(form, [row for row in boxes if row.fieldname not in before], sent, saved)
 	except Exception:
-		pages.log_failure("Web Form: consent wasn't asked for")
+		log_failure("Web Form: consent wasn't asked for")
 	return saved
 
 
@@ -107,18 +110,27 @@ def _ask(form: Document, boxes: list[Document], sent: dict[str, Any], saved: Doc
 	if not boxes or not identity.address_keys([email])[email]:
 		return
 	wanted = [_box(row) for row in boxes]
+	declarations = {
+		box.value: _('Web Form {0}: "{1}"').format(form.name, f"{box.title}\n{box.text}".strip())
+		for box in wanted
+	}
 	is_party = saved.doctype in PARTY_TYPES
 	sign_up.ask(
 		email,
 		wanted,
 		frappe.local.lang,
-		declarations={
-			box.value: _('Web Form {0}: "{1}"').format(form.name, f"{box.title}\n{box.text}".strip())
-			for box in wanted
-		},
+		evidence=None if _may_be_filled_in(boxes) else "\n".join(declarations.values()),
+		declarations=declarations,
 		party_type=saved.doctype if is_party else None,
 		party=saved.name if is_party else None,
 	)
+
+
+def _may_be_filled_in(boxes: list[Document]) -> bool:
+	"""Whether the address of the form may have ticked a box, for Frappe fills forms from it (CA-01)."""
+	page = urlsplit(frappe.get_request_header("Referer") or "")
+	filled_in = parse_qs(page.query, keep_blank_values=True)
+	return not page.path or any(row.fieldname in filled_in for row in boxes)
 
 
 def _box(row: Document) -> sign_up.Box:

@@ -28,6 +28,7 @@ from playwright.sync_api import sync_playwright
 import frappe
 
 from gdpr_consent import api, audience, links, proof, register
+from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 
 # The same examples in every run, and no verdict by the clock of a busy machine.
@@ -177,6 +178,29 @@ def committed_topic(site: str) -> Iterator[str]:
 	frappe.db.rollback()
 	topic.delete(force=True)
 	frappe.db.commit()
+
+
+@pytest.fixture
+def no_double_opt_in(committed_topic):
+	"""Neither the topic nor any country asks for a confirmation."""
+	rule = frappe.get_doc("Consent Country Rule", "Germany")
+	before = {field: rule.get(field) for field in ("double_opt_in", "accepted_grades")}
+	rule.update({"double_opt_in": 0, "accepted_grades": "Any"}).save()
+	frappe.db.set_value("Subscription Topic", committed_topic, "double_opt_in", 0)
+	frappe.db.commit()
+	yield
+	frappe.db.rollback()
+	rule.reload()
+	rule.update(before).save()
+	frappe.db.commit()
+
+
+@pytest.fixture
+def fresh_counters(site: str) -> Iterator[None]:
+	"""Let no test meet the limits that another has used up."""
+	frappe.cache.delete_keys("consent_")
+	yield
+	frappe.cache.delete_keys("consent_")
 
 
 @pytest.fixture
@@ -423,6 +447,11 @@ def smtp(smtp_server: Mailboxes) -> Mailboxes:
 	return smtp_server
 
 
+def reason_on_the_server(email: str, topic: str | None = None) -> str:
+	frappe.db.rollback()  # to see what the server committed
+	return api.check_consent([email], topic=topic)[email]["reason"]
+
+
 def wait_for_mails(**numbers: int) -> None:
 	"""Wait until so many mails to each address are queued: a form is worked off after its answer has left."""
 
@@ -516,11 +545,13 @@ def inbox(site: str) -> Iterator[Inbox]:
 			email_sync_option="ALL",
 		).insert()
 		frappe.db.commit()
+		personal._mailbox_of_the_site.clear_cache()  # else it is found after a minute
 		yield Inbox(server.mails)
 		frappe.db.rollback()
 		frappe.db.delete("Communication", {"email_account": name})
 		frappe.delete_doc("Email Account", name, force=True)
 		frappe.db.commit()
+		personal._mailbox_of_the_site.clear_cache()
 		server.shutdown()
 
 

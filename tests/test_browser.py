@@ -15,11 +15,7 @@ from frappe.email.queue import flush
 from gdpr_consent import links
 
 MARKETING = "Email Marketing"
-
-
-@pytest.fixture(autouse=True)
-def fresh_counters():
-	frappe.cache.delete_keys("consent_")
+pytestmark = pytest.mark.usefixtures("fresh_counters")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from conftest import give, wait_for_mails, wait_until
+from conftest import reason_on_the_server as reason
 
 import frappe
 from frappe.email.queue import get_unsubcribed_url
@@ -18,18 +19,7 @@ PAGE, METHOD = "/unsubscribe", "/api/method/frappe.email.queue.unsubscribe"
 NEWSLETTER = "frappe.email.doctype.newsletter.newsletter"
 SUBSCRIBE, CONFIRM = f"/api/method/{NEWSLETTER}.subscribe", f"/api/method/{NEWSLETTER}.confirm_subscription"
 MARKETING = "Email Marketing"
-
-
-@pytest.fixture(autouse=True)
-def fresh_counters():
-	frappe.cache.delete_keys("consent_")
-	yield
-	frappe.cache.delete_keys("consent_")
-
-
-def reason(email: str, topic: str | None = None) -> str:
-	frappe.db.rollback()  # to see what the server committed
-	return api.check_consent([email], topic=topic)[email]["reason"]
+pytestmark = pytest.mark.usefixtures("fresh_counters")
 
 
 def old_link(door: str, email: str, doctype: str, name: str) -> str:
@@ -271,3 +261,19 @@ def test_fr_02_a_way_out_opens_no_way_in(agreed, mailbox, web):
 	page = web.call("GET", f"{PAGE}?{query}")
 	assert web.call("POST", "/consent/join", data={"t": hidden_token(page.text)}).status_code == 410
 	assert reason(email) == "NO_CONSENT"
+
+
+@pytest.mark.parametrize("door", [SUBSCRIBE, CONFIRM])
+def test_fr_05_what_core_asked_is_confirmed_even_where_nobody_has_to(
+	door, mailbox, committed_topic, group_of, no_double_opt_in, web
+):
+	"""Nobody ticked a box of ours there, so nothing may say that somebody did (CA-07)."""
+	email, group = mailbox(), group_of(committed_topic)
+	frappe.db.commit()
+	if door == SUBSCRIBE:
+		web.call("POST", SUBSCRIBE, data={"email": email, "email_group": group})
+	else:
+		page = web.call("GET", f"{CONFIRM}?{get_signed_params({'email': email, 'email_group': group})}")
+		web.call("POST", "/consent/join", data={"t": hidden_token(page.text)})
+	wait_until(lambda: reason(email, committed_topic) != "NO_CONSENT")
+	assert reason(email, committed_topic) == "REQUESTED"

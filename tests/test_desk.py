@@ -11,6 +11,7 @@ import frappe
 from gdpr_consent import api, policy
 from gdpr_consent.exceptions import InvalidEmailAddress, RegisterIsAppendOnly
 from gdpr_consent.gate import self_check
+from gdpr_consent.words import reason_in_words
 
 WORDS = Path(__file__).parents[1] / "gdpr_consent" / "public" / "js" / "words.js"
 
@@ -28,6 +29,12 @@ def test_the_desk_has_words_for_every_constant(table, constants):
 	body = WORDS.read_text().split(table)[1].split("\n}")[0]
 	keys = re.findall(r'^\t"?([A-Z][A-Za-z_ ]*)"?:', body, re.MULTILINE)
 	assert keys == [constant.value for constant in constants]
+
+
+def test_the_server_calls_a_reason_what_the_desk_calls_it():
+	for reason in policy.Reason:
+		label = re.search(rf'{reason.value}: \[\s*__\("([^"]+)"\)', WORDS.read_text())[1]
+		assert reason_in_words(reason) == label
 
 
 @pytest.fixture

@@ -7,29 +7,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from conftest import give, wait_until
+from conftest import reason_on_the_server as reason
 
 import frappe
 
-from gdpr_consent import api, links, register
+from gdpr_consent import links, register
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.identity import address_key
 
 MARKETING = "Email Marketing"
+pytestmark = pytest.mark.usefixtures("fresh_counters")
 BOX, OTHER_BOX = "gdpr_test_newsletter", "gdpr_test_contact_me"
 ACCEPT = "/api/method/frappe.website.doctype.web_form.web_form.accept"
 
 
 @pytest.fixture(autouse=True)
-def fresh_counters():
-	frappe.cache.delete_keys("consent_")
+def unlimited_forms(site):
 	frappe.cache.delete_keys("rl:")  # core lets a form be sent ten times a minute
-	yield
-	frappe.cache.delete_keys("consent_")
-
-
-def reason(email: str, topic: str | None = None) -> str:
-	frappe.db.rollback()  # to see what the server committed
-	return api.check_consent([email], topic=topic)[email]["reason"]
 
 
 # --- Web Form -----------------------------------------------------------------------------------------------
@@ -93,9 +87,9 @@ def send(web):
 	"""Send a Web Form as a stranger's browser does; the Leads it makes are deleted."""
 	leads = []
 
-	def post(form, **data):
+	def post(form, *, referer: str | None = None, **data):
 		body = {"web_form": form.name, "data": json.dumps({"first_name": "Jo", **data})}
-		answer = web.call("POST", ACCEPT, data=body)
+		answer = web.call("POST", ACCEPT, data=body, headers={"Referer": referer} if referer else {})
 		if answer.status_code == 200:
 			leads.append(answer.json()["message"]["name"])
 		return answer
@@ -345,3 +339,33 @@ def test_wb_05_a_desk_session_changes_nothing_for_its_own_user(mailbox, committe
 	assert reason(victim) == "VALID_CONSENT"
 	assert frappe.db.get_value("Consent", consent, "status") == "Given"
 	assert register.named_by_link(consent)["recorded_by"] == "Administrator"
+
+
+def test_un_01_a_web_form_sent_by_get_asks_nobody(lead_form, mailbox, web):
+	form, email = lead_form(), mailbox()
+	sent = {"web_form": form.name, "data": json.dumps({"first_name": "Jo", "email_id": email, BOX: 1})}
+	assert web.call("GET", ACCEPT, params=sent).status_code == 403
+	assert frappe.db.count("Consent", {"address_key": address_key(email)}) == 0
+
+
+@pytest.mark.parametrize(
+	("query", "state"),
+	[
+		("", "VALID_CONSENT"),
+		("?first_name=Jo", "VALID_CONSENT"),
+		(f"?{BOX}=1", "REQUESTED"),
+		(None, "REQUESTED"),  # nothing says what the address was
+	],
+)
+def test_ca_01_a_box_that_the_address_may_have_ticked_is_confirmed_even_where_nobody_has_to(
+	lead_form, send, mailbox, committed_topic, no_double_opt_in, web, query, state
+):
+	form, email = lead_form(), mailbox()
+	referer = None if query is None else f"{web.base}/{form.route}/new{query}"
+	send(form, referer=referer, email_id=email, **{BOX: 1})
+	wait_until(lambda: reason(email, committed_topic) != "NO_CONSENT")
+	assert reason(email, committed_topic) == state
+	if state == "VALID_CONSENT":
+		row = frappe.get_doc("Consent", {"address_key": address_key(email), "topic": committed_topic})
+		assert (row.evidence_grade, row.source) == ("B", "Web Form")
+		assert "Send me the newsletter" in row.evidence

@@ -248,6 +248,19 @@ def test_em_14_the_way_out_and_the_choices_are_visible_in_text_and_html(queued, 
 		assert ("Leave" in body) is ("unsubscribe_message" in more)
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_em_14_a_place_that_the_author_made_keeps_a_link_that_works(queued, agreed, smtp, quote):
+	place = f"<a href={quote}<!--unsubscribe_url-->{quote}>Leave us</a>"
+	mail = queued(agreed(), purpose=MARKETING, add_unsubscribe_link=0)
+	mail.message = mail.message.replace("Hello</p>", f"Hello {place.replace('=', '=3D')}</p>")
+	mail.send()
+	(delivery,) = smtp.deliveries
+	body = html.unescape(Parser(policy=SMTP).parsestr(delivery.content).get_body(("html",)).get_content())
+	links_in_it = dict(re.findall(r"<a href=[\"']([^\"']+)[\"'][^>]*>([^<]+)</a>", body))
+	assert links_in_it[link_in(delivery)] == "Leave us"
+	assert "Your choices" in links_in_it.values()
+
+
 def test_em_12_service_mail_carries_no_way_out(queued, mailbox, smtp):
 	queued(mailbox(), purpose="Contract Fulfilment").send()
 	(delivery,) = smtp.deliveries
@@ -369,6 +382,12 @@ def test_fr_08_a_displaced_class_is_reported_on_the_desk(site, monkeypatch):
 	assert any("Email Queue" in problem for problem in problems)
 	assert "Email Queue" in frappe.db.get_single_value("Consent Settings", "self_check_problems")
 	assert frappe.db.exists("Notification Log", {"document_type": "Consent Settings"})
+
+
+def test_an_index_that_is_missing_is_noticed(site, monkeypatch):
+	"""Marketing is held without it, and somebody has to know why."""
+	monkeypatch.setattr(frappe.db, "has_index", lambda _table, index: index != "decision")
+	assert any("decision" in problem for problem in self_check.find_problems())
 
 
 def test_a_wrong_address_key_is_noticed(site):

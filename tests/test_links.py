@@ -5,6 +5,7 @@ from email.policy import SMTP
 
 import pytest
 from conftest import give
+from conftest import reason_on_the_server as reason
 
 import frappe
 
@@ -19,11 +20,6 @@ SCANNERS = (
 	"Barracuda Sentinel",
 	"GoogleImageProxy",
 )
-
-
-def reason(email: str, topic: str | None = None) -> str:
-	frappe.db.rollback()  # to see what the server committed
-	return check_consent([email], topic=topic)[email]["reason"]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Preferences, sign-up and the way out, over HTTP: GET shows, POST acts, and nobody learns anything."""
 
+import contextlib
 import re
 from email.parser import Parser
 from email.policy import SMTP
@@ -7,25 +8,15 @@ from urllib.parse import quote
 
 import pytest
 from conftest import give, wait_for_mails, wait_until
+from conftest import reason_on_the_server as reason
 
 import frappe
 
-from gdpr_consent import api, links, pages, preferences, register, sign_up, throttle
+from gdpr_consent import links, pages, preferences, register, sign_up, throttle
 from gdpr_consent.identity import address_key
 
 MARKETING = "Email Marketing"
-
-
-@pytest.fixture(autouse=True)
-def fresh_counters():
-	frappe.cache.delete_keys("consent_")
-	yield
-	frappe.cache.delete_keys("consent_")
-
-
-def reason(email: str, topic: str | None = None) -> str:
-	frappe.db.rollback()  # to see what the server committed
-	return api.check_consent([email], topic=topic)[email]["reason"]
+pytestmark = pytest.mark.usefixtures("fresh_counters")
 
 
 def token_of(record: str, use: str = links.PREFERENCES) -> str:
@@ -404,3 +395,45 @@ def test_dates_are_written_as_people_of_the_language_do(monkeypatch):
 		"pl": "1 marca 2026",
 		"xx-nonsense": "March 1, 2026",
 	}
+
+
+@pytest.mark.parametrize("data", [{"save": "1"}, {"everything": "1"}])
+def test_design_4_a_no_isnt_turned_away_because_its_source_is_disabled(mailbox, web, data):
+	email = mailbox()
+	token = token_of(give(email))
+	frappe.db.set_value("Consent Source", "Preference Page", "enabled", 0)
+	frappe.db.commit()
+	try:
+		page = web.call("POST", "/consent/preferences", data={"t": token, **data})
+	finally:
+		frappe.db.set_value("Consent Source", "Preference Page", "enabled", 1)
+		frappe.db.commit()
+	assert page.status_code == 200
+	assert reason(email) in ("WITHDRAWN", "OBJECTED")
+
+
+def test_a_link_is_mailed_to_addresses_only(phone_number, web):
+	number = phone_number()
+	page = web.call("POST", "/consent/preferences", data={"email": number})
+	assert 'role="alert"' in page.text and number in page.text
+
+
+def test_wb_02_a_counter_that_is_begun_also_ends(site, monkeypatch):
+	"""Or an address whose first mail fell together with a crash would never get one again."""
+
+	def dies(*_args) -> None:
+		raise KeyboardInterrupt
+
+	monkeypatch.setattr(type(frappe.cache), "expire", dies)
+	with contextlib.suppress(KeyboardInterrupt):
+		throttle.may_mail("v1:crash")
+	monkeypatch.undo()
+	left = frappe.cache.ttl(frappe.cache.make_key("consent_mail:v1:crash"))
+	assert left == -2 or left > 0  # not there, or with an end
+
+
+def test_what_comes_too_often_isnt_called_a_broken_link(web):
+	for _time in range(throttle.FORMS_AN_HOUR + 1):
+		page = web.call("POST", "/consent/preferences", data={"email": "nobody@nowhere.example"})
+	assert page.status_code == 429
+	assert "Please try again later" in page.text and "This link" not in page.text

@@ -344,6 +344,29 @@ def notice_days(site):
 	set_days(before)
 
 
+def test_ca_15_one_who_cant_be_asked_keeps_nobody_else_from_being_asked(
+	mailbox, smtp, notice_days, monkeypatch
+):
+	emails = [mailbox() for _number in range(3)]
+	for email in emails:
+		give(email, given_on="2020-01-01", expires_on=now_utc() + timedelta(days=10))
+	frappe.db.commit()
+	notice_days(30)
+	send = renewal.send_confirmation_mail
+
+	def fails_for_one(asked, language):
+		if asked[0]["email"] == emails[1]:
+			raise ValueError(f"{emails[1]} can't be written to")
+		return send(asked, language)
+
+	monkeypatch.setattr(renewal, "send_confirmation_mail", fails_for_one)
+	before = frappe.db.count("Error Log")
+	renewal.remind()
+	assert [len(mails_to(email)) for email in emails] == [1, 0, 1]
+	assert frappe.db.count("Error Log") > before
+	assert emails[1] not in str(frappe.get_all("Error Log", ["error"], limit=20))
+
+
 def test_ca_15_who_is_about_to_expire_is_asked_once_while_it_is_valid(
 	mailbox, committed_topic, smtp, notice_days
 ):

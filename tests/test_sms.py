@@ -12,6 +12,7 @@ import frappe
 
 from gdpr_consent import api, audience, identity
 from gdpr_consent.exceptions import InvalidPhoneNumber, WrongChannel
+from gdpr_consent.gate import sms
 
 MARKETING = "Email Marketing"
 
@@ -204,6 +205,13 @@ def test_em_23_the_desks_dialog_follows_what_it_says_or_the_setting(
 	(ours,) = frappe.get_hooks("override_whitelisted_methods")[method]
 	frappe.get_attr(ours)(frappe.as_json([phone_number()]), "Hello", **said)
 	assert bool(gateway.numbers) is reached
+
+
+@pytest.mark.parametrize("as_sent", [lambda number: number, lambda number: frappe.as_json([number])])
+def test_one_number_may_be_given_as_it_is(phone_number, gateway, as_sent):
+	number = phone_number()
+	sms.send_sms(as_sent(number), "Hello")
+	assert [identity.normalise(one) for one in gateway.numbers] == [identity.normalise(number)]
 
 
 def test_em_07_nothing_is_sent_if_the_register_cant_be_read(phone_number, gateway, monkeypatch):

@@ -25,20 +25,9 @@ from gdpr_consent import api, core_doors, links, pages, receipts, register, sign
 from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 
 MARKETING = "Email Marketing"
+pytestmark = pytest.mark.usefixtures("fresh_counters")
 NEWSLETTER = "frappe.email.doctype.newsletter.newsletter"
 USES = (links.CONFIRM, links.UNSUBSCRIBE, links.PREFERENCES, links.SHOWN, links.STOP, links.JOIN)
-
-
-@pytest.fixture(autouse=True)
-def fresh_counters():
-	frappe.cache.delete_keys("consent_")
-	yield
-	frappe.cache.delete_keys("consent_")
-
-
-def reason(email: str, topic: str | None = None) -> str:
-	frappe.db.rollback()  # to see what the server committed
-	return api.check_consent([email], topic=topic)[email]["reason"]
 
 
 def what_is_stored() -> dict[str, int]:

@@ -5,6 +5,7 @@ queue or the timeline, where others could read and use it.
 """
 
 import quopri
+import re
 from email.message import EmailMessage
 from email.parser import Parser
 from email.policy import SMTP
@@ -19,6 +20,9 @@ from gdpr_consent import links
 
 # Placeholders of frappe.email.doctype.email_queue, which it fills in per recipient.
 LINK, BEACON, RECIPIENT = "<!--unsubscribe_url-->", "<!--email_open_check-->", "<!--recipient-->"
+
+# In the text of a mail, or between the quotes of an HTML attribute, as quoted-printable writes it.
+PLACE = re.compile(rf"""(?P<opening>=(?:3D)?(?:=\r?\n)?["'])?{LINK}""")
 
 
 def personalise(mail: Any, consent: str | None, may_be_tracked: bool = False) -> None:
@@ -78,9 +82,15 @@ def _fill_in_links(mail: Any, url: str, choices: str, label: str) -> None:
 	The mail isn't parsed for that: of a Newsletter there are very many.
 	"""
 	out, its_choices = _encoded(url), _encoded(choices)
-	mail.message = mail.message.replace(
-		f'"{LINK}"', f'"{its_choices}">{_encoded(escape_html(label))}</a> &middot; <a href=3D"{out}"'
-	).replace(LINK, f"{out}\n\n{_encoded(label)}: {its_choices}")
+	html_label, text_label = _encoded(escape_html(label)), _encoded(label)
+
+	def fill_in(place: re.Match) -> str:
+		if not (opening := place["opening"]):
+			return f"{out}\n\n{text_label}: {its_choices}"
+		quote = opening[-1]
+		return f"{opening}{its_choices}{quote}>{html_label}</a> &middot; <a href=3D{quote}{out}"
+
+	mail.message = PLACE.sub(fill_in, mail.message)
 
 
 def _encoded(text: str) -> str:

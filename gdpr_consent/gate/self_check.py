@@ -19,6 +19,7 @@ from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.register import SHARD_DIGITS
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
 
+NEEDED_INDEXES = (("Consent", "decision"), ("Suppression", "address_key"))  # audience.py insists on them
 ROLES_TO_ALERT = ("System Manager", "Privacy Officer")
 
 
@@ -58,6 +59,9 @@ def _problems() -> Iterator[str]:
 			for field in fields:
 				if not frappe.get_meta(doctype).has_field(field["fieldname"]):
 					yield _("{0} has no field {1}. Run bench migrate.").format(_(doctype), field["fieldname"])
+	for doctype, index in NEEDED_INDEXES:
+		if not frappe.db.has_index(f"tab{doctype}", index):
+			yield _("{0} has no index {1}. Run bench migrate.").format(_(doctype), index)
 	if frappe.db.count("Consent Lock") < 16**SHARD_DIGITS:
 		yield _("Rows of Consent Lock are missing. Run bench migrate.")
 	if not frappe.db.get_single_value("Consent Settings", "default_purpose"):

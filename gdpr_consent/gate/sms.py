@@ -39,11 +39,12 @@ def send_sms(
 	"""Stand in front of Frappe's method of this name, for the desk and for REST.
 
 	Args:
-		receiver_list: phone numbers; a list, also as JSON.
+		receiver_list: phone numbers; a list, also as JSON, or one number.
 		purpose, topic: what the message is about. Without them, Consent Settings say how it is treated.
 	"""
-	numbers = frappe.parse_json(receiver_list)
-	numbers = numbers if isinstance(numbers, list) else [str(receiver_list)]
+	is_json = isinstance(receiver_list, str) and receiver_list.lstrip().startswith("[")
+	numbers = frappe.parse_json(receiver_list) if is_json else receiver_list
+	numbers = numbers if isinstance(numbers, list) else [numbers]
 	about = resolve(purpose, topic, "API", marketing_source=False) if purpose or topic else None
 	admitted = admit([str(number) for number in numbers if number], about)
 	if admitted:

@@ -17,7 +17,8 @@ def get_context(context: frappe._dict) -> None:
 		said = core_doors.read_way_out()
 		context.token = core_doors.token_for(links.STOP, said)
 	pages.address_to(context, core_doors.record_of(said.email))
-	context.topic, context.is_conversation = said.topic, said.is_conversation
+	context.action, context.subject = "/consent/stop", said.topic
+	context.is_conversation = said.is_conversation
 	if not pages.is_post():
 		return
 	context.everything = pages.typed("everything") == "1"

@@ -12,7 +12,7 @@ sitemap = 0
 def get_context(context: frappe._dict) -> None:
 	found = register.named_by_link(links.read(links.UNSUBSCRIBE, context.token))
 	pages.address_to(context, found)
-	context.title = found["topic"] or found["purpose"]
+	context.action, context.subject = "/consent/unsubscribe", found["topic"] or found["purpose"]
 	context.preferences_token = links.sign(links.PREFERENCES, found["name"])
 	if not pages.is_post():
 		return
