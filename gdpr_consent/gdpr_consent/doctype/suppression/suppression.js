@@ -5,6 +5,8 @@ frappe.ui.form.on("Suppression", {
 		gdpr_consent.show_local_times("Suppression", frm);
 		const words = gdpr_consent.words.escape(gdpr_consent.words.refusals()[kind] || kind);
 		gdpr_consent.set_headline(frm, words, lifted_on ? "blue" : "orange");
+		// The headline says it. Core's word for one of the options is a bank's, in some languages.
+		frm.toggle_display("kind", false);
 		if (kind === "Bounce" && !lifted_on && frm.doc.email && frappe.model.can_write("Consent")) {
 			frm.add_custom_button(__("Lift"), () => lift(frm));
 		}
