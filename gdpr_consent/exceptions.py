@@ -40,11 +40,45 @@ class EvidenceMissing(ConsentError):
 
 
 class StandingRefusal(ConsentError):
-	"""The person said no, and only the person can lift that (ST-07, ST-08)."""
+	"""The person said no, and only the person can lift that (ST-07, ST-08).
+
+	The second argument is the `policy.Reason`.
+	"""
+
+	def __str__(self) -> str:
+		return str(self.args[0])
 
 
 class TransitionNotAllowed(ConsentError):
 	"""Not one of the transitions T1 to T13 (ST-01)."""
+
+
+class ConfirmationPending(TransitionNotAllowed):
+	"""The person was asked, and hasn't answered yet."""
+
+
+class ConsentGiven(TransitionNotAllowed):
+	"""The person agreed; no other legal basis takes the place of that (ST-07)."""
+
+
+class NewerOnRecord(TransitionNotAllowed):
+	"""What is to be recorded is older than what is on record."""
+
+
+class ChangedMeanwhile(ConsentError):
+	"""A record isn't any more what it was when a bulk update planned or changed it (BU-03)."""
+
+
+class OtherWording(ConsentError):
+	"""The person agreed to other words than those asked for (V3)."""
+
+
+class NoStays(ConsentError):
+	"""What would have to be taken back is the person's no (ST-08)."""
+
+
+class OverByNow(ConsentError):
+	"""What would have to be recorded again has come to its end."""
 
 
 class ConsentMissing(ConsentError):

@@ -214,18 +214,43 @@ class Person(NamedTuple):
 
 def addresses_of(party_type: str, party: str) -> list[str]:
 	"""List the e-mail addresses and then the phone numbers on a record; of a Customer, its contacts' too."""
-	if party_type != "Customer":
-		return _addresses_on_record([Person(party_type, party)]).get(Person(party_type, party), [])
-	own = split_addresses(frappe.db.get_value(party_type, party, "email_id"))
-	linked = frappe.get_all(
-		"Dynamic Link",
-		{"link_doctype": party_type, "link_name": party, "parenttype": "Contact"},
-		pluck="parent",
-		order_by="creation",
+	return addresses_of_parties(party_type, [party]).get(party, [])
+
+
+def addresses_of_parties(party_type: str, parties: list[str]) -> dict[str, list[str]]:
+	"""List the addresses of each of many records of one kind, see `addresses_of`; without those that have
+	none."""
+	if party_type == "Customer":
+		return _addresses_of_customers(parties)
+	on_record = _addresses_on_record(Person(party_type, party) for party in parties)
+	return {person.party: addresses for person, addresses in on_record.items()}
+
+
+def _addresses_of_customers(names: list[str]) -> dict[str, list[str]]:
+	customer, link = frappe.qb.DocType("Customer"), frappe.qb.DocType("Dynamic Link")
+	found: dict[str, list[str]] = {}
+	for name, stored in (
+		frappe.qb.from_(customer)
+		.select(customer.name, customer.email_id)
+		.where(customer.name.isin(names))
+		.run()
+	):
+		found[name] = split_addresses(stored)
+	linked = (
+		frappe.qb.from_(link)
+		.select(link.link_name, link.parent)
+		.where((link.parenttype == "Contact") & (link.link_doctype == "Customer") & link.link_name.isin(names))
+		.orderby(link.creation)
+		.run()
 	)
-	contacts = _addresses_on_record(Person("Contact", name) for name in linked)
-	theirs = [address for name in linked for address in contacts.get(Person("Contact", name), ())]
-	return sorted(dict.fromkeys([*own, *theirs]), key=is_phone_number)
+	contacts = _addresses_on_record({Person("Contact", contact) for _name, contact in linked})
+	for name, contact in linked:
+		found.setdefault(name, []).extend(contacts.get(Person("Contact", contact), ()))
+	return {
+		name: sorted(dict.fromkeys(addresses), key=is_phone_number)
+		for name, addresses in found.items()
+		if addresses
+	}
 
 
 def people_at(emails: Iterable[str]) -> dict[str, list[Person]]:

@@ -46,6 +46,7 @@ class Event(NamedTuple):
 	wording: str | None
 	wording_hash: str | None
 	facts: Facts
+	bulk_update: str | None = None
 
 	def envelope(self, previous: str | None, commitment: str) -> bytes:
 		"""Return the canonical JSON (RFC 8785) that the hash of the event is taken of."""
@@ -64,6 +65,7 @@ class Event(NamedTuple):
 				"wording_hash": self.wording_hash or None,
 				"commitment": commitment,
 			}
+			| ({"bulk_update": self.bulk_update} if self.bulk_update else {})
 		)
 
 	def payload(self) -> str:
@@ -147,6 +149,7 @@ def insert_events(doctype: str, events: Iterable[tuple[Event, str | None]]) -> d
 				"source": event.source,
 				"wording": event.wording,
 				"wording_hash": event.wording_hash,
+				"bulk_update": event.bulk_update,
 				"commitment": commitment,
 				"prev_hash": previous,
 				"hash": heads[event.record],
@@ -208,6 +211,7 @@ def _event_of(row: frappe._dict) -> Event:
 		source=row.source,
 		wording=row.wording,
 		wording_hash=row.wording_hash,
+		bulk_update=row.bulk_update,
 		facts=json.loads(row.payload)["facts"] if row.payload else {},
 	)
 

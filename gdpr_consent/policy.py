@@ -339,7 +339,11 @@ def _decide_scope(permissions: list[Permission], at: datetime) -> _ScopeAnswer:
 	for permission, _status in newest_first:
 		if _holds(permission, at):
 			return _ScopeAnswer(Decision(True, Reason.VALID_CONSENT, permission.name), confirmed_on)
-	ended = any(status in NO_SWAP for _permission, status in newest_first)
+	ended = any(
+		# What was claimed, and found to be untrue, nobody relied on.
+		status in NO_SWAP and not (status == Status.INVALIDATED and not permission.given_on)
+		for permission, status in newest_first
+	)
 	for permission, status in newest_first:
 		if (
 			status == Status.NOT_REQUIRED

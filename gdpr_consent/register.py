@@ -4,10 +4,13 @@ Every function locks what it touches, checks the transition, writes the event an
 stores nothing if anything is wrong. Whoever calls has checked that the user may do this; see `api.py`.
 """
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from enum import Enum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import frappe
@@ -18,9 +21,17 @@ from frappe.query_builder.functions import Max
 from gdpr_consent import email_groups, ledger, proof
 from gdpr_consent.clock import add_months, now_utc, utc_text
 from gdpr_consent.exceptions import (
+	ChangedMeanwhile,
+	ConfirmationPending,
+	ConsentGiven,
+	ConsentError,
 	EvidenceMissing,
 	InvalidPeriod,
 	LegalBasisNotAllowed,
+	NewerOnRecord,
+	NoStays,
+	OtherWording,
+	OverByNow,
 	StandingRefusal,
 	TransitionNotAllowed,
 	UnknownReference,
@@ -60,6 +71,7 @@ CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
 REACHES_NUMBERS = {Channel.EMAIL.value: False, Channel.SMS.value: True, Channel.PHONE.value: True}
 SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
 AT_ONCE = 1_000
+NOWHERE = proof.Place(None, "Unknown")
 SAVEPOINT = "consent_register"  # whoever catches an error and commits stores nothing by half
 
 Row = dict[str, Any]
@@ -115,21 +127,28 @@ class No(NamedTuple):
 class _Writing:
 	"""One visit to the register: locks the addresses, loads their records, writes all changes at the end."""
 
-	def __init__(self, keys: Iterable[str]):
+	def __init__(self, keys: Iterable[str], bulk_update: str | None = None, dry_run: bool = False):
+		"""
+		Args:
+			bulk_update: the Consent Bulk Update that each event is to name.
+			dry_run: lock nothing and write nothing; what would be written stands in the rows.
+		"""
 		self.keys = sorted(set(keys))
+		self.bulk_update, self.dry_run = bulk_update, dry_run
 		self._events: dict[str, list[tuple[ledger.Event, str | None]]] = {"Consent": [], "Suppression": []}
 		self._changed: dict[str, dict[str, Row]] = {"Consent": {}, "Suppression": {}}
 		self._new: set[str] = set()
+		self.acts = 0  # events that aren't by the clock
 
 	def __enter__(self) -> "_Writing":
-		fresh = _lock(self.keys)
+		fresh = not self.dry_run and _lock(self.keys)
 		self.now = now_utc()  # not before: what others did while we waited is in the past
 		self.consents = self._load("Consent", fresh)
 		self.suppressions = self._load("Suppression", fresh)
 		return self
 
 	def __exit__(self, failed: type[BaseException] | None, *_args: Any) -> None:
-		if failed:
+		if failed or self.dry_run:
 			return
 		frappe.db.savepoint(SAVEPOINT)
 		try:
@@ -188,11 +207,13 @@ class _Writing:
 			source=act.source,
 			wording=act.wording,
 			wording_hash=_wording_hash(act.wording),
+			bulk_update=self.bulk_update,
 			facts={
 				column: utc_text(value) if isinstance(value, datetime) else value
 				for column, value in ((facts or {}) | ({"reason": act.reason} if act.reason else {})).items()
 			},
 		)
+		self.acts += act.indicated_by != SYSTEM
 		self._events[doctype].append((event, row["last_hash"]))
 		self._changed[doctype][row["name"]] = row
 		ledger.apply(row, event)
@@ -256,6 +277,10 @@ class _Writing:
 		)
 		newest = max(about_topic, key=lambda row: row["since"])
 		return email_groups.Standing(newest["email"], decision.allowed)
+
+	@cached_property
+	def marketing_purposes(self) -> set[str]:
+		return set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
 
 	# --- what policy needs to know ------------------------------------------------------------------------
 
@@ -577,53 +602,132 @@ def record(
 		InvalidPeriod, InvalidAddress
 	"""
 	key = address_key(email)
-	rules = check_purpose(purpose)
-	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
-	legal_basis = check_legal_basis(legal_basis or rules.default_legal_basis, rules)
-	source = check_source(source)
-	text = _check_wording(wording, scope.purpose, scope.topic)
-	language = _check_language(language) or (text.language if text else None)
-	place = proof.place_of(email, party_type, party, rules.company)
-	needs_proof = legal_basis == CONSENT_BASIS or (
-		rules.is_marketing and ground_of(legal_basis) == MarketingGround.EXISTING_CUSTOMER
-	)
-	if needs_proof and not (source and (evidence or "").strip()):
+	terms = terms_of(purpose, topic, channel, legal_basis, source, wording, language)
+	_check_reaches(channel, email)
+	if terms.needs_proof and not (terms.source and (evidence or "").strip()):
 		raise EvidenceMissing(
 			_(
 				"{0} is missing. A consent counts only with its source and a proof: a file, or words that say"
 				" who agreed, how and where (Art. 7(1) GDPR)."
-			).format(frappe.bold(_("Evidence") if source else _("Source")))
+			).format(frappe.bold(_("Evidence") if terms.source else _("Source")))
 		)
-	facts = {
-		**_subject(email, key, scope, rules.company),
-		**_demands(scope, place),
-		"party_type": party_type,
-		"party": party,
-		"legal_basis": legal_basis,
-		"source": source,
-		"recorded_by": frappe.session.user,
-		"wording": text.name if text else None,
-		"language": language,
-		"evidence": evidence,
-		"evidence_grade": _grade(evidence),
-	}
-	kind = EventKind.GIVE if legal_basis == CONSENT_BASIS else EventKind.RECORD
-	act = Act(DATA_SUBJECT if legal_basis == CONSENT_BASIS else CONTROLLER, source, wording=facts["wording"])
-	theirs = _addresses_of_the_party(party_type, party)
-	with _Writing([key, *theirs]) as writing:
-		facts |= _period(given_on, expires_on, rules.validity_months, writing.now)
-		noes = _noes_of(writing, party_type, party, theirs)
-		if reason := writing.refused(key, scope, rules.is_marketing, noes):
-			raise StandingRefusal(
-				_(
-					"The person said no to {0} ({1}). Only they can lift that, by confirming from their own"
-					" mailbox; see the preference link."
-				).format(frappe.bold(scope.topic or scope.purpose), reason_in_words(reason))
-			)
-		row = _replace(writing, writing.live(key, scope), kind, facts, act)
-		writing.end_if_over(row)
-		_mark_used(facts["wording"])
+	subject = Subject(
+		email,
+		key,
+		party_type,
+		party,
+		_addresses_of_the_party(party_type, party),
+		proof.place_of(email, party_type, party, terms.rules.company),
+	)
+	grade = _grade(evidence)
+	with _Writing([key, *subject.theirs]) as writing:
+		noes = _noes_of(writing, subject, *_rows_of_party(party_type, party))
+		row = _record(writing, terms, subject, noes, evidence, grade, given_on, expires_on)
+		_mark_used(terms.wording)
 	return row
+
+
+class Terms(NamedTuple):
+	"""What a record of the register is to say, apart from whom it is about."""
+
+	rules: Document
+	scope: Scope
+	legal_basis: str
+	source: str | None
+	wording: str | None
+	language: str | None
+
+	@property
+	def needs_proof(self) -> bool:
+		return self.legal_basis == CONSENT_BASIS or bool(
+			self.rules.is_marketing and ground_of(self.legal_basis) == MarketingGround.EXISTING_CUSTOMER
+		)
+
+
+class Subject(NamedTuple):
+	"""Whom a record is about: an address, and the party that gave it."""
+
+	email: str
+	key: str
+	party_type: str | None
+	party: str | None
+	theirs: dict[str, str]  # addresses, by key, from which the party speaks for itself
+	place: proof.Place
+
+
+def terms_of(
+	purpose: str | None,
+	topic: str | None,
+	channel: str,
+	legal_basis: str | None,
+	source: str | None,
+	wording: str | None = None,
+	language: str | None = None,
+) -> Terms:
+	"""Check what is asked for against the site's purposes, topics, legal bases, sources and wordings.
+
+	Raises:
+		UnknownReference, LegalBasisNotAllowed
+	"""
+	rules = check_purpose(purpose)
+	scope = Scope(check_channel(channel), rules.name, check_topic(topic, rules.name) or "")
+	legal_basis = check_legal_basis(legal_basis or rules.default_legal_basis, rules)
+	source = check_source(source)
+	text = _check_wording(wording, scope.purpose, scope.topic)
+	language = _check_language(language) or (text.language if text else None)
+	return Terms(rules, scope, legal_basis, source, text.name if text else None, language)
+
+
+def _record(
+	writing: _Writing,
+	terms: Terms,
+	subject: Subject,
+	noes: list[No],
+	evidence: str | None,
+	grade: str,
+	given_on: datetime | None,
+	expires_on: datetime | None = None,
+	reason: str | None = None,
+) -> Row:
+	facts = {
+		**_facts_of(terms, subject),
+		"evidence": evidence,
+		"evidence_grade": grade,
+		**_period(given_on, expires_on, terms.rules.validity_months, writing.now),
+	}
+	by_consent = terms.legal_basis == CONSENT_BASIS
+	kind = EventKind.GIVE if by_consent else EventKind.RECORD
+	act = Act(DATA_SUBJECT if by_consent else CONTROLLER, terms.source, reason, terms.wording)
+	_check_not_refused(writing, terms, subject, noes)
+	row = _replace(writing, writing.live(subject.key, terms.scope), kind, facts, act)
+	writing.end_if_over(row)
+	return row
+
+
+def _facts_of(terms: Terms, subject: Subject) -> Row:
+	return {
+		**_subject(subject.email, subject.key, terms.scope, terms.rules.company),
+		**_demands(terms.scope, subject.place),
+		"party_type": subject.party_type,
+		"party": subject.party,
+		"legal_basis": terms.legal_basis,
+		"source": terms.source,
+		"recorded_by": frappe.session.user,
+		"wording": terms.wording,
+		"language": terms.language,
+	}
+
+
+def _check_not_refused(writing: _Writing, terms: Terms, subject: Subject, noes: list[No]) -> None:
+	reason = writing.refused(subject.key, terms.scope, terms.rules.is_marketing, noes)
+	if reason:
+		raise StandingRefusal(
+			_(
+				"The person said no to {0} ({1}). Only they can lift that, by confirming from their own"
+				" mailbox; see the preference link."
+			).format(frappe.bold(terms.scope.topic or terms.scope.purpose), reason_in_words(reason)),
+			reason,
+		)
 
 
 def _replace(writing: _Writing, live: Row | None, kind: EventKind, facts: Row, act: Act) -> Row:
@@ -685,19 +789,19 @@ def _same_facts(live: Row, facts: Row) -> bool:
 
 def _check_may_follow(live: Row, facts: Row) -> None:
 	if live["status"] == Status.REQUESTED:
-		raise TransitionNotAllowed(
+		raise ConfirmationPending(
 			_("A confirmation is pending until {0} UTC. Wait for the person's answer.").format(
 				live["expires_on"]
 			)
 		)
 	if live["status"] == Status.GIVEN and facts["legal_basis"] != CONSENT_BASIS:
-		raise TransitionNotAllowed(
+		raise ConsentGiven(
 			_("The person gave consent. {0} can't take its place (EDPB 05/2020).").format(
 				frappe.bold(facts["legal_basis"])
 			)
 		)
 	if facts["given_on"] < live["since"]:
-		raise TransitionNotAllowed(
+		raise NewerOnRecord(
 			_("Given On {0} UTC is before the consent on record, which was given on {1} UTC.").format(
 				facts["given_on"], live["since"]
 			)
@@ -721,23 +825,18 @@ def record_unproven(
 ) -> Row:
 	"""Record a consent that is claimed without proof: status Unknown, which allows nothing (T4, CA-17)."""
 	key = address_key(email)
-	rules = check_purpose(purpose)
-	scope = Scope(_check_reaches(channel, email), rules.name, check_topic(topic, rules.name) or "")
-	source = check_source(source)
-	place = proof.place_of(email, party_type, party, rules.company)
-	facts = {
-		**_subject(email, key, scope, rules.company),
-		**_demands(scope, place),
-		"party_type": party_type,
-		"party": party,
-		"legal_basis": CONSENT_BASIS,
-		"source": source,
-		"recorded_by": frappe.session.user,
-		"evidence_grade": "D",
-	}
+	_check_reaches(channel, email)
+	terms = terms_of(purpose, topic, channel, CONSENT_BASIS, source)
+	place = proof.place_of(email, party_type, party, terms.rules.company)
+	subject = Subject(email, key, party_type, party, {}, place)
 	with _Writing([key]) as writing:
-		live = writing.live(key, scope)
-		return live or writing.open("Consent", EventKind.IMPORT, facts, Act(CONTROLLER, source), writing.now)
+		return writing.live(key, terms.scope) or _claim(writing, terms, subject)
+
+
+def _claim(writing: _Writing, terms: Terms, subject: Subject, reason: str | None = None) -> Row:
+	facts = _facts_of(terms, subject) | {"evidence_grade": "D"}
+	act = Act(CONTROLLER, terms.source, reason)
+	return writing.open("Consent", EventKind.IMPORT, facts, act, writing.now)
 
 
 def request(
@@ -770,78 +869,121 @@ def request(
 	"""
 	key = address_key(email)
 	_check_reaches(Channel.EMAIL.value, email)
+	asked = questions_of(purpose, topics, source, language, wordings)
+	declared = {topic: text for topic, text in (declarations or {}).items() if text}
+	place = proof.place_of(email, party_type, party, asked.rules.company)
+	theirs = _addresses_of_the_party(party_type, party)
+	subject = Subject(email, key, party_type, party, theirs, place)
+	with _Writing([key, *theirs]) as writing:
+		noes = [] if by_the_person else _noes_of(writing, subject, *_rows_of_party(party_type, party))
+		return _request(writing, asked, subject, noes, by_the_person, declared, evidence)
+
+
+class Questions(NamedTuple):
+	"""What somebody is asked to confirm: a purpose, and topics of it, each with the wording shown."""
+
+	rules: Document
+	topics: list[str]
+	source: str | None
+	language: str | None
+	wordings: dict[str, str | None]
+	hours: int  # to answer
+
+
+def questions_of(
+	purpose: str | None,
+	topics: Iterable[str],
+	source: str | None,
+	language: str | None,
+	wordings: Mapping[str, str | None] | None = None,
+) -> Questions:
+	"""Check what somebody is to be asked against the site's purposes, topics, sources and wordings.
+
+	Raises:
+		UnknownReference, LegalBasisNotAllowed
+	"""
 	rules = check_purpose(purpose)
 	topics = list(dict.fromkeys(check_topic(topic, rules.name) or "" for topic in topics))
-	source = check_source(source)
-	language = _check_language(language)
+	source, language = check_source(source), _check_language(language)
 	check_legal_basis(CONSENT_BASIS, rules)
 	texts = {topic: _check_wording((wordings or {}).get(topic), rules.name, topic) for topic in ["", *topics]}
-	declared = {topic: text for topic, text in (declarations or {}).items() if text}
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
-	place = proof.place_of(email, party_type, party, rules.company)
+	shown = {topic: text.name if text else None for topic, text in texts.items()}
+	return Questions(rules, topics, source, language, shown, min(hours, 168))
+
+
+def _request(
+	writing: _Writing,
+	asked: Questions,
+	subject: Subject,
+	noes: list[No],
+	by_the_person: bool = False,
+	declared: Mapping[str, str] | None = None,
+	evidence: str | None = None,
+) -> list[Row]:
+	rules, declared = asked.rules, declared or {}
 	needs_opt_in = {
-		topic: proof.needs_double_opt_in(Channel.EMAIL.value, topic, place.country) for topic in topics
+		topic: proof.needs_double_opt_in(Channel.EMAIL.value, topic, subject.place.country)
+		for topic in asked.topics
 	}
 	# The purpose is given with the first topic that is.
-	needs_opt_in[""] = all(needs_opt_in.values()) if topics else proof.rule_of(place.country).double_opt_in
+	needs_opt_in[""] = (
+		all(needs_opt_in.values())
+		if asked.topics
+		else proof.rule_of(subject.place.country).double_opt_in
+	)
 	at_once = by_the_person and evidence
 	pending = []
-	theirs = _addresses_of_the_party(party_type, party)
-	with _Writing([key, *theirs]) as writing:
-		noes = [] if by_the_person else _noes_of(writing, party_type, party, theirs)
-		for topic in dict.fromkeys(["", *topics]):
-			scope = Scope(Channel.EMAIL.value, rules.name, topic)
-			wording = texts[topic].name if texts[topic] else None
-			act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, source, wording=wording)
-			reason = writing.refused(key, scope, rules.is_marketing, noes)
-			if reason and not by_the_person:
-				raise StandingRefusal(
-					_(
-						"The person said no to {0} ({1}). Asking again by mail would be marketing; they can"
-						" sign up themselves."
-					).format(frappe.bold(topic or rules.name), reason_in_words(reason))
-				)
-			live = writing.live(key, scope)
-			if (
-				live
-				and live["status"] == Status.GIVEN
-				and not permission_of(live).is_proven
-				and by_the_person
-			):
-				if not at_once or reason or needs_opt_in[topic]:
-					pending.append(_ask_again(writing, live, act))
-					continue
-			elif live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
+	for topic in dict.fromkeys(["", *asked.topics]):
+		scope = Scope(Channel.EMAIL.value, rules.name, topic)
+		wording = asked.wordings[topic]
+		act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, asked.source, wording=wording)
+		reason = writing.refused(subject.key, scope, rules.is_marketing, noes)
+		if reason and not by_the_person:
+			raise StandingRefusal(
+				_(
+					"The person said no to {0} ({1}). Asking again by mail would be marketing; they can"
+					" sign up themselves."
+				).format(frappe.bold(topic or rules.name), reason_in_words(reason)),
+				reason,
+			)
+		live = writing.live(subject.key, scope)
+		if live and live["status"] == Status.GIVEN and not permission_of(live).is_proven and by_the_person:
+			if not at_once or reason or needs_opt_in[topic]:
+				pending.append(_ask_again(writing, live, act))
 				continue
-			if live and live["status"] == Status.REQUESTED:
-				pending.append(live)
-				continue
-			facts = {
-				**_subject(email, key, scope, rules.company),
-				**_demands(scope, place),
-				"double_opt_in": 1,
-				"party_type": party_type,
-				"party": party,
-				"legal_basis": CONSENT_BASIS,
-				"source": source,
-				"recorded_by": frappe.session.user,
-				"language": language,
-				"wording": wording,
-				# Who asks for a topic asks for its purpose with the same words.
-				"evidence": declared.get(topic) or (None if topic else "\n".join(declared.values()) or None),
-				"expires_on": writing.now + timedelta(hours=min(hours, 168)),
-			}
+		elif live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
+			continue
+		if live and live["status"] == Status.REQUESTED:
+			pending.append(live)
+			continue
+		facts = {
+			**_subject(subject.email, subject.key, scope, rules.company),
+			**_demands(scope, subject.place),
+			"double_opt_in": 1,
+			"party_type": subject.party_type,
+			"party": subject.party,
+			"legal_basis": CONSENT_BASIS,
+			"source": asked.source,
+			"recorded_by": frappe.session.user,
+			"language": asked.language,
+			"wording": wording,
+			# Who asks for a topic asks for its purpose with the same words.
+			"evidence": declared.get(topic) or (None if topic else "\n".join(declared.values()) or None),
+			"expires_on": writing.now + timedelta(hours=asked.hours),
+		}
+		if not writing.dry_run:
 			_mark_used(wording)
-			if at_once and not reason and not needs_opt_in[topic]:
-				facts |= _period(None, None, rules.validity_months, writing.now)
-				facts |= {"double_opt_in": 0, "evidence_grade": proof.OWN_FORM}
-				facts["evidence"] = facts["evidence"] or evidence
-				_replace(writing, live, EventKind.GIVE, facts, act)
-			elif live:
-				writing.append("Consent", live, EventKind.REQUEST, act, facts)
-				pending.append(live)
-			else:
-				pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
+		if at_once and not reason and not needs_opt_in[topic]:
+			facts |= _period(None, None, rules.validity_months, writing.now)
+			facts |= {"double_opt_in": 0, "evidence_grade": proof.OWN_FORM}
+			facts["evidence"] = facts["evidence"] or evidence
+			_replace(writing, live, EventKind.GIVE, facts, act)
+		elif live:
+			writing.append("Consent", live, EventKind.REQUEST, act, facts)
+			pending.append(live)
+		else:
+			pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
 	return pending
 
 
@@ -1014,14 +1156,13 @@ def say_no(noes: Iterable[No], act: Act) -> list[str]:
 
 def _say_no(writing: _Writing, noes: Iterable[No], act: Act) -> list[str]:
 	ended: list[str] = []
-	marketing = set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
 	for no in noes:
 		key = no.key
 		if no.email and not reaches(no.scope.channel, no.email):
 			continue
 		if key:
 			if no.kind not in ENDED_BY_OTHERS:
-				ended += _end_live(writing, key, no, marketing, act)
+				ended += _end_live(writing, key, no, act)
 			if not _stands_already(writing, key, no):
 				_suppress(writing, key, no, act)
 		elif (no.party or no.origin) and not _stands_without_address(no):
@@ -1029,13 +1170,13 @@ def _say_no(writing: _Writing, noes: Iterable[No], act: Act) -> list[str]:
 	return ended
 
 
-def _end_live(writing: _Writing, key: str, no: No, marketing: set[str], act: Act) -> list[str]:
+def _end_live(writing: _Writing, key: str, no: No, act: Act) -> list[str]:
 	ended = []
 	said_on = no.said_on or writing.now
 	for row in list(writing.consents[key]):
 		if row["status"] not in LIVE or writing.end_if_over(row) or not _covers(no.scope, _scope_of(row)):
 			continue
-		if not no.scope.purpose and row["purpose"] not in marketing:
+		if not no.scope.purpose and row["purpose"] not in writing.marketing_purposes:
 			continue
 		kind = {
 			Status.GIVEN: EventKind.WITHDRAW,
@@ -1342,7 +1483,8 @@ def carry_refusals(
 	if old.keys() == new.keys():
 		return
 	with _Writing([*old, *new]) as writing:
-		noes = _noes_of(writing, party_type, party, {**old, **new})
+		subject = Subject("", "", party_type, party, {**old, **new}, NOWHERE)
+		noes = _noes_of(writing, subject, *_rows_of_party(party_type, party))
 		emails: list[str | None] = [*new.values()]
 		if old.keys() - new.keys():
 			emails.append(None)  # kept with the person
@@ -1382,16 +1524,50 @@ def _addresses_of_the_party(party_type: str | None, party: str | None) -> dict[s
 	return {key: email for email, key in address_keys(emails).items() if key}
 
 
+def _rows_of_party(party_type: str | None, party: str | None) -> tuple[list[Row], list[Row]]:
+	return _rows_of_parties([(party_type, party)] if party_type and party else []).get(
+		(party_type, party), ([], [])
+	)
+
+
+def _rows_of_parties(
+	parties: Iterable[tuple[str, str]],
+) -> dict[tuple[str | None, str | None], tuple[list[Row], list[Row]]]:
+	"""Read the suppressions, and the consents with a no, that were recorded for each party."""
+	found: dict[tuple[str | None, str | None], tuple[list[Row], list[Row]]] = {}
+	names: dict[str, list[str]] = {}
+	for party_type, party in parties:
+		names.setdefault(party_type, []).append(party)
+	for position, doctype in enumerate(("Suppression", "Consent")):
+		table = frappe.qb.DocType(doctype)
+		for party_type, theirs in names.items():
+			query = (
+				frappe.qb.from_(table)
+				.select(table.star)
+				.where((table.party_type == party_type) & table.party.isin(theirs))
+			)
+			if doctype == "Consent":
+				query = query.where(table.status.isin([status.value for status in SAID_BY_THE_PERSON]))
+			for row in query.run(as_dict=True):
+				found.setdefault((row.party_type, row.party), ([], []))[position].append(row)
+	return found
+
+
 def _noes_of(
-	writing: _Writing, party_type: str | None, party: str | None, addresses: dict[str, str]
+	writing: _Writing, subject: Subject, suppressions: list[Row], consents: list[Row]
 ) -> list[No]:
 	"""Collect what one party refused, from the addresses given or under its name.
 
 	What was said from a role's mailbox, or at a telephone, isn't one person's word.
+
+	Args:
+		suppressions, consents: what was recorded for the party, see `_rows_of_parties`.
 	"""
+	party_type, party = subject.party_type, subject.party
 	if not (party_type and party):
 		return []
-	own = [key for key, email in addresses.items() if not is_shared(email)]
+	own = {key for key, email in subject.theirs.items() if not is_shared(email)}
+	loaded_keys = {subject.key, *subject.theirs}
 	noes: dict[tuple[RefusalKind, Scope], No] = {}
 
 	def is_theirs(row: Row) -> bool:
@@ -1402,23 +1578,373 @@ def _noes_of(
 		known = noes.setdefault((kind, no.scope), no)
 		noes[kind, no.scope] = max(known, no, key=lambda one: one.said_on)
 
-	for doctype, loaded in (("Suppression", writing.suppressions), ("Consent", writing.consents)):
-		table = frappe.qb.DocType(doctype)
-		by_party = (
-			frappe.qb.from_(table)
-			.select(table.star)
-			.where((table.party_type == party_type) & (table.party == party))
-		)
-		# Of the addresses that are locked, what was loaded under the lock is newer.
-		rows = [row for row in by_party.run(as_dict=True) if row.address_key not in writing.keys]
-		rows += [row for key in writing.keys for row in loaded[key] if key in own or is_theirs(row)]
-		for row in rows:
-			if doctype == "Consent":
+	for by_party, loaded, is_consent in (
+		(suppressions, writing.suppressions, False),
+		(consents, writing.consents, True),
+	):
+		rows = {row["name"]: row for row in by_party}
+		for key in loaded_keys | {row["address_key"] for row in by_party}:
+			for row in loaded.get(key, ()):
+				if row["name"] in rows or key in own or is_theirs(row):
+					rows[row["name"]] = row  # what was loaded under the lock is newer
+		for row in rows.values():
+			if is_consent:
 				if row["status"] in SAID_BY_THE_PERSON:
 					note(RefusalKind.WITHDRAWAL, row, row["since"])
 			elif not row.get("lifted_on") and row["kind"] != RefusalKind.BOUNCE:
 				note(RefusalKind(row["kind"]), row, row["said_on"])
 	return list(noes.values())
+
+
+# --- many at once -------------------------------------------------------------------------------------------
+
+
+class BulkAction(str, Enum):
+	"""What a Consent Bulk Update may do to a record (BU-01)."""
+
+	SET = "Set"
+	WITHDRAW = "Withdraw"
+	REVOKE = "Revoke"
+	EXPIRE = "Expire"
+	INVALIDATE = "Invalidate"
+	ASK = "Ask"
+	ASSIGN_TOPIC = "Assign Topic"
+
+
+ENDS = {
+	BulkAction.REVOKE: {Status.GIVEN: EventKind.REVOKE, Status.NOT_REQUIRED: EventKind.END},
+	BulkAction.EXPIRE: {Status.GIVEN: EventKind.EXPIRE, Status.NOT_REQUIRED: EventKind.END},
+	BulkAction.INVALIDATE: {Status.GIVEN: EventKind.INVALIDATE, Status.UNKNOWN: EventKind.INVALIDATE},
+}
+TAKEN_BACK_BY = {
+	Status.GIVEN: EventKind.REVOKE,
+	Status.NOT_REQUIRED: EventKind.END,
+	Status.UNKNOWN: EventKind.INVALIDATE,
+	Status.REQUESTED: EventKind.LAPSE,
+}
+# What a record says of its own life, and not of what the person agreed to.
+OF_ITS_OWN = ("status", "since", "ended_on", "reason", "recorded_by", "supersedes", "superseded_by")
+
+
+class Order(NamedTuple):
+	"""What is asked for one record of many.
+
+	Args:
+		subject: with the address that a yes is for; its key is "" if the record has none.
+		addresses: all of the record, by key: what ends, and a no, is for each.
+		evidence, grade: the proof of this very record, and how strong it is.
+		state: what `Outcome.state` was when the order was planned. If it differs, nothing is done.
+	"""
+
+	action: BulkAction
+	terms: Terms
+	asked: Questions | None
+	reason: str
+	subject: Subject
+	addresses: dict[str, str]
+	given_on: datetime | None = None
+	evidence: str | None = None
+	grade: str = "D"
+	state: str | None = None
+
+	@property
+	def keys(self) -> set[str]:
+		return {self.subject.key, *self.subject.theirs, *self.addresses} - {""}
+
+
+class Outcome(NamedTuple):
+	"""What became of one order, or would.
+
+	`before` and `after` are a Status, or the Legal Basis where there is no consent, or "" if nothing is on
+	record. `error` says why nothing was changed; without it and without `changed` nothing was left to do.
+	"""
+
+	changed: bool
+	before: str
+	after: str
+	state: str
+	consent: str | None = None
+	error: ConsentError | None = None
+	pending: tuple[Row, ...] = ()
+
+
+def change_many(orders: list[Order], bulk_update: str, dry_run: bool = False) -> list[Outcome]:
+	"""Do what a Consent Bulk Update asks for many records, each of them or not at all, in one visit.
+
+	Args:
+		dry_run: say what would happen, lock and write nothing.
+	"""
+	with _Writing({key for order in orders for key in order.keys}, bulk_update, dry_run) as writing:
+		by_party = _rows_of_parties(_parties_of(orders))
+		outcomes = [_change(writing, order, by_party) for order in orders]
+		for wording in {order.terms.wording for order in orders} if not dry_run else ():
+			_mark_used(wording)
+		return outcomes
+
+
+def _parties_of(orders: list[Order]) -> list[tuple[str, str]]:
+	return [(one.subject.party_type, one.subject.party) for one in orders if one.subject.party_type]
+
+
+ByParty = dict[tuple[str | None, str | None], tuple[list[Row], list[Row]]]
+
+
+def _change(writing: _Writing, order: Order, by_party: ByParty) -> Outcome:
+	theirs = by_party.get((order.subject.party_type, order.subject.party), ([], []))
+	state, before = _state_of(writing, order, theirs), _label_of(writing, order)
+	acts = writing.acts
+	pending: list[Row] = []
+	consent = None
+	try:
+		if order.state and order.state != state:
+			raise ChangedMeanwhile(_("It changed since the preview."))
+		noes = _noes_of(writing, order.subject, *theirs)
+		if order.action == BulkAction.WITHDRAW:
+			consent = _withdraw_one(writing, order)
+		elif _is_restricted(writing, order):
+			raise StandingRefusal(_("Processing is restricted (Art. 18 GDPR)."), Reason.RESTRICTED)
+		elif order.action == BulkAction.SET:
+			consent = _set_one(writing, order, noes)
+		elif order.action == BulkAction.ASSIGN_TOPIC:
+			consent = _assign_topic(writing, order, noes)
+		elif order.action == BulkAction.ASK:
+			pending = _request(writing, order.asked, order.subject, noes)
+			consent = pending[-1]["name"] if pending else None
+		else:
+			consent = _end_one(writing, order)
+	except ConsentError as error:
+		return Outcome(False, before, before, state, error=error)
+	if writing.acts == acts:
+		return Outcome(False, before, before, state, consent)
+	state = _state_of(writing, order, theirs)
+	return Outcome(True, before, _label_of(writing, order), state, consent, pending=tuple(pending))
+
+
+def _label_of(writing: _Writing, order: Order) -> str:
+	rows = [
+		row
+		for row in writing.consents.get(order.subject.key, ())
+		if _scope_of(row) == order.terms.scope
+	]
+	if not rows:
+		return ""
+	row = max(rows, key=lambda one: (one["status"] in LIVE, one["since"]))
+	return row["legal_basis"] if row["status"] == Status.NOT_REQUIRED else Status(row["status"]).value
+
+
+def _state_of(writing: _Writing, order: Order, by_party: tuple[list[Row], list[Row]]) -> str:
+	"""Hash what the register says of a record for the purpose, to notice that somebody changed it."""
+	purpose = order.terms.scope.purpose
+	rows = [row for rows in by_party for row in rows]
+	for key in order.keys:
+		rows += writing.consents[key] + writing.suppressions[key]
+	said = {row["name"]: row["last_seq"] for row in rows if (row["purpose"] or purpose) == purpose}
+	about = "|".join(f"{name}-{seq}" for name, seq in sorted(said.items()))
+	return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
+
+
+def _is_restricted(writing: _Writing, order: Order) -> bool:
+	return any(
+		row["kind"] == RefusalKind.RESTRICTION and not row.get("lifted_on")
+		for key in order.keys
+		for row in writing.refusals(key, order.terms.scope, is_marketing=True)
+	)
+
+
+def _set_one(writing: _Writing, order: Order, noes: list[No]) -> str:
+	"""Record a yes with its own proof; without one what is claimed is Unknown, which allows nothing (BU-01)."""
+	terms, subject = order.terms, order.subject
+	is_proven = bool(terms.source and order.evidence)
+	if terms.needs_proof and terms.legal_basis != CONSENT_BASIS and not is_proven:
+		raise EvidenceMissing(_("Source or proof is missing."))
+	_check_not_refused(writing, terms, subject, noes)
+	live = writing.live(subject.key, terms.scope)
+	if live and live["status"] == Status.REQUESTED:
+		raise ConfirmationPending(_("The person was asked, and hasn't answered yet."))
+	if live and (_says_as_much(live, order) or not (is_proven or terms.legal_basis != CONSENT_BASIS)):
+		return live["name"]
+	if not live and terms.legal_basis == CONSENT_BASIS and not is_proven:
+		return _claim(writing, terms, subject, order.reason)["name"]
+	return _record(
+		writing,
+		terms,
+		subject,
+		noes,
+		order.evidence,
+		order.grade,
+		order.given_on,
+		reason=order.reason,
+	)["name"]
+
+
+def _says_as_much(live: Row, order: Order) -> bool:
+	"""Whether a live record has the stronger proof, or says the same, where no other date is asked for."""
+	by_consent = order.terms.legal_basis == CONSENT_BASIS
+	if live["status"] == Status.GIVEN and by_consent and (live["evidence_grade"] or "D") < order.grade:
+		return True
+	return (
+		live["status"] in (Status.GIVEN, Status.NOT_REQUIRED)
+		and live["legal_basis"] == order.terms.legal_basis
+		and (live["source"] or None) == order.terms.source
+		and (live["wording"] or None) == order.terms.wording
+		and (live["evidence"] or None) == order.evidence
+		and order.given_on in (None, live["given_on"])
+	)
+
+
+def _withdraw_one(writing: _Writing, order: Order) -> str | None:
+	party = (order.subject.party_type, order.subject.party)
+	emails = [*order.addresses.values()] or [None]
+	noes = [No(RefusalKind.WITHDRAWAL, order.terms.scope, email, *party) for email in emails]
+	ended = _say_no(writing, noes, Act(DATA_SUBJECT, order.terms.source, order.reason))
+	return ended[0] if ended else None
+
+
+def _end_one(writing: _Writing, order: Order) -> str | None:
+	"""End what is live about the purpose, or the topic, at each address of the record (T9, T11, T12)."""
+	ended = None
+	for row in [row for key in order.keys for row in writing.consents[key]]:
+		if row["status"] not in LIVE or not _covers(order.terms.scope, _scope_of(row)):
+			continue
+		kind = ENDS[order.action].get(Status(row["status"]))
+		if kind and not writing.end_if_over(row):
+			began = row.get("given_on") or row["since"]
+			writing.append(
+				"Consent",
+				row,
+				kind,
+				Act(CONTROLLER, reason=order.reason),
+				{"ended_on": writing.now},
+				effective_from=began if kind == EventKind.INVALIDATE else None,
+			)
+			ended = row["name"]
+	return ended
+
+
+def _assign_topic(writing: _Writing, order: Order, noes: list[No]) -> str:
+	"""Note the topic for whoever agreed to words that are known to name it; it stands on that very proof.
+
+	A consent doesn't reach topics that its words don't name (V3).
+	"""
+	terms, subject = order.terms, order.subject
+	_check_not_refused(writing, terms, subject, noes)
+	agreed = [
+		row
+		for row in writing.consents[subject.key]
+		if row["status"] == Status.GIVEN
+		and not writing.end_if_over(row)
+		and _covers(terms.scope._replace(topic=""), _scope_of(row))
+		and row["wording"] == terms.wording
+	]
+	live = writing.live(subject.key, terms.scope)
+	if live and live["status"] == Status.GIVEN:
+		return live["name"]
+	if not agreed:
+		raise OtherWording(_("The person didn't agree to this wording."))
+	stands_on = max(agreed, key=lambda row: row["since"])
+	facts = _again(stands_on) | {"topic": terms.scope.topic}
+	act = Act(CONTROLLER, stands_on["source"], order.reason, terms.wording)
+	return _replace(writing, live, EventKind.GIVE, facts, act)["name"]
+
+
+def _again(row: Row) -> Row:
+	"""What a record says, for another one that says the same."""
+	facts = {column: row.get(column) for column in PROJECTED if column not in OF_ITS_OWN}
+	return facts | {"recorded_by": frappe.session.user, "asked_on": None, "asked_wording": None}
+
+
+def take_back_many(orders: list[Order], bulk_update: str) -> list[Outcome]:
+	"""Undo by new events what a Consent Bulk Update did to many records, if nobody changed them since.
+
+	What it recorded ends; what it ended or replaced is recorded again as it was, unless that is over or the
+	person said no. A no that it recorded stays, for only the person lifts it (ST-08).
+
+	Args:
+		orders: as they were carried out, with `Outcome.state` from then.
+	"""
+	with _Writing({key for order in orders for key in order.keys}, bulk_update) as writing:
+		by_party = _rows_of_parties(_parties_of(orders))
+		done = _events_of(bulk_update, [row["name"] for rows in writing.consents.values() for row in rows])
+		return [_take_back(writing, order, by_party, done) for order in orders]
+
+
+def _events_of(bulk_update: str, consents: list[str]) -> dict[str, EventKind]:
+	"""Return the last thing, apart from what the clock did, that a bulk update did to each consent."""
+	event = frappe.qb.DocType("Consent Event")
+	rows = (
+		frappe.qb.from_(event)
+		.select(event.consent, event.kind)
+		.where(event.consent.isin(consents) & (event.bulk_update == bulk_update))
+		.where(event.indicated_by != SYSTEM)
+		.orderby(event.seq)
+		.run()
+		if consents
+		else []
+	)
+	return {consent: EventKind(kind) for consent, kind in rows}
+
+
+def _take_back(writing: _Writing, order: Order, by_party: ByParty, done: dict[str, EventKind]) -> Outcome:
+	theirs = by_party.get((order.subject.party_type, order.subject.party), ([], []))
+	state, before = _state_of(writing, order, theirs), _label_of(writing, order)
+	act = Act(CONTROLLER, reason=order.reason)
+	acts = writing.acts
+	error: ConsentError | None = None
+	try:
+		if order.action == BulkAction.WITHDRAW:
+			raise NoStays(_("The person said no, and only the person can lift that."))
+		if order.state != state:
+			raise ChangedMeanwhile(_("It changed since the run."))
+		noes = _noes_of(writing, order.subject, *theirs)
+		by_name = {row["name"]: row for key in order.keys for row in writing.consents[key]}
+		for row in [row for row in by_name.values() if row["purpose"] == order.terms.scope.purpose]:
+			kind = done.get(row["name"])
+			if kind in (EventKind.GIVE, EventKind.RECORD, EventKind.IMPORT, EventKind.REQUEST):
+				_take_back_yes(writing, row, by_name.get(row.get("supersedes")), order, noes, act)
+			elif kind in (EventKind.REVOKE, EventKind.EXPIRE, EventKind.INVALIDATE, EventKind.END):
+				_restore(writing, row, order, noes, act)
+	except ConsentError as raised:
+		error = raised
+	changed = writing.acts > acts
+	return Outcome(changed, before, _label_of(writing, order), state, error=None if changed else error)
+
+
+def _take_back_yes(
+	writing: _Writing, row: Row, replaced: Row | None, order: Order, noes: list[No], act: Act
+) -> None:
+	if writing.end_if_over(row) or row["status"] not in TAKEN_BACK_BY:
+		raise OverByNow(_("It is over by now."))
+	if replaced and replaced["status"] == Status.SUPERSEDED:
+		try:
+			_restore(writing, replaced, order, noes, act, instead_of=row)
+			return
+		except ConsentError:
+			pass  # it can't come back, and what took its place goes all the same
+	facts = {"ended_on": writing.now}
+	kind = TAKEN_BACK_BY[Status(row["status"])]
+	effective_from = row["since"] if kind == EventKind.INVALIDATE else None
+	writing.append("Consent", row, kind, act, facts, effective_from=effective_from)
+
+
+def _restore(
+	writing: _Writing, row: Row, order: Order, noes: list[No], act: Act, instead_of: Row | None = None
+) -> None:
+	"""Record again what a record that has ended said, with its own proof, dates and end."""
+	scope = _scope_of(row)
+	reason = writing.refused(row["address_key"], scope, order.terms.rules.is_marketing, noes)
+	if reason:
+		raise NoStays(_("The person said no, and only the person can lift that."))
+	if row.get("expires_on") and row["expires_on"] <= writing.now:
+		raise OverByNow(_("It is over by now."))
+	live = writing.live(row["address_key"], scope)
+	if live and live is not instead_of:
+		raise ChangedMeanwhile(_("It changed since the run."))
+	kind = EventKind.GIVE if row["legal_basis"] == CONSENT_BASIS else EventKind.RECORD
+	facts = _again(row) | {"supersedes": (instead_of or row)["name"]}
+	restored = writing.open("Consent", kind, facts, act, writing.now)
+	if instead_of:
+		superseded = {"superseded_by": restored["name"], "ended_on": writing.now}
+		writing.append("Consent", instead_of, EventKind.SUPERSEDE, act, superseded)
 
 
 # --- proof --------------------------------------------------------------------------------------------------
