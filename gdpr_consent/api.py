@@ -31,7 +31,7 @@ Instant = str | date | datetime
 LARGEST_MESSAGE = 5 * 1024 * 1024  # bytes; a report holds the returned mail, at most
 
 
-def _says_why(function: Callable) -> Callable:
+def says_why(function: Callable) -> Callable:
 	"""Put the text of an error into the answer. Of one that is only raised, the desk shows nothing."""
 
 	@wraps(function)
@@ -49,7 +49,7 @@ def _says_why(function: Callable) -> Callable:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def record_consent(
 	purpose: str | None = None,
 	email: str | None = None,
@@ -131,7 +131,7 @@ def _attach_evidence(row: dict[str, Any]) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def request_consent(
 	email: str,
 	purpose: str | None = None,
@@ -185,7 +185,7 @@ def _request(
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def reconsent_overview(wording: str) -> dict[str, Any]:
 	"""Say whom a Consent Wording that is a material change leaves without a valid consent (V6).
 
@@ -198,7 +198,7 @@ def reconsent_overview(wording: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def start_reconsent(wording: str) -> None:
 	"""Ask them, in the background: one mail each, with the new text, where no refusal stands.
 
@@ -211,7 +211,7 @@ def start_reconsent(wording: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def withdraw_consent(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -244,7 +244,7 @@ def withdraw_consent(
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def object_to_marketing(
 	email: str | None = None,
 	party_type: str | None = None,
@@ -271,7 +271,7 @@ def object_to_marketing(
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
 	frappe.has_permission("Consent", "write", throw=True)
@@ -283,7 +283,7 @@ def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def invalidate_consent(consent: str, reason: str, effective_from: Instant | None = None) -> dict[str, Any]:
 	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
 	frappe.only_for("Privacy Officer", message=True)
@@ -291,7 +291,7 @@ def invalidate_consent(consent: str, reason: str, effective_from: Instant | None
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def report_returned_mail(message: str) -> dict[str, Any]:
 	"""Take in a bounce (RFC 3464), a complaint (ARF, RFC 5965) or a mail that asks to be unsubscribed.
 
@@ -330,7 +330,7 @@ def report_returned_mail(message: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def lift_bounce(email: str, reason: str) -> dict[str, list[str]]:
 	"""Let an address get marketing again whose mail came back, because its mailbox works again.
 
@@ -348,7 +348,7 @@ def lift_bounce(email: str, reason: str) -> dict[str, list[str]]:
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def check_consent(
 	emails: list[str] | str,
 	purpose: str | None = None,
@@ -384,7 +384,7 @@ def check_consent(
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def check_party(
 	party_type: str,
 	party: str,
@@ -398,14 +398,14 @@ def check_party(
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def has_consent(email: str, purpose: str | None = None, topic: str | None = None) -> bool:
 	"""Whether marketing may be sent to one address now. For scripts; `require_consent` insists."""
 	return check_consent([email], purpose, topic)[email]["allowed"]
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def require_consent(email: str, purpose: str | None = None, topic: str | None = None) -> None:
 	"""Stop with ConsentMissing unless marketing may be sent to this address now."""
 	answer = check_consent([email], purpose, topic)[email]
@@ -421,7 +421,7 @@ def require_consent(email: str, purpose: str | None = None, topic: str | None = 
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def consent_history(
 	email: str | None = None, party_type: str | None = None, party: str | None = None
 ) -> list[dict[str, Any]]:
@@ -480,7 +480,7 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def mail_decisions(
 	email: str | None = None, party_type: str | None = None, party: str | None = None
 ) -> list[dict[str, Any]]:
@@ -500,7 +500,7 @@ def mail_decisions(
 
 
 @frappe.whitelist(methods=["POST"])
-@_says_why
+@says_why
 def rebuild(consent: str) -> dict[str, Any]:
 	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -508,7 +508,7 @@ def rebuild(consent: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@_says_why
+@says_why
 def verify_ledger() -> dict[str, Any]:
 	"""Check the hash chains of all events: `ok, checked, first_bad, problem`."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -516,7 +516,7 @@ def verify_ledger() -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
-@_says_why
+@says_why
 def confirm_consent(t: str) -> dict[str, Any]:
 	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
 	(T5)."""

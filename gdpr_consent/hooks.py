@@ -19,11 +19,8 @@ after_uninstall = "gdpr_consent.install.after_uninstall"
 
 app_include_js = "consent.bundle.js"
 doctype_js = {
-	"Contact": "overrides/contact.js",
-	"Customer": "overrides/customer.js",
-	"Email Campaign": "overrides/email_campaign.js",
-	"Lead": "overrides/lead.js",
-	"Newsletter": "overrides/newsletter.js",
+	name: f"overrides/{name.lower().replace(' ', '_')}.js"
+	for name in ("Contact", "Customer", "Email Campaign", "Lead", "Newsletter")
 }
 
 _mixins = {
@@ -71,9 +68,12 @@ after_request = ["gdpr_consent.pages.act_without_session"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
 # The register outlives the people and records it names.
-ignore_links_on_delete = ["Consent", "Suppression", "Consent Event", "Consent Decision"]
+ignore_links_on_delete = [
+	*("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
+]
 
 scheduler_events = {
+	"all": ["gdpr_consent.bulk_update.job.take_up"],
 	"hourly": ["gdpr_consent.tasks.hourly"],
 	"daily": ["gdpr_consent.tasks.daily"],
 }

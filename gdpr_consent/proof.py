@@ -151,6 +151,10 @@ def place_of(email: str, party_type: str | None, party: str | None, company: str
 	return Place(None, "Unknown")
 
 
+def places_of(subjects: list[tuple[str, str | None, str | None]], company: str | None) -> list[Place]:
+	return [place_of(*subject, company) for subject in subjects]
+
+
 def _countries_on(person: Person) -> set[str]:
 	"""Return the countries of the addresses of a Contact or a Customer, or what a Lead says."""
 	if person.party_type == "Lead":

@@ -678,6 +678,14 @@ def terms_of(
 	return Terms(rules, scope, legal_basis, source, text.name if text else None, language)
 
 
+def terms_to_end(purpose: str | None, topic: str | None, channel: str, source: str | None) -> Terms:
+	"""Check what is to end. A purpose or a topic that is disabled by now can still be ended."""
+	rules = check_purpose(purpose, also_disabled=True)
+	topic = check_topic(topic, rules.name, also_disabled=True)
+	scope = Scope(check_channel(channel), rules.name, topic or "")
+	return Terms(rules, scope, CONSENT_BASIS, check_source(source), None, None)
+
+
 def _record(
 	writing: _Writing,
 	terms: Terms,
@@ -1622,6 +1630,7 @@ TAKEN_BACK_BY = {
 	Status.UNKNOWN: EventKind.INVALIDATE,
 	Status.REQUESTED: EventKind.LAPSE,
 }
+HALF = 32  # characters of `Outcome.state` that are about the register; the others are about the order
 # What a record says of its own life, and not of what the person agreed to.
 OF_ITS_OWN = ("status", "since", "ended_on", "reason", "recorded_by", "supersedes", "superseded_by")
 
@@ -1648,8 +1657,13 @@ class Order(NamedTuple):
 	state: str | None = None
 
 	@property
+	def ends(self) -> bool:
+		return self.action == BulkAction.WITHDRAW or self.action in ENDS
+
+	@property
 	def keys(self) -> set[str]:
-		return {self.subject.key, *self.subject.theirs, *self.addresses} - {""}
+		everybody = self.addresses if self.ends else ()
+		return {self.subject.key, *self.subject.theirs, *everybody} - {""}
 
 
 class Outcome(NamedTuple):
@@ -1733,14 +1747,24 @@ def _label_of(writing: _Writing, order: Order) -> str:
 
 
 def _state_of(writing: _Writing, order: Order, by_party: tuple[list[Row], list[Row]]) -> str:
-	"""Hash what the register says of a record for the purpose, to notice that somebody changed it."""
+	"""Hash what the register says that bears on an order, and what the order says, to notice changes."""
 	purpose = order.terms.scope.purpose
 	rows = [row for rows in by_party for row in rows]
 	for key in order.keys:
-		rows += writing.consents[key] + writing.suppressions[key]
+		rows += writing.suppressions[key]
+		rows += [
+			row
+			for row in writing.consents[key]
+			# A yes at another address of the person is neither here nor there.
+			if order.ends or key == order.subject.key or row["status"] in SAID_BY_THE_PERSON
+		]
 	said = {row["name"]: row["last_seq"] for row in rows if (row["purpose"] or purpose) == purpose}
-	about = "|".join(f"{name}-{seq}" for name, seq in sorted(said.items()))
-	return hashlib.blake2b(about.encode(), digest_size=16).hexdigest()
+	asked = (order.subject.key, sorted(order.keys), order.given_on, order.evidence, order.grade)
+	return _short_hash(sorted(said.items())) + _short_hash(asked)
+
+
+def _short_hash(value: object) -> str:
+	return hashlib.blake2b(repr(value).encode(), digest_size=HALF // 2).hexdigest()
 
 
 def _is_restricted(writing: _Writing, order: Order) -> bool:
@@ -1893,7 +1917,7 @@ def _take_back(writing: _Writing, order: Order, by_party: ByParty, done: dict[st
 	try:
 		if order.action == BulkAction.WITHDRAW:
 			raise NoStays(_("The person said no, and only the person can lift that."))
-		if order.state != state:
+		if (order.state or "")[:HALF] != state[:HALF]:
 			raise ChangedMeanwhile(_("It changed since the run."))
 		noes = _noes_of(writing, order.subject, *theirs)
 		by_name = {row["name"]: row for key in order.keys for row in writing.consents[key]}

@@ -17,9 +17,12 @@ from gdpr_consent.register import CONSENT_BASIS, BulkAction, Questions, Terms
 ADDRESS_LIST = "Consent Bulk Update Address"
 MOST_RULES = 100
 OPERATORS = frozenset(
-	"""= != > < >= <= like|not like|in|not in|is|between|timespan|descendants of|ancestors of
-	|not descendants of|not ancestors of|descendants of (inclusive)""".replace("\n\t", "").split("|")[1:]
-) | {"=", "!=", ">", "<", ">=", "<=", "like"}
+	(
+		*("=", "!=", ">", "<", ">=", "<=", "like", "not like", "in", "not in", "is", "between", "timespan"),
+		*("descendants of", "not descendants of", "ancestors of", "not ancestors of"),
+		"descendants of (inclusive)",
+	)
+)
 DATES = ("Date", "Datetime")
 TEXTS = ("Data", "Small Text", "Text", "Long Text", "Link", "Dynamic Link", "Select", "Attach", "Attach Image")
 

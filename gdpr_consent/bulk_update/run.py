@@ -1,0 +1,206 @@
+"""Does what the preview of a Consent Bulk Update says, and takes it back: chunk by chunk, each once."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import frappe
+from frappe import _
+from frappe.database.database import savepoint
+from frappe.model.document import Document
+
+from gdpr_consent import register
+from gdpr_consent.bulk_update import items, selection, summary
+from gdpr_consent.bulk_update.job import DOCTYPE, Phase, in_chunks, is_of_the_database, tell
+from gdpr_consent.bulk_update.preview import why_of
+from gdpr_consent.bulk_update.rules import Rule, read
+from gdpr_consent.bulk_update.words import Why
+from gdpr_consent.clock import now_utc
+from gdpr_consent.double_opt_in import send_confirmation_mail
+from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.failures import log_failure
+from gdpr_consent.register import BulkAction, Order, Outcome
+
+AT_ONCE = 500  # others who act on the same addresses wait as long as a chunk takes
+MAILS_AT_ONCE = 10
+
+Item = dict[str, Any]
+Result = dict[str, Any]
+
+
+class SelectionChanged(ConsentError):
+	"""The items aren't any more those that were previewed."""
+
+
+class _TooManyMails(Exception):
+	"""The address got its mails for today."""
+
+
+def carry_out(bulk_update: str) -> None:
+	"""Carry out the items of the preview, from where an earlier run stopped."""
+	doc = frappe.get_doc(DOCTYPE, bulk_update)
+	if not doc.position and items.hash_of(bulk_update) != doc.selection_hash:
+		raise SelectionChanged(
+			_("The records aren't those of the preview any more. Make the preview anew, and look at it.")
+		)
+	_go_through(doc, Phase.RUNNING, "Completed", _carry_out_planned)
+
+
+def take_back(bulk_update: str) -> None:
+	"""Take back what was done, from where an earlier attempt stopped."""
+	doc = frappe.get_doc(DOCTYPE, bulk_update)
+	_go_through(doc, Phase.REVERTING, "Reverted", _take_back_done)
+
+
+Handler = Callable[[Document, dict[int, Rule], list[Item]], list[Result]]
+
+
+def _go_through(doc: Document, phase: Phase, status_after: str, handle: Handler) -> None:
+	rules = {rule.number: rule for rule in read(doc)}
+	asks = any(rule.action == BulkAction.ASK for rule in rules.values())
+
+	def next_chunk() -> bool:
+		position = frappe.db.get_value(DOCTYPE, doc.name, "position")
+		chunk = items.next_in_chunk(doc.name, position, MAILS_AT_ONCE if asks else AT_ONCE)
+		if not chunk:
+			return False
+		_handle_each_or_all(doc, rules, chunk, handle)
+		return True
+
+	if in_chunks(doc.name, phase, next_chunk):
+		frappe.db.set_value(
+			DOCTYPE,
+			doc.name,
+			{
+				"status": status_after,
+				"finished_on": now_utc(),
+				"summary": json.dumps(summary.of(doc.name)),
+				"problem": None,
+			},
+		)
+		frappe.db.commit()  # nosemgrep: the work is complete
+		tell(doc.name)
+
+
+def _handle_each_or_all(doc: Document, rules: dict[int, Rule], chunk: list[Item], handle: Handler) -> None:
+	"""Handle a chunk; if it fails, one item after the other, so that one that can't be done stops no other."""
+	try:
+		_note(doc, chunk, handle(doc, rules, chunk))
+	except Exception as error:
+		if is_of_the_database(error):
+			raise  # for all of it to be done again
+		frappe.db.rollback()
+		for item in chunk:
+			frappe.db.commit()  # nosemgrep: each by itself
+			try:
+				_note(doc, [item], handle(doc, rules, [item]))
+			except Exception as error:
+				if is_of_the_database(error):
+					raise
+				frappe.db.rollback()
+				log_failure("Consent Bulk Update: a record failed", item["name"])
+				failed = {"name": item["name"], "result": "Failed", "why": Why.ERROR.value}
+				_note(doc, [item], [failed])
+			frappe.db.commit()  # nosemgrep: done, and never again
+
+
+def _note(doc: Document, chunk: list[Item], results: list[Result]) -> None:
+	"""Write what became of a chunk and how far it is, in the transaction of what was done."""
+	items.set_results(results)
+	parent = frappe.qb.DocType(DOCTYPE)
+	frappe.qb.update(parent).set(parent.position, items.position_after(chunk)).set(
+		parent.processed, parent.processed + len(chunk)
+	).where(parent.name == doc.name).run()
+
+
+# --- the run ------------------------------------------------------------------------------------------------
+
+
+def _carry_out_planned(doc: Document, rules: dict[int, Rule], chunk: list[Item]) -> list[Result]:
+	results = [
+		{"name": item["name"], "result": {"Skip": "Skipped"}.get(item["plan"], item["plan"]), "why": item["why"]}
+		for item in chunk
+		if item["plan"] != "Change"
+	]
+	planned = [item for item in chunk if item["plan"] == "Change"]
+	orders, gone = _orders_for(doc, rules, planned, doc.reason)
+	results += gone
+	if any(order.action == BulkAction.ASK for _item, order in orders):
+		return results + [_one_with_mail(doc, item, order) for item, order in orders]
+	outcomes = register.change_many([order for _item, order in orders], doc.name)
+	return results + [
+		_result(item, outcome, "Done") for (item, _order), outcome in zip(orders, outcomes, strict=True)
+	]
+
+
+def _orders_for(
+	doc: Document, rules: dict[int, Rule], chunk: list[Item], reason: str
+) -> tuple[list[tuple[Item, Order]], list[Result]]:
+	"""Make the orders anew from what the records say now; also say which can't be found any more."""
+	orders: list[tuple[Item, Order]] = []
+	gone: list[Result] = []
+	for number in sorted({item["rule"] for item in chunk}):
+		mine = [item for item in chunk if item["rule"] == number]
+		found = selection.among(rules[number], [item["target"] for item in mine])
+		here = [item for item in mine if item["target"] in found]
+		gone += [
+			{"name": item["name"], "result": "Skipped", "why": Why.GONE.value}
+			for item in mine
+			if item["target"] not in found
+		]
+		made = selection.orders_for(rules[number], [found[item["target"]] for item in here], reason)
+		orders += [
+			(item, order._replace(state=item["state"])) for item, order in zip(here, made, strict=True)
+		]
+	frappe.db.commit()  # nosemgrep: nothing is written yet; what the register reads next is newer
+	return orders, gone
+
+
+def _result(item: Item, outcome: Outcome, done: str) -> Result:
+	result = {"name": item["name"], "state_after": outcome.state, "consent": outcome.consent}
+	if outcome.changed:
+		return result | {"result": done, "why": item["why"]}
+	if outcome.error:
+		return result | {"result": "Skipped", "why": why_of(outcome.error)}
+	return result | {"result": "Unchanged", "why": Why.ENOUGH_ON_RECORD.value}
+
+
+def _one_with_mail(doc: Document, item: Item, order: Order) -> Result:
+	"""Ask one person: the request and its mail, or neither."""
+	with savepoint(catch=_TooManyMails):
+		(outcome,) = register.change_many([order], doc.name)
+		if outcome.changed and not send_confirmation_mail(list(outcome.pending)):
+			raise _TooManyMails
+		return _result(item, outcome, "Done")
+	return {"name": item["name"], "result": "Skipped", "why": Why.TOO_MANY_MAILS.value}
+
+
+# --- and back -----------------------------------------------------------------------------------------------
+
+
+def _take_back_done(doc: Document, rules: dict[int, Rule], chunk: list[Item]) -> list[Result]:
+	done = [item for item in chunk if item["result"] == "Done"]
+	# A record is taken back however it looks by now, as long as it is there to be seen.
+	any_of = {
+		number: rule._replace(filters=[], linked_doctype=None, date_field=None, evidence_field=None)
+		for number, rule in rules.items()
+	}
+	orders, gone = _orders_for(doc, any_of, done, doc.revert_reason)
+	orders = [(item, _as_it_was(item, order)) for item, order in orders]
+	outcomes = register.take_back_many([order for _item, order in orders], doc.name)
+	results = [one | {"result": "Not Reverted"} for one in gone]
+	for (item, _order), outcome in zip(orders, outcomes, strict=True):
+		result = {"name": item["name"], "result": "Reverted" if outcome.changed else "Not Reverted"}
+		if outcome.error:
+			result["why"] = why_of(outcome.error)
+		elif not outcome.changed:
+			result["why"] = Why.CHANGED.value
+		results.append(result)
+	return results
+
+
+def _as_it_was(item: Item, order: Order) -> Order:
+	"""What the record's address is by now doesn't matter: it was done to the one of then."""
+	subject = order.subject._replace(email=item["email"], key=item["address_key"] or "")
+	addresses = order.addresses | ({subject.key: subject.email} if subject.key else {})
+	return order._replace(subject=subject, addresses=addresses, state=item["state_after"])
