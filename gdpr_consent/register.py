@@ -1671,12 +1671,14 @@ class Outcome(NamedTuple):
 
 	`before` and `after` are a Status, or the Legal Basis where there is no consent, or "" if nothing is on
 	record. `error` says why nothing was changed; without it and without `changed` nothing was left to do.
+	`state` and `state_after` tell whether somebody else has changed anything since, see `_state_of`.
 	"""
 
 	changed: bool
 	before: str
 	after: str
 	state: str
+	state_after: str
 	consent: str | None = None
 	error: ConsentError | None = None
 	pending: tuple[Row, ...] = ()
@@ -1727,11 +1729,11 @@ def _change(writing: _Writing, order: Order, by_party: ByParty) -> Outcome:
 		else:
 			consent = _end_one(writing, order)
 	except ConsentError as error:
-		return Outcome(False, before, before, state, error=error)
+		return Outcome(False, before, before, state, state, error=error)
 	if writing.acts == acts:
-		return Outcome(False, before, before, state, consent)
-	state = _state_of(writing, order, theirs)
-	return Outcome(True, before, _label_of(writing, order), state, consent, pending=tuple(pending))
+		return Outcome(False, before, before, state, state, consent)
+	after, state_after = _label_of(writing, order), _state_of(writing, order, theirs)
+	return Outcome(True, before, after, state, state_after, consent, pending=tuple(pending))
 
 
 def _label_of(writing: _Writing, order: Order) -> str:
@@ -1884,7 +1886,7 @@ def take_back_many(orders: list[Order], bulk_update: str) -> list[Outcome]:
 	person said no. A no that it recorded stays, for only the person lifts it (ST-08).
 
 	Args:
-		orders: as they were carried out, with `Outcome.state` from then.
+		orders: as they were carried out, with `Outcome.state_after` from then.
 	"""
 	with _Writing({key for order in orders for key in order.keys}, bulk_update) as writing:
 		by_party = _rows_of_parties(_parties_of(orders))
@@ -1930,7 +1932,8 @@ def _take_back(writing: _Writing, order: Order, by_party: ByParty, done: dict[st
 	except ConsentError as raised:
 		error = raised
 	changed = writing.acts > acts
-	return Outcome(changed, before, _label_of(writing, order), state, error=None if changed else error)
+	after, state_after = _label_of(writing, order), _state_of(writing, order, theirs)
+	return Outcome(changed, before, after, state, state_after, error=None if changed else error)
 
 
 def _take_back_yes(

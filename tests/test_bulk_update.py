@@ -27,7 +27,7 @@ def bulk_update(*rules, reason="For a test", **more):
 
 def test_slice(contact, mailbox):
 	email = mailbox()
-	name = contact(email)
+	name = contact(email).name
 	doc = bulk_update({"filters": json.dumps([["Contact", "name", "=", name]]), "action": "Set", "legal_basis": "Legitimate Interests"})
 	frappe.db.commit()
 	print(api.preview(doc.name))

@@ -76,7 +76,7 @@ def in_order(bulk_update: str) -> Iterator[list[dict[str, Any]]]:
 		frappe.qb.from_(item)
 		.select(item.star)
 		# By the primary key: a name starts with that of its update.
-		.where((item.name > last) & (item.name < f"{bulk_update}-~") & (item.bulk_update == bulk_update))
+		.where((item.name > last) & item.name.like(f"{bulk_update}-%"))
 		.orderby(item.name)
 		.limit(AT_ONCE)
 		.run(as_dict=True)

@@ -157,7 +157,7 @@ def _orders_for(
 
 
 def _result(item: Item, outcome: Outcome, done: str) -> Result:
-	result = {"name": item["name"], "state_after": outcome.state, "consent": outcome.consent}
+	result = {"name": item["name"], "state_after": outcome.state_after, "consent": outcome.consent}
 	if outcome.changed:
 		return result | {"result": done, "why": item["why"]}
 	if outcome.error:
