@@ -1731,7 +1731,7 @@ def _change(writing: _Writing, order: Order, by_party: ByParty) -> Outcome:
 	except ConsentError as error:
 		return Outcome(False, before, before, state, state, error=error)
 	if writing.acts == acts:
-		return Outcome(False, before, before, state, state, consent)
+		return Outcome(False, before, before, state, state, consent, pending=tuple(pending))
 	after, state_after = _label_of(writing, order), _state_of(writing, order, theirs)
 	return Outcome(True, before, after, state, state_after, consent, pending=tuple(pending))
 

@@ -4,6 +4,7 @@ The site is a real one: script/test makes it and names it in the environment.
 """
 
 import asyncio
+import json
 import os
 import secrets
 import shutil
@@ -28,6 +29,8 @@ from playwright.sync_api import sync_playwright
 import frappe
 
 from gdpr_consent import api, audience, links, proof, register
+from gdpr_consent.bulk_update import api as bulk_api
+from gdpr_consent.bulk_update import job
 from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 
@@ -341,6 +344,113 @@ def agreed(mailbox):
 		return email
 
 	return agree
+
+
+# --- bulk updates -------------------------------------------------------------------------------------------
+
+
+class BulkUpdates:
+	"""Makes people and bulk updates that are committed, because the work commits; removes them afterwards."""
+
+	def __init__(self, mailbox: Callable[..., str]) -> None:
+		self.mailbox = mailbox
+		self.people: dict[str, list[str]] = {"Contact": [], "Lead": [], "Customer": [], "User": []}
+		self.made: list[str] = []
+
+	def contact(self, *emails: str, **more) -> str:
+		rows = [{"email_id": email, "is_primary": email == emails[0]} for email in emails]
+		return self._insert("Contact", first_name=_name("Contact"), email_ids=rows, **more)
+
+	def lead(self, email: str | None = None, **more) -> str:
+		return self._insert("Lead", first_name=_name("Lead"), email_id=email, **more)
+
+	def customer(self, *contacts: str, **more) -> str:
+		name = self._insert("Customer", customer_name=_name("Customer"), **more)
+		for contact in contacts:
+			doc = frappe.get_doc("Contact", contact)
+			doc.append("links", {"link_doctype": "Customer", "link_name": name})
+			doc.save()
+		frappe.db.commit()
+		return name
+
+	def user(self, *roles: str) -> str:
+		email = f"{frappe.generate_hash(length=10)}@gdpr-test.example"
+		user = frappe.new_doc("User", email=email, first_name="Test", send_welcome_email=0)
+		user.append_roles(*roles)
+		user.insert()
+		self.people["User"].append(email)
+		frappe.db.commit()
+		return email
+
+	def _insert(self, doctype: str, **values) -> str:
+		self.people[doctype].append(frappe.new_doc(doctype, **values).insert().name)
+		frappe.db.commit()
+		return self.people[doctype][-1]
+
+	def make(self, *rules: dict, reason: str = "For a test") -> str:
+		"""Make a bulk update. A rule says `records`: whom it is about, by name, all of one DocType."""
+		doc = frappe.new_doc("Consent Bulk Update", title="Test", reason=reason)
+		for rule in rules:
+			records = rule.pop("records", None)
+			row = {"target_doctype": "Contact", "purpose": "Email Marketing"} | rule
+			if records is not None:
+				row["filters"] = json.dumps([[row["target_doctype"], "name", "in", records]])
+			doc.append("rules", row)
+		self.made.append(doc.insert().name)
+		frappe.db.commit()
+		return doc.name
+
+	def preview(self, *rules: dict, **more) -> str:
+		name = self.make(*rules, **more)
+		self.do(bulk_api.preview, name)
+		return name
+
+	def run(self, *rules: dict, **more) -> str:
+		name = self.preview(*rules, **more)
+		self.do(bulk_api.run, name)
+		return name
+
+	def do(self, door: Callable, name: str, *args) -> dict:
+		door(name, *args)
+		frappe.db.commit()
+		job.work(name)
+		return bulk_api.status(name)
+
+	def items(self, name: str) -> dict[str, frappe._dict]:
+		frappe.db.commit()
+		rows = frappe.get_all("Consent Bulk Update Item", {"bulk_update": name}, ["*"], order_by="name")
+		return {row.target: row for row in rows}
+
+	def item(self, name: str) -> frappe._dict:
+		(item,) = self.items(name).values()
+		return item
+
+	def remove(self) -> None:
+		frappe.set_user("Administrator")
+		frappe.db.rollback()
+		for doctype in ("Consent Bulk Update Item", "Consent Bulk Update Address"):
+			frappe.db.delete(doctype, {"bulk_update": ["in", self.made or ["none"]]})
+		frappe.db.delete("Consent Bulk Update Rule", {"parent": ["in", self.made or ["none"]]})
+		frappe.db.delete("Consent Bulk Update", {"name": ["in", self.made or ["none"]]})
+		for doctype in ("Contact", "Lead", "Customer"):  # faster than `delete_doc`, which looks everywhere
+			names = ["in", self.people[doctype] or ["none"]]
+			frappe.db.delete(doctype, {"name": names})
+			for table in frappe.get_meta(doctype).get_table_fields():
+				frappe.db.delete(table.options, {"parenttype": doctype, "parent": names})
+		for name in self.people["User"]:
+			frappe.delete_doc("User", name, force=True, ignore_missing=True)
+		frappe.db.commit()
+
+
+def _name(kind: str) -> str:
+	return f"{kind} {frappe.generate_hash(length=8)}"
+
+
+@pytest.fixture
+def bulk(mailbox) -> Iterator[BulkUpdates]:
+	updates = BulkUpdates(mailbox)
+	yield updates
+	updates.remove()
 
 
 # --- mail ---------------------------------------------------------------------------------------------------
