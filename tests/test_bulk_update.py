@@ -505,3 +505,559 @@ def test_a_topic_is_for_those_whose_words_named_it(bulk: BulkUpdates, committed_
 	about = {"address_key": address_key(agreed)}
 	of_topic = frappe.db.get_value("Consent", about | {"topic": committed_topic}, proof)
 	assert of_topic == frappe.db.get_value("Consent", about | {"topic": ["is", "not set"]}, proof)
+
+
+# --- the preview is what is run -----------------------------------------------------------------------------
+
+
+def test_bu_03_the_preview_writes_nothing(bulk: BulkUpdates):
+	contacts = [bulk.contact(bulk.mailbox()) for _ in range(3)]
+	before = [frappe.db.count(doctype) for doctype in ("Consent", "Consent Event", "Suppression")]
+	name = bulk.preview(PROVEN | {"records": contacts})
+	assert [frappe.db.count(doctype) for doctype in ("Consent", "Consent Event", "Suppression")] == before
+	status = api.status(name)
+	assert (status["status"], status["total"], status["to_change"]) == ("Previewed", 3, 3)
+	assert status["rules"] == [{"rule": 1, "plans": {"Change": 3}, "results": {}}]
+	assert status["chart"] == {"labels": ["Nothing", "Given"], "before": [3, 0], "after": [0, 3]}
+
+
+def _another_address(contact: str, _email: str, bulk: BulkUpdates) -> None:
+	doc = frappe.get_doc("Contact", contact)
+	doc.email_ids[0].email_id = bulk.mailbox()
+	doc.save()
+
+
+def _a_consent(_contact: str, email: str, _bulk: BulkUpdates) -> None:
+	give(email)
+
+
+def _a_no_from_another_address(contact: str, _email: str, bulk: BulkUpdates) -> None:
+	doc = frappe.get_doc("Contact", contact)
+	doc.append("email_ids", {"email_id": bulk.mailbox()})
+	doc.save()
+	register_api.object_to_marketing(email=doc.email_ids[1].email_id)
+
+
+def _fits_no_more(contact: str, _email: str, _bulk: BulkUpdates) -> None:
+	frappe.db.set_value("Contact", contact, "department", "Other")
+
+
+def _deleted(contact: str, _email: str, _bulk: BulkUpdates) -> None:
+	frappe.delete_doc("Contact", contact)
+
+
+def _other_proof(contact: str, _email: str, _bulk: BulkUpdates) -> None:
+	frappe.db.set_value("Contact", contact, "designation", "Other words")
+
+
+CHANGES = {
+	_another_address: "CHANGED",
+	_a_consent: "CHANGED",
+	_a_no_from_another_address: "CHANGED",
+	_other_proof: "CHANGED",
+	_fits_no_more: "GONE",
+	_deleted: "GONE",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_bu_03_what_changed_since_the_preview_is_skipped_and_told(bulk: BulkUpdates, change):
+	email, other = bulk.mailbox(), bulk.mailbox()
+	fields = {"department": "Some", "designation": "Signed"}
+	contact, untouched = bulk.contact(email, **fields), bulk.contact(other, **fields)
+	filters = [["Contact", "name", "in", [contact, untouched]], ["Contact", "department", "=", "Some"]]
+	rule = SET | {"source": "Event", "evidence_field": "designation", "filters": json.dumps(filters)}
+	name = bulk.preview(rule)
+	change(contact, email, bulk)
+	frappe.db.commit()
+	events = frappe.db.count("Consent Event", {"bulk_update": name})
+	status = bulk.do(api.run, name)
+	items = bulk.items(name)
+	assert (items[contact].result, items[contact].why) == ("Skipped", CHANGES[change])
+	assert items[untouched].result == "Done"
+	assert frappe.db.count("Consent Event", {"bulk_update": name}) == events + 1
+	told = [(one["why"], one["result"], one["count"]) for one in status["why"]]
+	assert told == [(CHANGES[change], "Skipped", 1)]
+
+
+def test_bu_03_it_is_told_how_many_changed_since(bulk: BulkUpdates):
+	email = bulk.mailbox()
+	contacts = [bulk.contact(email), bulk.contact(bulk.mailbox()), bulk.contact(bulk.mailbox())]
+	name = bulk.preview(PROVEN | {"records": contacts})
+	assert api.status(name)["changed_since"] == 0
+	give(email)
+	doc = frappe.get_doc("Contact", contacts[1])
+	doc.department = "Other"
+	doc.save()
+	assert api.status(name)["changed_since"] == 2
+
+
+def test_bu_03_other_rules_are_another_preview(bulk: BulkUpdates):
+	name = bulk.preview(PROVEN | {"records": [bulk.contact(bulk.mailbox())]})
+	doc = frappe.get_doc("Consent Bulk Update", name)
+	doc.rules[0].purpose, doc.rules[0].legal_basis = "Sales", "Contract"
+	doc.save()
+	frappe.db.commit()
+	assert api.status(name)["status"] == "Draft"
+	with pytest.raises(NotNow):
+		api.run(name)
+
+
+def test_bu_03_items_that_were_tampered_with_are_not_run(bulk: BulkUpdates):
+	email = bulk.mailbox()
+	name = bulk.preview(PROVEN | {"records": [bulk.contact(email)]})
+	other = bulk.contact(bulk.mailbox())
+	frappe.db.set_value("Consent Bulk Update Item", {"bulk_update": name}, "target", other)
+	status = bulk.do(api.run, name)
+	assert status["status"] == "Paused" and "preview" in status["problem"]
+	assert statuses(email) == []
+
+
+# --- four eyes ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_are_many(site: str):
+	frappe.db.set_single_value("Consent Settings", "approval_from", 2)
+	frappe.db.commit()
+	yield
+	frappe.db.rollback()
+	frappe.db.set_single_value("Consent Settings", "approval_from", 500)
+	frappe.db.commit()
+
+
+def test_bu_04_many_need_a_second_privacy_officer(bulk: BulkUpdates, two_are_many):
+	contacts = [bulk.contact(bulk.mailbox()) for _ in range(2)]
+	officer, other, colleague = (
+		bulk.user("Privacy Officer", "Sales User"),
+		bulk.user("Privacy Officer"),
+		bulk.user("Consent User", "System Manager"),
+	)
+	frappe.set_user(officer)
+	name = bulk.preview(PROVEN | {"records": contacts})
+	status = api.status(name)
+	assert status["needs_approval"] and not status["may"]["approve"] and not status["may"]["run"]
+	with pytest.raises(NotApproved):
+		api.run(name)
+	with pytest.raises(NotApproved, match="Another"):
+		api.approve(name, status["selection_hash"])
+	frappe.set_user(colleague)
+	with pytest.raises(NotApproved, match="Only a Privacy Officer"):
+		api.approve(name, status["selection_hash"])
+	frappe.set_user(other)
+	with pytest.raises(NotApproved, match="anew"):
+		api.approve(name, "another")
+	api.approve(name, status["selection_hash"])
+	frappe.set_user(officer)
+	assert bulk.do(api.run, name)["status"] == "Completed"
+	assert frappe.get_doc("Consent Bulk Update", name).approved_by == other
+
+
+def test_bu_04_an_approval_is_for_one_preview(bulk: BulkUpdates, two_are_many):
+	name = bulk.preview(PROVEN | {"records": [bulk.contact(bulk.mailbox()) for _ in range(2)]})
+	approve(bulk, name)
+	bulk.do(api.preview, name)
+	with pytest.raises(NotApproved):
+		api.run(name)
+
+
+def test_bu_04_who_edited_it_does_not_approve_it(bulk: BulkUpdates, two_are_many):
+	name = bulk.make(PROVEN | {"records": [bulk.contact(bulk.mailbox()) for _ in range(2)]})
+	editor = bulk.user("Privacy Officer", "Sales User")
+	frappe.set_user(editor)
+	doc = frappe.get_doc("Consent Bulk Update", name)
+	doc.title = "Another one"
+	doc.save()
+	frappe.set_user("Administrator")
+	bulk.do(api.preview, name)
+	frappe.set_user(editor)
+	with pytest.raises(NotApproved):
+		api.approve(name, api.status(name)["selection_hash"])
+
+
+def test_bu_04_each_invalidation_needs_approval(bulk: BulkUpdates):
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	give(email)
+	name = bulk.preview({"action": "Invalidate", "records": [contact]})
+	with pytest.raises(NotApproved):
+		api.run(name)
+	frappe.set_user(bulk.user("Consent User", "Sales User"))
+	with pytest.raises(RuleNotValid, match="Privacy Officer"):
+		bulk.make({"action": "Invalidate", "records": [contact]})
+
+
+def test_bu_04_a_reason_is_needed(bulk: BulkUpdates):
+	with pytest.raises(frappe.MandatoryError):
+		bulk.make(SALES | {"records": []}, reason="")
+
+
+# --- who may ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sales_of_one_territory(bulk: BulkUpdates):
+	"""A Consent User who sees the Leads of one territory only; that, and another territory."""
+	mine, other = frappe.get_all("Territory", {"is_group": 0}, pluck="name", limit=2)
+	user = bulk.user("Consent User", "Sales User")
+	permission = frappe.new_doc("User Permission", user=user, allow="Territory", for_value=mine).insert()
+	frappe.db.commit()
+	yield user, mine, other
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	permission.delete(force=True)
+	frappe.db.commit()
+
+
+def test_bu_05_each_record_needs_the_users_own_right(bulk: BulkUpdates, sales_of_one_territory):
+	user, mine, other = sales_of_one_territory
+	visible = bulk.lead(bulk.mailbox(), territory=mine)
+	hidden = bulk.lead(bulk.mailbox(), territory=other)
+	rule = SALES | {"target_doctype": "Lead", "records": [visible, hidden]}
+	frappe.set_user(user)
+	assert [*bulk.items(bulk.preview(rule))] == [visible]
+
+
+def test_bu_05_the_right_counts_when_it_is_run(bulk: BulkUpdates, sales_of_one_territory):
+	user, mine, other = sales_of_one_territory
+	visible = bulk.lead(bulk.mailbox(), territory=mine)
+	moved = bulk.lead(bulk.mailbox(), territory=mine)
+	frappe.set_user(user)
+	name = bulk.preview(SALES | {"target_doctype": "Lead", "records": [visible, moved]})
+	frappe.db.set_value("Lead", moved, "territory", other)
+	bulk.do(api.run, name)
+	items = bulk.items(name)
+	assert (items[visible].result, items[moved].result, items[moved].why) == ("Done", "Skipped", "GONE")
+
+
+def test_bu_05_addresses_of_hidden_people_are_left_out(bulk: BulkUpdates, sales_of_one_territory):
+	user, _mine, other = sales_of_one_territory
+	hidden, unknown = bulk.mailbox(), bulk.mailbox()
+	bulk.lead(hidden, territory=other)
+	frappe.db.delete("Contact Email", {"email_id": hidden})  # ERPNext makes a Contact of each Lead
+	frappe.set_user(user)
+	name = bulk.make(SALES | {"target_doctype": "Consent Bulk Update Address"})
+	ledger.insert(
+		"Consent Bulk Update Address",
+		[
+			{"name": f"{name}-{line}", "bulk_update": name, "line": line, "email": email}
+			for line, email in enumerate((hidden, unknown))
+		],
+	)
+	bulk.do(api.preview, name)
+	assert bulk.item(name).email == unknown
+
+
+DOORS = {
+	"preview": (),
+	"approve": ("hash",),
+	"run": (),
+	"pause": (),
+	"resume": (),
+	"revert": ("Because",),
+	"status": (),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_asvs_8_2_2_doors_are_for_those_who_may(bulk: BulkUpdates, door: str):
+	name = bulk.make(SALES | {"records": []})
+	for roles in (("Sales User",), ("Consent User",)):  # who may make their own, too
+		frappe.set_user(bulk.user(*roles))
+		with pytest.raises(frappe.PermissionError):
+			getattr(api, door)(name, *DOORS[door])
+		frappe.set_user("Administrator")
+
+
+def test_doors_change_nothing_on_get(bulk: BulkUpdates, web):
+	name = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	cookies = web.login("Administrator")
+	for door in DOORS:
+		path = f"/api/method/gdpr_consent.bulk_update.api.{door}?bulk_update={name}"
+		assert web.call("GET", path, cookies=cookies).status_code == 403
+	frappe.db.commit()
+	assert api.status(name)["status"] == "Previewed"
+
+
+# --- afterwards ---------------------------------------------------------------------------------------------
+
+
+def test_bu_07_what_was_run_stays(bulk: BulkUpdates):
+	name = bulk.run(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	doc = frappe.get_doc("Consent Bulk Update", name)
+	doc.reason = "Another one"
+	item = frappe.get_doc("Consent Bulk Update Item", bulk.item(name).name)
+	for act in (
+		doc.save,
+		doc.delete,
+		lambda: frappe.delete_doc("Consent Bulk Update", name, force=True, ignore_on_trash=True),
+		lambda: doc.db_set("reason", "Another one"),
+		lambda: frappe.rename_doc("Consent Bulk Update", name, "CBU-other"),
+		item.save,
+		item.delete,
+		lambda: item.db_set("result", "Failed"),
+	):
+		with pytest.raises(RegisterIsAppendOnly):
+			act()
+		frappe.db.rollback()
+	for door in (api.preview, api.run, api.resume):
+		with pytest.raises(NotNow):
+			door(name)
+
+
+def test_a_draft_can_be_deleted_with_its_items(bulk: BulkUpdates):
+	name = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	frappe.delete_doc("Consent Bulk Update", name)
+	assert not frappe.db.count("Consent Bulk Update Item", {"bulk_update": name})
+
+
+def test_nobody_writes_the_outcome_by_hand(bulk: BulkUpdates):
+	name = bulk.make(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	doc = frappe.get_doc("Consent Bulk Update", name)
+	doc.update({"status": "Previewed", "needs_approval": 0, "approved_by": "me", "selection_hash": "x"})
+	doc.save()
+	assert (doc.status, doc.approved_by, doc.selection_hash) == ("Draft", None, None)
+
+
+def test_bu_05_each_event_names_the_update(bulk: BulkUpdates):
+	contacts = [bulk.contact(bulk.mailbox()) for _ in range(3)]
+	name = bulk.run(PROVEN | {"records": contacts})
+	consents = [item.consent for item in bulk.items(name).values()]
+	events = frappe.get_all("Consent Event", {"bulk_update": name}, ["consent", "kind"])
+	assert sorted(event.consent for event in events) == sorted(consents)
+	assert {event.kind for event in events} == {"Give"}
+	assert ledger.verify()["ok"]
+
+
+# --- two at once, and errors --------------------------------------------------------------------------------
+
+
+def test_bu_06_two_runs_do_not_overlap_on_a_record(bulk: BulkUpdates):
+	shared, other = bulk.contact(bulk.mailbox()), bulk.contact(bulk.mailbox())
+	first = bulk.preview(SALES | {"records": [shared]})
+	second = bulk.preview(SALES | {"legal_basis": "Contract", "records": [shared, other]})
+	third = bulk.preview(SALES | {"records": [other]})
+	api.run(first)
+	with pytest.raises(RecordsInAnotherRun, match=first):
+		api.run(second)
+	api.run(third)
+	for name in (first, third):
+		job.work(name)
+	bulk.do(api.run, second)
+	assert bulk.items(second)[shared].why == "CHANGED"
+
+
+def test_bu_06_a_record_that_fails_is_listed_and_stops_no_other(bulk: BulkUpdates, monkeypatch):
+	emails = [bulk.mailbox() for _ in range(5)]
+	contacts = [bulk.contact(email) for email in emails]
+	name = bulk.preview(PROVEN | {"records": contacts})
+	carry_out = register.change_many
+
+	def fail_for_one(orders, *args, **more):
+		if any(order.subject.email == emails[2] for order in orders):
+			raise ZeroDivisionError
+		return carry_out(orders, *args, **more)
+
+	monkeypatch.setattr(register, "change_many", fail_for_one)
+	status = bulk.do(api.run, name)
+	items = bulk.items(name)
+	assert status["status"] == "Completed" and status["processed"] == 5
+	assert {items[contact].result for contact in contacts} == {"Done", "Failed"}
+	assert (items[contacts[2]].result, items[contacts[2]].why) == ("Failed", "ERROR")
+	assert [statuses(email) for email in emails] == [["Given"], ["Given"], [], ["Given"], ["Given"]]
+	log = frappe.get_last_doc("Error Log", {"method": ["like", "%a record failed%"]})
+	assert emails[2] not in log.error and items[contacts[2]].name in log.error
+
+
+def test_bu_06_a_run_is_paused_and_goes_on(bulk: BulkUpdates, monkeypatch):
+	emails = [bulk.mailbox() for _ in range(6)]
+	name = bulk.preview(PROVEN | {"records": [bulk.contact(email) for email in emails]})
+	monkeypatch.setattr(run, "AT_ONCE", 2)
+	chunks = []
+	monkeypatch.setattr(job, "tell", lambda _name: chunks.append(1) or len(chunks) == 2 and api.pause(name))
+	status = bulk.do(api.run, name)
+	assert (status["status"], status["processed"]) == ("Paused", 4)
+	assert status["may"]["resume"] and status["may"]["revert"]
+	monkeypatch.setattr(job, "tell", lambda _name: None)
+	assert bulk.do(api.resume, name)["status"] == "Completed"
+	assert [statuses(email) for email in emails] == [["Given"]] * 6
+
+
+def test_bu_06_what_a_dead_worker_left_is_taken_up(bulk: BulkUpdates, monkeypatch):
+	name = bulk.preview(PROVEN | {"records": [bulk.contact(bulk.mailbox())]})
+	api.run(name)
+	frappe.db.commit()
+	started = []
+	monkeypatch.setattr(job, "start", started.append)
+	job.take_up()
+	assert name in started
+
+
+def test_a_preview_that_fails_says_why(bulk: BulkUpdates):
+	name = bulk.make(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	api.preview(name)
+	frappe.db.set_value("Processing Purpose", "Sales", "enabled", 0)
+	frappe.clear_document_cache("Processing Purpose", "Sales")
+	frappe.db.commit()
+	try:
+		job.work(name)
+	finally:
+		frappe.db.set_value("Processing Purpose", "Sales", "enabled", 1)
+		frappe.clear_document_cache("Processing Purpose", "Sales")
+		frappe.db.commit()
+	status = api.status(name)
+	assert status["status"] == "Draft" and "Sales" in status["problem"]
+
+
+def test_a_chunk_takes_as_many_queries_for_many_as_for_few(bulk: BulkUpdates, monkeypatch):
+	few = [bulk.contact(bulk.mailbox()) for _ in range(2)]
+	many = [bulk.contact(bulk.mailbox()) for _ in range(20)]
+	counts = []
+	for contacts in (few, few, many):  # the first one fills caches
+		name = bulk.preview(SALES | {"legal_basis": "Contract", "records": contacts})
+		api.run(name)
+		frappe.db.commit()
+		sql, asked = frappe.db.sql, []
+		monkeypatch.setattr(frappe.db, "sql", lambda *args, sql=sql, asked=asked, **more: asked.append(1) or sql(*args, **more))
+		job.work(name)
+		monkeypatch.undo()
+		counts.append(len(asked))
+	assert counts[2] <= counts[1]
+
+
+# --- and back -----------------------------------------------------------------------------------------------
+
+
+def revert(bulk: BulkUpdates, name: str) -> frappe._dict:
+	bulk.do(api.revert, name, "It was wrong")
+	return bulk.item(name)
+
+
+@pytest.mark.parametrize(
+	("rule", "status"),
+	[(PROVEN, "Revoked"), (SET, "Invalidated"), (SALES, "Ended"), ({"action": "Ask"}, "Lapsed")],
+	ids=["consent", "claim", "other basis", "asked"],
+)
+def test_what_was_recorded_ends(bulk: BulkUpdates, smtp, rule: dict, status: str):
+	email = bulk.mailbox()
+	name = bulk.run(rule | {"records": [bulk.contact(email)]})
+	assert revert(bulk, name).result == "Reverted"
+	assert statuses(email, rule.get("purpose", "Email Marketing")) == [status]
+	assert not allowed(email)
+
+
+def test_what_was_replaced_is_recorded_again_as_it_was(bulk: BulkUpdates):
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	before = give(email, evidence="Told Ann", given_on="2026-01-05")
+	name = bulk.run(PROVEN | {"records": [contact]})
+	assert statuses(email) == ["Superseded", "Given"]
+	assert revert(bulk, name).result == "Reverted"
+	same = ["source", "evidence", "evidence_grade", "given_on", "expires_on", "wording", "party", "country"]
+	now = {"address_key": address_key(email), "status": "Given"}
+	assert frappe.db.get_value("Consent", now, same) == frappe.db.get_value("Consent", before, same)
+	assert sorted(statuses(email)) == ["Given", "Superseded", "Superseded"]
+	assert ledger.verify()["ok"]
+
+
+@pytest.mark.parametrize("action", ["Revoke", "Expire", "Invalidate"])
+def test_what_was_ended_is_recorded_again(bulk: BulkUpdates, action: str, committed_topic):
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	for topic in (None, committed_topic):
+		give(email, topic)
+	name = bulk.preview({"action": action, "records": [contact]})
+	if action == "Invalidate":
+		approve(bulk, name)
+	bulk.do(api.run, name)
+	assert not allowed(email)
+	assert revert(bulk, name).result == "Reverted"
+	assert allowed(email, committed_topic)
+
+
+def test_st_08_a_no_stays_when_the_update_is_taken_back(bulk: BulkUpdates):
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	give(email)
+	name = bulk.run({"action": "Withdraw", "source": "Phone", "records": [contact]})
+	item = revert(bulk, name)
+	assert (item.result, item.why) == ("Not Reverted", "NO_STAYS")
+	assert not allowed(email)
+
+
+MIND = {
+	"withdrew": lambda email: register_api.withdraw_consent(email=email),
+	"objected": lambda email: register_api.object_to_marketing(email=email),
+	"refused": lambda email: register.refuse(email=email),
+}
+
+
+@pytest.mark.parametrize("changed", MIND)
+@pytest.mark.parametrize("rule", [PROVEN, {"action": "Revoke"}, {"action": "Expire"}], ids=str)
+def test_who_changed_their_mind_since_is_left_as_they_are(bulk: BulkUpdates, rule: dict, changed: str):
+	email, other = bulk.mailbox(), bulk.mailbox()
+	contact, same = bulk.contact(email), bulk.contact(other)
+	for one in (email, other):
+		give(one, source="Event")
+	name = bulk.run(rule | {"records": [contact, same]})
+	MIND[changed](email)
+	frappe.db.commit()
+	after = statuses(email)
+	bulk.do(api.revert, name, "It was wrong")
+	items = bulk.items(name)
+	assert (items[contact].result, items[contact].why) == ("Not Reverted", "CHANGED")
+	assert items[same].result == "Reverted"
+	assert statuses(email) == after and not allowed(email)
+	assert allowed(other)
+
+
+def test_who_confirmed_since_keeps_their_yes(bulk: BulkUpdates, smtp, fresh_counters):
+	email = bulk.mailbox()
+	name = bulk.run({"action": "Ask", "records": [bulk.contact(email)]})
+	register_api.confirm_consent(links.confirmation_url([bulk.item(name).consent]).split("t=")[1])
+	frappe.db.commit()
+	item = revert(bulk, name)
+	assert (item.result, item.why) == ("Not Reverted", "CHANGED")
+	assert allowed(email)
+
+
+def test_what_is_over_by_now_does_not_come_back(bulk: BulkUpdates, monkeypatch):
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	give(email, given_on="2026-01-05", expires_on=register.now_utc() + timedelta(hours=1))
+	name = bulk.run({"action": "Revoke", "records": [contact]})
+	later = register.now_utc() + timedelta(hours=2)
+	monkeypatch.setattr(register, "now_utc", lambda: later)
+	item = revert(bulk, name)
+	assert (item.result, item.why) == ("Not Reverted", "OVER")
+	assert statuses(email) == ["Revoked"]
+
+
+def test_a_run_that_was_paused_is_taken_back_as_far_as_it_came(bulk: BulkUpdates, monkeypatch):
+	emails = [bulk.mailbox() for _ in range(4)]
+	name = bulk.preview(SALES | {"records": [bulk.contact(email) for email in emails]})
+	monkeypatch.setattr(run, "AT_ONCE", 2)
+	monkeypatch.setattr(job, "tell", lambda _name: job.phase_of(name) and api.pause(name))
+	bulk.do(api.run, name)
+	monkeypatch.setattr(job, "tell", lambda _name: None)
+	assert bulk.do(api.revert, name, "Wrong")["status"] == "Reverted"
+	assert sorted(statuses(email, "Sales") for email in emails) == [[], [], ["Ended"], ["Ended"]]
+
+
+def test_what_had_to_be_approved_is_taken_back_by_an_officer(bulk: BulkUpdates, two_are_many):
+	contacts = [bulk.contact(bulk.mailbox()) for _ in range(2)]
+	user = bulk.user("Consent User", "Sales User")
+	frappe.set_user(user)
+	name = bulk.preview(SALES | {"records": contacts})
+	frappe.set_user("Administrator")
+	approve(bulk, name)
+	frappe.set_user(user)
+	bulk.do(api.run, name)
+	with pytest.raises(NotApproved):
+		api.revert(name, "Wrong")
+
+
+def test_a_reason_is_needed_to_take_back(bulk: BulkUpdates):
+	name = bulk.run(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	with pytest.raises(NotNow, match="Reason"):
+		api.revert(name, " ")

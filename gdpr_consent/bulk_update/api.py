@@ -81,7 +81,7 @@ def approve(bulk_update: str, selection_hash: str) -> dict[str, Any]:
 
 
 def _makers(doc: Document) -> set[str]:
-	return {doc.owner, doc.modified_by, doc.previewed_by}
+	return {doc.owner, doc.previewed_by, *(doc.edited_by or "").split()}
 
 
 @frappe.whitelist(methods=["POST"])

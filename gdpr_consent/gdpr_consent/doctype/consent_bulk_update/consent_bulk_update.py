@@ -22,6 +22,8 @@ class ConsentBulkUpdate(Document):
 		self._refuse_once_run(before)
 		for field in WRITTEN_BY_THE_WORK:
 			self.set(field, before.get(field) if before else self.meta.get_field(field).default)
+		editors = [*((before and before.edited_by) or "").split(), frappe.session.user]
+		self.edited_by = "\n".join(dict.fromkeys(editors))
 		rules.read(self)
 		# Whatever was previewed and approved was something else.
 		self.status = "Draft"
