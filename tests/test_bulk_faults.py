@@ -1,0 +1,278 @@
+"""A Consent Bulk Update whose worker is killed, whose database goes away, and that others get in the way of.
+
+BU-06: each record is done once, and nothing waits for it longer than it has to.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import threading
+from collections.abc import Callable
+
+import pymysql
+import pytest
+from conftest import PROOF, BulkUpdates, give
+
+import frappe
+
+from gdpr_consent import ledger, register
+from gdpr_consent.bulk_update import api, items, job, run
+from gdpr_consent.identity import address_keys
+
+RULE = {"action": "Set", "legal_basis": "Consent", "source": "Phone", "evidence_file": PROOF["evidence"]}
+KILLS = 50
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+	monkeypatch.setattr(run, "AT_ONCE", 4)
+
+
+def ready(bulk: BulkUpdates, number: int, rule: dict = RULE) -> tuple[str, list[str]]:
+	"""Return a bulk update that was started, and the addresses it is about; nobody works on it yet."""
+	emails = bulk.many_contacts(number)
+	name = bulk.preview(rule | {"records": bulk.people["Contact"][-number:]})
+	api.run(name)
+	frappe.db.commit()
+	return name, emails
+
+
+def each_once(name: str, emails: list[str]) -> bool:
+	"""Whether what is noted as done is what the register has, one event for each record and none twice."""
+	frappe.db.rollback()
+	keys = [*address_keys(emails).values()]
+	consents = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["name", "last_seq"], limit=0)
+	events = frappe.get_all("Consent Event", {"bulk_update": name}, pluck="consent", limit=0)
+	done = frappe.get_all("Consent Bulk Update Item", {"bulk_update": name, "result": "Done"}, pluck="consent")
+	assert sorted(done) == sorted(events) == sorted(row.name for row in consents)
+	assert {row.last_seq for row in consents} <= {1}
+	return len(done) == len(emails)
+
+
+# --- a worker that is killed --------------------------------------------------------------------------------
+
+
+def work_until_killed(site: str, name: str, at_query: int) -> None:
+	"""Work as a process of its own, which is gone at one of its queries: no cleaning up, no last word."""
+	frappe.init(site=site, sites_path=".", force=True)
+	frappe.connect()
+	asked, sql = 0, frappe.db.sql
+
+	def counted(*args, **more):
+		nonlocal asked
+		asked += 1
+		if asked == at_query:
+			os.kill(os.getpid(), signal.SIGKILL)
+		return sql(*args, **more)
+
+	frappe.db.sql = counted
+	job.work(name)
+	os._exit(0)
+
+
+def test_bu_06_a_worker_that_is_killed_again_and_again_does_each_record_once(
+	bulk: BulkUpdates, site: str, small_chunks
+):
+	name, emails = ready(bulk, 300)
+	fork, chance = multiprocessing.get_context("fork"), random.Random(6)
+	kills = 0
+	while api.status(name)["status"] == "Running":
+		frappe.db.commit()
+		worker = fork.Process(target=work_until_killed, args=(site, name, chance.randint(1, 80)))
+		worker.start()
+		worker.join()
+		kills += worker.exitcode == -signal.SIGKILL
+		each_once(name, emails)
+	assert kills >= KILLS
+	assert api.status(name)["status"] == "Completed" and api.status(name)["processed"] == 300
+	assert each_once(name, emails)
+	assert ledger.verify()["ok"]
+
+
+def test_bu_06_a_revert_that_is_killed_again_and_again_takes_each_back_once(
+	bulk: BulkUpdates, site: str, small_chunks
+):
+	name, emails = ready(bulk, 40)
+	job.work(name)
+	api.revert(name, "Wrong")
+	fork, chance = multiprocessing.get_context("fork"), random.Random(7)
+	kills = 0
+	while api.status(name)["status"] == "Reverting":
+		frappe.db.commit()
+		worker = fork.Process(target=work_until_killed, args=(site, name, chance.randint(1, 80)))
+		worker.start()
+		worker.join()
+		kills += worker.exitcode == -signal.SIGKILL
+	assert kills
+	keys = [*address_keys(emails).values()]
+	rows = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["status", "last_seq"], limit=0)
+	assert [(row.status, row.last_seq) for row in rows] == [("Revoked", 2)] * 40
+
+
+# --- a database that goes away ------------------------------------------------------------------------------
+
+
+def test_bu_06_a_connection_that_is_lost_again_and_again_loses_nothing(
+	bulk: BulkUpdates, small_chunks, monkeypatch
+):
+	"""What a restart of the database looks like from here: the connection is cut, its locks are gone."""
+	name, emails = ready(bulk, 60)
+	chance = random.Random(8)
+	sql, cuts = frappe.db.sql, []
+
+	def cut_now_and_then(*args, **more):
+		if chance.random() < 0.02:
+			cuts.append(1)
+			elsewhere = frappe.database.get_db()
+			elsewhere.sql(f"kill {frappe.db._conn.thread_id()}")
+			elsewhere.close()
+		return sql(*args, **more)
+
+	monkeypatch.setattr(frappe.db, "sql", cut_now_and_then)
+	job.work(name)
+	monkeypatch.undo()
+	assert len(cuts) >= 5
+	assert api.status(name)["status"] == "Completed"
+	assert each_once(name, emails)
+
+
+def test_bu_06_a_deadlock_is_tried_again(bulk: BulkUpdates, site: str, small_chunks, monkeypatch):
+	"""Somebody holds the row that the chunk needs last, and wants the one that it has locked first."""
+	name, emails = ready(bulk, 8)
+	holds, chunk_is_at_work, deadlocks = threading.Event(), threading.Event(), []
+
+	def other() -> None:
+		frappe.init(site=site, sites_path=".")
+		frappe.connect()
+		try:
+			rows = [
+				{"name": f"{name}-{line}", "bulk_update": "none", "line": line} for line in range(5_000)
+			]
+			ledger.insert("Consent Bulk Update Address", rows)  # who has written less gives way
+			frappe.db.sql("select name from `tabConsent Bulk Update` where name = %s for update", name)
+			holds.set()
+			chunk_is_at_work.wait(60)
+			frappe.db.sql("select name from `tabConsent Lock` for update")
+		finally:
+			frappe.db.rollback()
+			frappe.destroy()
+
+	change_many = register.change_many
+
+	def meet(*args, **more):
+		outcomes = change_many(*args, **more)
+		chunk_is_at_work.set()
+		return outcomes
+
+	try_again = job._may_try_again
+
+	def noted(bulk_update: str, error: Exception) -> bool:
+		deadlocks.append(job._code_of(error))
+		return try_again(bulk_update, error)
+
+	monkeypatch.setattr(register, "change_many", meet)
+	monkeypatch.setattr(job, "_may_try_again", noted)
+	thread = threading.Thread(target=other)
+	thread.start()
+	assert holds.wait(60)
+	job.work(name)
+	thread.join()
+	assert deadlocks == [1213]
+	assert api.status(name)["status"] == "Completed"
+	assert each_once(name, emails)
+
+
+# --- others -------------------------------------------------------------------------------------------------
+
+
+def in_a_thread(site: str, act: Callable, results: list) -> threading.Thread:
+	def run_it() -> None:
+		frappe.init(site=site, sites_path=".")
+		frappe.connect()
+		try:
+			results.append(act())
+			frappe.db.commit()
+		finally:
+			frappe.destroy()
+
+	thread = threading.Thread(target=run_it)
+	thread.start()
+	return thread
+
+
+def test_bu_06_one_worker_at_a_time(bulk: BulkUpdates, site: str, small_chunks, monkeypatch):
+	"""The second one leaves it to the first, whatever queued it."""
+	name, emails = ready(bulk, 12)
+	second: list[str] = []
+	monkeypatch.setattr(
+		job,
+		"tell",
+		lambda _name: second or in_a_thread(site, lambda: job.work(name) or "left", second).join(),
+	)
+	job.work(name)
+	assert second == ["left"]
+	assert each_once(name, emails)
+
+
+def test_two_runs_at_once_about_one_address_do_it_once(bulk: BulkUpdates, site: str, small_chunks):
+	"""A Contact and a Lead share addresses: two updates, two workers, and one of them finds it changed."""
+	emails = bulk.many_contacts(24)
+	leads = [bulk.lead(email) for email in emails]
+	first = bulk.preview(RULE | {"records": bulk.people["Contact"][:24]})
+	second = bulk.preview(RULE | {"target_doctype": "Lead", "records": leads})
+	for name in (first, second):
+		api.run(name)
+	frappe.db.commit()
+	threads = [in_a_thread(site, lambda name=name: job.work(name), []) for name in (first, second)]
+	for thread in threads:
+		thread.join()
+	frappe.db.rollback()
+	keys = [*address_keys(emails).values()]
+	rows = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["status", "last_seq"], limit=0)
+	assert [(row.status, row.last_seq) for row in rows] == [("Given", 1)] * 24
+	results = [item.result for name in (first, second) for item in bulk.items(name).values()]
+	assert (results.count("Done"), results.count("Skipped")) == (24, 24)
+
+
+def test_only_one_of_two_who_press_run_at_once_starts_it(bulk: BulkUpdates, site: str):
+	emails = bulk.many_contacts(2)
+	contacts = bulk.people["Contact"][-2:]
+	updates = [bulk.preview(RULE | {"records": contacts}) for _ in range(2)]
+	both, results = threading.Barrier(2), []
+
+	def press(name: str):
+		both.wait(60)
+		try:
+			return api.run(name)["status"]
+		except api.RecordsInAnotherRun:
+			return "refused"
+
+	threads = [in_a_thread(site, lambda name=name: press(name), results) for name in updates]
+	for thread in threads:
+		thread.join()
+	assert sorted(results) == ["Running", "refused"]
+	assert emails
+
+
+def test_people_of_no_chunk_are_saved_while_one_is_open(bulk: BulkUpdates, site: str, small_chunks, monkeypatch):
+	"""What a chunk locks is what it is about: whoever works on somebody else doesn't wait for it."""
+	name, emails = ready(bulk, 4)
+	shards = {register._shard(key) for key in address_keys(emails).values()}
+	stranger = next(
+		email
+		for email in (bulk.mailbox() for _ in range(100))
+		if register._shard(address_keys([email])[email]) not in shards
+	)
+	saved: list[str] = []
+	set_results = items.set_results
+
+	def meanwhile(results) -> None:
+		set_results(results)
+		in_a_thread(site, lambda: give(stranger), saved).join()
+
+	monkeypatch.setattr(items, "set_results", meanwhile)
+	job.work(name)
+	assert len(saved) == 1
+	assert each_once(name, emails)
