@@ -1744,7 +1744,7 @@ def _label_of(writing: _Writing, order: Order) -> str:
 	]
 	if not rows:
 		return ""
-	row = max(rows, key=lambda one: (one["status"] in LIVE, one["since"]))
+	row = max(rows, key=lambda one: (one["status"] in LIVE, one["since"], one["name"]))
 	return row["legal_basis"] if row["status"] == Status.NOT_REQUIRED else Status(row["status"]).value
 
 
