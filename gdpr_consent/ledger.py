@@ -10,11 +10,10 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
-
-import rfc8785
 
 import frappe
 
@@ -32,6 +31,11 @@ AT_ONCE = 2_000  # rows a statement
 OLD_GRADES = {"B": "C", "C": "D"}
 VERIFY_AT_ONCE = 2_000
 
+# Canonical JSON (RFC 8785) of what an event holds: texts, whole numbers and None under ASCII names.
+canonical = json.JSONEncoder(
+	sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
+
 
 class Event(NamedTuple):
 	record: str
@@ -48,8 +52,8 @@ class Event(NamedTuple):
 	facts: Facts
 
 	def envelope(self, previous: str | None, commitment: str) -> bytes:
-		"""Return the canonical JSON (RFC 8785) that the hash of the event is taken of."""
-		return rfc8785.dumps(
+		"""Return the canonical JSON that the hash of the event is taken of."""
+		return canonical(
 			{
 				"v": 1,
 				"record": self.record,
@@ -64,12 +68,10 @@ class Event(NamedTuple):
 				"wording_hash": self.wording_hash or None,
 				"commitment": commitment,
 			}
-		)
+		).encode()
 
 	def payload(self) -> str:
-		return rfc8785.dumps(
-			{"actor": self.actor, "facts": self.facts, "wording": self.wording or None}
-		).decode()
+		return canonical({"actor": self.actor, "facts": self.facts, "wording": self.wording or None})
 
 
 def commit_to(payload: str, salt: str) -> str:
@@ -106,15 +108,50 @@ def insert(doctype: str, rows: Iterable[dict[str, Any]], replace: bool = False) 
 	"""
 	now, user = frappe.utils.now(), frappe.session.user
 	common = {"owner": user, "modified_by": user, "creation": now, "modified": now}
-	rows = [row | common for row in rows]
-	columns = list(dict.fromkeys(column for row in rows for column in row))
-	names = ", ".join(f"`{column}`" for column in columns)
-	verb = "replace" if replace else "insert"
+	_insert(f"{'replace' if replace else 'insert'} into", doctype, list(rows), common)
+
+
+def update(doctype: str, rows: Iterable[dict[str, Any]], columns: Collection[str]) -> None:
+	"""Set columns of rows that exist, past the controllers.
+
+	Args:
+		rows: each with its name and all the columns.
+	"""
+	common = {"modified_by": frappe.session.user, "modified": frappe.utils.now()}
+	changes = [{column: row[column] for column in ("name", *columns)} for row in rows]
+	# There is no statement that updates each row with values of its own.
+	values = ", ".join(f"`{column}` = values(`{column}`)" for column in (*columns, *common))
+	_insert("insert into", doctype, changes, common, f"on duplicate key update {values}")
+
+
+def _insert(
+	verb: str, doctype: str, rows: list[dict[str, Any]], common: dict[str, Any], otherwise: str = ""
+) -> None:
+	"""Insert rows, and into all of them what is common.
+
+	What the rows of a statement share is sent once, in variables of the session: most columns of a bulk are
+	the same in each row. It is text, because the query builder takes longer over a value than the database
+	does.
+	"""
+	columns = [column for column in dict.fromkeys(chain.from_iterable(rows)) if column not in common]
 	for start in range(0, len(rows), AT_ONCE):
-		values = [tuple(row.get(column) for column in columns) for row in rows[start : start + AT_ONCE]]
-		# It is text, because the query builder takes longer over a value than the database does.
+		batch = rows[start : start + AT_ONCE]
+		own: dict[str, list[Any]] = {}
+		shared: dict[str, Any] = {}
+		for column in columns:
+			values = [row.get(column) for row in batch]
+			if len(values) > 1 and values.count(values[0]) == len(values):
+				shared[column] = values[0]
+			else:
+				own[column] = values
+		shared |= common
+		variables = [f"@shared_{number}" for number in range(len(shared))]
+		frappe.db.sql(f"set {', '.join(f'{variable} = %s' for variable in variables)}", list(shared.values()))
+		names = ", ".join(f"`{column}`" for column in (*own, *shared))
+		row = f"({', '.join(['%s'] * len(own) + variables)})"
 		frappe.db.sql(
-			f"{verb} into `tab{doctype}` ({names}) values {', '.join(['%s'] * len(values))}", values
+			f"{verb} `tab{doctype}` ({names}) values {', '.join([row] * len(batch))} {otherwise}",
+			list(chain.from_iterable(zip(*own.values(), strict=True))),
 		)
 
 
