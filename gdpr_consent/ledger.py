@@ -100,15 +100,25 @@ def apply(row: dict[str, Any], event: Event) -> None:
 		row["since"] = event.occurred_at
 
 
-def insert(doctype: str, rows: Iterable[dict[str, Any]], replace: bool = False) -> None:
+def insert(
+	doctype: str,
+	rows: Iterable[dict[str, Any]],
+	replace: bool = False,
+	columns: Collection[str] | None = None,
+) -> None:
 	"""Insert rows past the controllers, which refuse every write of the register's records.
 
 	Args:
 		replace: put each row in the place of the one that has its name, if there is one.
+		columns: those that the table has, if the rows hold more than that.
 	"""
 	now, user = frappe.utils.now(), frappe.session.user
 	common = {"owner": user, "modified_by": user, "creation": now, "modified": now}
-	_insert(f"{'replace' if replace else 'insert'} into", doctype, list(rows), common)
+	rows = list(rows)
+	named = [
+		column for column in dict.fromkeys(chain.from_iterable(rows)) if columns is None or column in columns
+	]
+	_insert(f"{'replace' if replace else 'insert'} into", doctype, rows, named, common)
 
 
 def update(doctype: str, rows: Iterable[dict[str, Any]], columns: Collection[str]) -> None:
@@ -118,39 +128,45 @@ def update(doctype: str, rows: Iterable[dict[str, Any]], columns: Collection[str
 		rows: each with its name and all the columns.
 	"""
 	common = {"modified_by": frappe.session.user, "modified": frappe.utils.now()}
-	changes = [{column: row[column] for column in ("name", *columns)} for row in rows]
 	# There is no statement that updates each row with values of its own.
 	values = ", ".join(f"`{column}` = values(`{column}`)" for column in (*columns, *common))
-	_insert("insert into", doctype, changes, common, f"on duplicate key update {values}")
+	otherwise = f"on duplicate key update {values}"
+	_insert("insert into", doctype, list(rows), ["name", *columns], common, otherwise)
 
 
 def _insert(
-	verb: str, doctype: str, rows: list[dict[str, Any]], common: dict[str, Any], otherwise: str = ""
+	verb: str,
+	doctype: str,
+	rows: list[dict[str, Any]],
+	columns: list[str],
+	common: dict[str, Any],
+	otherwise: str = "",
 ) -> None:
-	"""Insert rows, and into all of them what is common.
+	"""Insert the columns of the rows, and into all of them what is common.
 
 	What the rows of a statement share is sent once, in variables of the session: most columns of a bulk are
 	the same in each row. It is text, because the query builder takes longer over a value than the database
 	does.
 	"""
-	columns = [column for column in dict.fromkeys(chain.from_iterable(rows)) if column not in common]
 	for start in range(0, len(rows), AT_ONCE):
 		batch = rows[start : start + AT_ONCE]
 		own: dict[str, list[Any]] = {}
 		shared: dict[str, Any] = {}
 		for column in columns:
+			if column in common:
+				continue
 			values = [row.get(column) for row in batch]
 			if len(values) > 1 and values.count(values[0]) == len(values):
 				shared[column] = values[0]
 			else:
 				own[column] = values
 		shared |= common
-		variables = [f"@shared_{number}" for number in range(len(shared))]
+		variables = [f"@_{number}" for number in range(len(shared))]
 		frappe.db.sql(f"set {', '.join(f'{variable} = %s' for variable in variables)}", list(shared.values()))
 		names = ", ".join(f"`{column}`" for column in (*own, *shared))
-		row = f"({', '.join(['%s'] * len(own) + variables)})"
+		row = f"({','.join(['%s'] * len(own) + variables)})"
 		frappe.db.sql(
-			f"{verb} `tab{doctype}` ({names}) values {', '.join([row] * len(batch))} {otherwise}",
+			f"{verb} `tab{doctype}` ({names}) values {','.join([row] * len(batch))} {otherwise}",
 			list(chain.from_iterable(zip(*own.values(), strict=True))),
 		)
 

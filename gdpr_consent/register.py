@@ -236,7 +236,8 @@ class _Writing:
 				for column in event.facts
 			}
 			_update(doctype, [row for name, row in changed.items() if name not in self._new], columns)
-			_insert(doctype, [row for name, row in changed.items() if name in self._new])
+			new = [row for name, row in changed.items() if name in self._new]
+			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
 
 	def _keep_email_groups_in_step(self) -> None:
@@ -363,11 +364,6 @@ def create_missing_locks() -> None:
 	existing = set(frappe.get_all("Consent Lock", pluck="name"))
 	names = (f"{number:0{SHARD_DIGITS}x}" for number in range(16**SHARD_DIGITS))
 	ledger.insert("Consent Lock", [{"name": name, "version": 0} for name in names if name not in existing])
-
-
-def _insert(doctype: str, rows: list[Row]) -> None:
-	columns = frappe.get_meta(doctype).get_valid_columns()
-	ledger.insert(doctype, [{column: row[column] for column in columns if column in row} for row in rows])
 
 
 def _update(doctype: str, rows: list[Row], columns: Iterable[str]) -> None:
