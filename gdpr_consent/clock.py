@@ -52,7 +52,7 @@ def utc_text(instant: datetime | None) -> str | None:
 
 
 def from_utc_text(text: str | None) -> datetime | None:
-	return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ") if text else None
+	return datetime.fromisoformat(text.removesuffix("Z")) if text else None
 
 
 def from_system_time(value: str | datetime | None) -> datetime | None:

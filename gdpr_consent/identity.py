@@ -61,7 +61,10 @@ def bare(address: str) -> str:
 def split_addresses(text: str | None) -> list[str]:
 	"""Take the bare e-mail addresses out of what a header or a field may hold: "Jo <jo@x.pl>, ann@y.de"."""
 	# Of a list that ends in a comma, Python's parser yields nothing at all.
-	return [address.strip() for _name, address in getaddresses([(text or "").strip(" ,")]) if "@" in address]
+	listed = (text or "").strip(" ,")
+	if listed.isascii() and PLAIN.fullmatch(listed.lower()):
+		return [listed]  # the parser says the same, and takes ten times as long
+	return [address.strip() for _name, address in getaddresses([listed]) if "@" in address]
 
 
 def normalise_email(email: str | None) -> str:

@@ -10,11 +10,10 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
-
-import rfc8785
 
 import frappe
 
@@ -31,6 +30,11 @@ AT_ONCE = 2_000  # rows a statement
 # What an event that says nothing of double opt-in meant by a grade: B a document, C words.
 OLD_GRADES = {"B": "C", "C": "D"}
 VERIFY_AT_ONCE = 2_000
+
+# Canonical JSON (RFC 8785) of what an event holds: texts, whole numbers and None under ASCII names.
+canonical = json.JSONEncoder(
+	sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
 
 
 class Event(NamedTuple):
@@ -49,8 +53,8 @@ class Event(NamedTuple):
 	bulk_update: str | None = None
 
 	def envelope(self, previous: str | None, commitment: str) -> bytes:
-		"""Return the canonical JSON (RFC 8785) that the hash of the event is taken of."""
-		return rfc8785.dumps(
+		"""Return the canonical JSON that the hash of the event is taken of."""
+		return canonical(
 			{
 				"v": 1,
 				"record": self.record,
@@ -66,12 +70,10 @@ class Event(NamedTuple):
 				"commitment": commitment,
 			}
 			| ({"bulk_update": self.bulk_update} if self.bulk_update else {})
-		)
+		).encode()
 
 	def payload(self) -> str:
-		return rfc8785.dumps(
-			{"actor": self.actor, "facts": self.facts, "wording": self.wording or None}
-		).decode()
+		return canonical({"actor": self.actor, "facts": self.facts, "wording": self.wording or None})
 
 
 def commit_to(payload: str, salt: str) -> str:
@@ -100,23 +102,74 @@ def apply(row: dict[str, Any], event: Event) -> None:
 		row["since"] = event.occurred_at
 
 
-def insert(doctype: str, rows: Iterable[dict[str, Any]], replace: bool = False) -> None:
+def insert(
+	doctype: str,
+	rows: Iterable[dict[str, Any]],
+	replace: bool = False,
+	columns: Collection[str] | None = None,
+) -> None:
 	"""Insert rows past the controllers, which refuse every write of the register's records.
 
 	Args:
 		replace: put each row in the place of the one that has its name, if there is one.
+		columns: those that the table has, if the rows hold more than that.
 	"""
 	now, user = frappe.utils.now(), frappe.session.user
 	common = {"owner": user, "modified_by": user, "creation": now, "modified": now}
-	rows = [row | common for row in rows]
-	columns = list(dict.fromkeys(column for row in rows for column in row))
-	names = ", ".join(f"`{column}`" for column in columns)
-	verb = "replace" if replace else "insert"
+	rows = list(rows)
+	named = [
+		column for column in dict.fromkeys(chain.from_iterable(rows)) if columns is None or column in columns
+	]
+	_insert(f"{'replace' if replace else 'insert'} into", doctype, rows, named, common)
+
+
+def update(doctype: str, rows: Iterable[dict[str, Any]], columns: Collection[str]) -> None:
+	"""Set columns of rows that exist, past the controllers.
+
+	Args:
+		rows: each with its name and all the columns.
+	"""
+	common = {"modified_by": frappe.session.user, "modified": frappe.utils.now()}
+	# There is no statement that updates each row with values of its own.
+	values = ", ".join(f"`{column}` = values(`{column}`)" for column in (*columns, *common))
+	otherwise = f"on duplicate key update {values}"
+	_insert("insert into", doctype, list(rows), ["name", *columns], common, otherwise)
+
+
+def _insert(
+	verb: str,
+	doctype: str,
+	rows: list[dict[str, Any]],
+	columns: list[str],
+	common: dict[str, Any],
+	otherwise: str = "",
+) -> None:
+	"""Insert the columns of the rows, and into all of them what is common.
+
+	What the rows of a statement share is sent once, in variables of the session: most columns of a bulk are
+	the same in each row. It is text, because the query builder takes longer over a value than the database
+	does.
+	"""
 	for start in range(0, len(rows), AT_ONCE):
-		values = [tuple(row.get(column) for column in columns) for row in rows[start : start + AT_ONCE]]
-		# It is text, because the query builder takes longer over a value than the database does.
+		batch = rows[start : start + AT_ONCE]
+		own: dict[str, list[Any]] = {}
+		shared: dict[str, Any] = {}
+		for column in columns:
+			if column in common:
+				continue
+			values = [row.get(column) for row in batch]
+			if len(values) > 1 and values.count(values[0]) == len(values):
+				shared[column] = values[0]
+			else:
+				own[column] = values
+		shared |= common
+		variables = [f"@_{number}" for number in range(len(shared))]
+		frappe.db.sql(f"set {', '.join(f'{variable} = %s' for variable in variables)}", list(shared.values()))
+		names = ", ".join(f"`{column}`" for column in (*own, *shared))
+		row = f"({','.join(['%s'] * len(own) + variables)})"
 		frappe.db.sql(
-			f"{verb} into `tab{doctype}` ({names}) values {', '.join(['%s'] * len(values))}", values
+			f"{verb} `tab{doctype}` ({names}) values {','.join([row] * len(batch))} {otherwise}",
+			list(chain.from_iterable(zip(*own.values(), strict=True))),
 		)
 
 

@@ -139,6 +139,7 @@ class _Writing:
 		self._changed: dict[str, dict[str, Row]] = {"Consent": {}, "Suppression": {}}
 		self._new: set[str] = set()
 		self.acts = 0  # events that aren't by the clock
+		self._wording_hashes: dict[str | None, str | None] = {None: None}
 
 	def __enter__(self) -> "_Writing":
 		fresh = not self.dry_run and _lock(self.keys)
@@ -162,9 +163,8 @@ class _Writing:
 	def _load(self, doctype: str, fresh: bool) -> dict[str, list[Row]]:
 		found: dict[str, list[Row]] = {key: [] for key in self.keys}
 		if self.keys:
-			table = frappe.qb.DocType(doctype)
-			query = frappe.qb.from_(table).select(table.star).where(table.address_key.isin(self.keys))
-			for row in (query.for_update() if fresh else query).run(as_dict=True):
+			query = f"select * from `tab{doctype}` where `address_key` in %s"
+			for row in frappe.db.sql(f"{query} for update" if fresh else query, (self.keys,), as_dict=True):
 				found[row.address_key].append(row)
 		return found
 
@@ -206,7 +206,7 @@ class _Writing:
 			actor=frappe.session.user,
 			source=act.source,
 			wording=act.wording,
-			wording_hash=_wording_hash(act.wording),
+			wording_hash=self._hash_of_wording(act.wording),
 			bulk_update=self.bulk_update,
 			facts={
 				column: utc_text(value) if isinstance(value, datetime) else value
@@ -217,6 +217,11 @@ class _Writing:
 		self._events[doctype].append((event, row["last_hash"]))
 		self._changed[doctype][row["name"]] = row
 		ledger.apply(row, event)
+
+	def _hash_of_wording(self, wording: str | None) -> str | None:
+		if wording not in self._wording_hashes:
+			self._wording_hashes[wording] = frappe.db.get_value("Consent Wording", wording, "text_hash")
+		return self._wording_hashes[wording]
 
 	def _check_transition(self, row: Row, kind: EventKind, occurred_at: datetime) -> None:
 		if (
@@ -242,19 +247,30 @@ class _Writing:
 	def _write(self) -> None:
 		for doctype in ("Consent", "Suppression"):
 			heads = ledger.insert_events(doctype, self._events[doctype])
-			for name, row in self._changed[doctype].items():
+			changed = self._changed[doctype]
+			for name, row in changed.items():
 				row["last_hash"] = heads[name]
-			rows = self._changed[doctype].values()
-			for row in rows:
-				if row["name"] not in self._new:
-					_update(doctype, row)
-			ledger.insert(doctype, [_columns(doctype, row) for row in rows if row["name"] in self._new])
+			columns = {
+				column
+				for event, _head in self._events[doctype]
+				if event.record not in self._new
+				for column in event.facts
+			}
+			_update(doctype, [row for name, row in changed.items() if name not in self._new], columns)
+			new = [row for name, row in changed.items() if name in self._new]
+			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
 
 	def _keep_email_groups_in_step(self) -> None:
-		touched = {row.get("address_key") for rows in self._changed.values() for row in rows.values()}
-		touched &= set(self.keys)
-		for one in email_groups.all_groups() if touched else ():
+		changed = [
+			(row["address_key"], _scope_of(row))
+			for rows in self._changed.values()
+			for row in rows.values()
+			if row.get("address_key") in self.consents
+		]
+		for one in email_groups.all_groups() if changed else ():
+			scope = Scope(Channel.EMAIL.value, one.purpose, one.topic)
+			touched = {key for key, said in changed if _covers(said, scope)}
 			standings = {key: self._standing(key, one) for key in touched}
 			email_groups.set_members(one.group, {key: found for key, found in standings.items() if found})
 
@@ -347,16 +363,15 @@ def _lock(keys: list[str]) -> bool:
 	shards = sorted({_shard(key) for key in keys})
 	if not shards:
 		return False
-	table = frappe.qb.DocType("Consent Lock")
-	query = frappe.qb.from_(table).select(table.name, table.version).where(table.name.isin(shards))
-	locked = dict(query.orderby(table.name).for_update().run())
+	query = "select `name`, `version` from `tabConsent Lock` where `name` in %s"
+	locked = dict(frappe.db.sql(f"{query} order by `name` for update", (shards,)))
 	missing = set(shards) - set(locked)
 	if missing:
 		raise UnknownReference(
 			_("Consent Lock has no row {0}. Run bench migrate, which restores it.").format(sorted(missing)[0])
 		)
-	seen = dict(query.run())
-	frappe.qb.update(table).set(table.version, table.version + 1).where(table.name.isin(shards)).run()
+	seen = dict(frappe.db.sql(query, (shards,)))
+	frappe.db.sql("update `tabConsent Lock` set `version` = `version` + 1 where `name` in %s", (shards,))
 
 	stale: set[str] = getattr(frappe.local, "consent_stale_shards", None) or set()
 	frappe.local.consent_stale_shards = stale
@@ -376,19 +391,11 @@ def create_missing_locks() -> None:
 	ledger.insert("Consent Lock", [{"name": name, "version": 0} for name in names if name not in existing])
 
 
-def _columns(doctype: str, row: Row) -> Row:
-	columns = frappe.get_meta(doctype).get_valid_columns()
-	return {column: row[column] for column in columns if column in row}
-
-
-def _update(doctype: str, row: Row) -> None:
-	table = frappe.qb.DocType(doctype)
-	query = frappe.qb.update(table).where(table.name == row["name"])
-	own = {"owner", "creation", "name", "idx", "docstatus"}
-	for column, value in _columns(doctype, row).items():
-		if column not in own:
-			query = query.set(table[column], value)
-	query.set(table.modified, frappe.utils.now()).set(table.modified_by, frappe.session.user).run()
+def _update(doctype: str, rows: list[Row], columns: Iterable[str]) -> None:
+	"""Store the columns given, and those that each event changes."""
+	changed = {*columns, "status", "since", "last_seq", "last_hash"}
+	stored = frappe.get_meta(doctype).get_valid_columns()
+	ledger.update(doctype, rows, [column for column in stored if column in changed])
 
 
 def _scope_of(row: Row) -> Scope:
@@ -428,10 +435,6 @@ def refusal_of(row: Row) -> Refusal:
 
 def ground_of(legal_basis: str) -> MarketingGround:
 	return MarketingGround(frappe.get_cached_value("Legal Basis", legal_basis, "marketing"))
-
-
-def _wording_hash(wording: str | None) -> str | None:
-	return frappe.db.get_value("Consent Wording", wording, "text_hash") if wording else None
 
 
 # --- checks -------------------------------------------------------------------------------------------------
@@ -1996,7 +1999,7 @@ def rebuild(consent: str) -> Row:
 			if (stored.get(column) or None) != (value or None)
 		}
 		if changed:
-			_update("Consent", {**stored, **folded})
+			_update("Consent", [{**stored, **folded}], changed)
 	return {"name": consent, "changed": changed}
 
 

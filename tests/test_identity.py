@@ -1,6 +1,7 @@
 """Addresses: which spellings are one mailbox (requirements §6.8 and §11), and whose it is."""
 
 import re
+from email.utils import getaddresses
 from unittest.mock import patch
 
 import pytest
@@ -13,6 +14,7 @@ import frappe
 from gdpr_consent import api, identity
 from gdpr_consent.exceptions import AddressKeyLost, InvalidEmailAddress
 from gdpr_consent.identity import (
+	PLAIN,
 	Person,
 	address_key,
 	address_keys,
@@ -179,6 +181,12 @@ def test_ad_08_only_invalid_email_address_ever_comes_out_and_twice_is_once(text)
 @given(TEXTS)
 def test_splitting_never_fails_and_yields_bare_addresses(text):
 	assert all("@" in one and one == one.strip() for one in split_addresses(text))
+
+
+@given(st.from_regex(PLAIN, fullmatch=True), st.booleans())
+def test_what_isnt_parsed_is_split_as_the_parser_splits_it(text, shouted):
+	written = text.upper() if shouted else text
+	assert split_addresses(written) == [address for _name, address in getaddresses([written])]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """How strong a proof is, and how strong it has to be: grades, countries, purposes (NA, SO, V4)."""
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,8 +12,10 @@ import frappe
 from gdpr_consent import api, ledger, links, proof, register, renewal, tasks
 from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.identity import Person, people_at
 
 MARKETING = "Email Marketing"
+POSTAL = {"address_title": "Test", "address_line1": "1 rue X", "city": "X"}
 WORDS = {"source": "Phone", "evidence": "Said so in a test call."}
 
 
@@ -64,6 +67,81 @@ def test_na_07_records_that_name_two_countries_say_nothing(address, lead):
 	row = frappe.get_doc("Consent", give(email))
 	assert (row.country, row.country_source) == (None, "Several Countries")
 	assert proof.rule_of(row.country) == proof.STRICTEST
+
+
+def place_in_words(email: str, party_type: str | None, party: str | None, company: str) -> proof.Place:
+	"""What NA-07 says, one person and one record at a time."""
+
+	def of_customer(name: str) -> set[str]:
+		linked = {"link_doctype": "Customer", "link_name": name, "parenttype": "Address"}
+		names = frappe.get_all("Dynamic Link", linked, pluck="parent")
+		return {frappe.db.get_value("Address", name, "country") for name in names}
+
+	def on(person: Person) -> set[str | None]:
+		doc = frappe.get_doc(*person)
+		if person.party_type == "Lead":
+			return {doc.country}
+		if person.party_type == "Customer":
+			return of_customer(doc.name)
+		own = doc.address and frappe.db.get_value("Address", doc.address, "country")
+		customers = [link.link_name for link in doc.links if link.link_doctype == "Customer"]
+		return {own} if own else {country for name in customers for country in of_customer(name)}
+
+	people = [Person(party_type, party)] if party else people_at([email])[email]
+	named = {country for person in people for country in on(person)} - {None, ""}
+	if named:
+		return (
+			proof.Place(named.pop(), "Person") if len(named) == 1 else proof.Place(None, "Several Countries")
+		)
+	if frappe.db.get_single_value("Consent Settings", "assume_company_country"):
+		return proof.Place(frappe.db.get_value("Company", company, "country"), "Company")
+	return proof.Place(None, "Unknown")
+
+
+@pytest.mark.parametrize("assume", [0, 1])
+def test_na_07_the_places_of_many_are_those_of_each(address, lead, contact, customer, assume):
+	frappe.db.set_single_value("Consent Settings", "assume_company_country", assume)
+	chance = random.Random(assume)
+	countries = [None, "Poland", "Germany", "France"]
+	customers, subjects = [], []
+	for _number in range(6):
+		made = customer()
+		for country in chance.sample(countries, chance.randrange(3)):
+			links = [{"link_doctype": "Customer", "link_name": made.name}]
+			frappe.new_doc("Address", **POSTAL, country=country or "Austria", links=links).insert()
+		customers.append(made.name)
+	for _number in range(25):
+		email, country = address(), chance.choice(countries)
+		links = [
+			{"link_doctype": "Customer", "link_name": name}
+			for name in chance.sample(customers, chance.randrange(3))
+		]
+		own = country and frappe.new_doc("Address", **POSTAL, country=country).insert().name
+		person = contact(email, links=links, address=own)
+		shares_mailbox = chance.random() < 0.3
+		asks = lead(None if shares_mailbox else address(), country=chance.choice(countries))
+		if shares_mailbox:
+			frappe.db.set_value("Lead", asks.name, "email_id", email)
+		subjects += [
+			(email, None, None),
+			(email, "Contact", person.name),
+			(email, "Lead", asks.name),
+			(asks.email_id or email, None, None),
+			(email, "Customer", chance.choice(customers)),
+			(address(), None, None),
+			("no address", None, None),
+		]
+	company = frappe.get_all("Company", pluck="name")[0]
+
+	places = proof.places_of(subjects, company)
+
+	assert places == [place_in_words(*subject, company) for subject in subjects]
+	assert places == [proof.place_of(*subject, company) for subject in subjects]
+	assert {place.source for place in places} == {
+		"Person",
+		"Several Countries",
+		"Company" if assume else "Unknown",
+	}
 
 
 def test_na_07_whose_country_isnt_known_gets_the_strictest_rule_unless_the_settings_say_else(address):

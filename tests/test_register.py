@@ -6,7 +6,10 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+import rfc8785
 from conftest import PROOF, give
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
 import frappe
@@ -1116,6 +1119,93 @@ def test_st_02_rebuilding_restores_a_row_edited_by_sql(chain, column, value):
 	assert api.rebuild(chain)["changed"] == {}
 
 
+# --- how it is stored ---------------------------------------------------------------------------------------
+
+ASCII_NAMES = st.text(st.characters(min_codepoint=1, max_codepoint=127))
+INT_53 = st.integers(-(2**53) + 1, 2**53 - 1)  # all that RFC 8785 has
+FACTS = st.dictionaries(ASCII_NAMES, st.none() | INT_53 | st.text(st.characters(exclude_categories=["Cs"])))
+
+
+@given(FACTS, FACTS)
+def test_au_01_what_is_hashed_is_canonical_json_of_rfc_8785(facts, nested):
+	for value in (facts, nested | {"facts": facts}):
+		assert ledger.canonical(value).encode() == rfc8785.dumps(value)
+
+
+def test_au_01_each_character_is_hashed_as_rfc_8785_writes_it():
+	everything = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF)
+	assert ledger.canonical({"text": everything}).encode() == rfc8785.dumps({"text": everything})
+
+
+def test_au_01_half_a_character_is_stored_by_neither(address):
+	half = {"evidence": "\ud83d"}
+	with pytest.raises(ValueError):
+		rfc8785.dumps(half)
+	email, before = address(), stored()
+	with pytest.raises(ValueError):
+		give(email, **half)
+	assert stored() == before
+
+
+ODD = "ż'\"\\ `%s` %(a)s %% ifnull(a, b) @_0 🙂\n\0\x1a"
+
+
+def test_rows_are_stored_as_given_whether_they_share_a_value_or_not():
+	long = "x" * 70_000  # more than a text column holds: cut off by nobody
+	rows = [
+		{"name": frappe.generate_hash(), "payload": payload, "salt": salt}
+		for payload, salt in ((ODD, ODD), (long, ODD), (None, ODD), ("", ODD))
+	]
+	shared = [{"name": frappe.generate_hash(), "payload": ODD + long, "salt": None} for _number in range(3)]
+	for batch in (rows, shared, rows[:1] and [rows[0] | {"name": frappe.generate_hash()}]):
+		ledger.insert("Consent Event Payload", batch)
+		found = frappe.get_all(
+			"Consent Event Payload",
+			{"name": ["in", [row["name"] for row in batch]]},
+			["name", "payload", "salt", "owner", "modified_by", "creation"],
+		)
+		assert {row.name: (row.payload, row.salt) for row in found} == {
+			row["name"]: (row["payload"], row["salt"]) for row in batch
+		}
+		assert {(row.owner, row.modified_by) for row in found} == {("Administrator",) * 2}
+		assert all(row.creation for row in found)
+
+
+def test_what_doesnt_fit_is_refused_not_cut_off(address):
+	before = stored()
+	with pytest.raises(frappe.db.DataError):
+		ledger.insert(
+			"Consent", [{"name": frappe.generate_hash(), "email": "x" * 300} for _number in range(2)]
+		)
+	assert stored() == before
+
+
+def test_an_update_of_many_rows_leaves_everything_else_as_it_is(address, user_with_roles):
+	names = [give(address()) for _number in range(3)]
+	before = [frappe.db.get_value("Consent", name, "*") for name in names]
+	user = user_with_roles("Privacy Officer")
+	changes = [
+		{
+			"name": name,
+			"reason": f"{ODD} {number}",
+			"ended_on": datetime(2026, 3, 1, 9, 0, number, 5),
+			"topic": "?",
+		}
+		for number, name in enumerate(names[:2])
+	]
+	ledger.update("Consent", changes, ["reason", "ended_on"])
+	after = [frappe.db.get_value("Consent", name, "*") for name in names]
+	assert after[2] == before[2]
+	for old, new, change in zip(before, after, changes, strict=False):
+		assert new == old | {
+			"reason": change["reason"],
+			"ended_on": change["ended_on"],
+			"modified_by": user,
+			"modified": new["modified"],
+		}
+		assert new["modified"] > old["modified"]
+
+
 # --- nobody else writes -------------------------------------------------------------------------------------
 
 
@@ -1360,11 +1450,14 @@ def test_wb_07_a_party_that_a_user_may_not_read_at_all(address, lead, user_with_
 def test_au_07_an_error_while_writing_leaves_nothing_though_the_caller_goes_on(address, monkeypatch):
 	before = frappe.db.count("Consent Event")
 	with monkeypatch.context() as broken:
+		insert = ledger.insert
 
-		def fail(*_args) -> None:
-			raise frappe.db.OperationalError(1205, "Lock wait timeout exceeded")
+		def fail_late(doctype: str, *args, **more) -> None:
+			if doctype == "Consent":
+				raise frappe.db.OperationalError(1205, "Lock wait timeout exceeded")
+			insert(doctype, *args, **more)
 
-		broken.setattr(register, "_columns", fail)
+		broken.setattr(ledger, "insert", fail_late)
 		with pytest.raises(frappe.db.OperationalError):
 			give(address())
 	assert frappe.db.count("Consent Event") == before
