@@ -242,7 +242,9 @@ def _addresses_of_customers(names: list[str]) -> dict[str, list[str]]:
 	linked = (
 		frappe.qb.from_(link)
 		.select(link.link_name, link.parent)
-		.where((link.parenttype == "Contact") & (link.link_doctype == "Customer") & link.link_name.isin(names))
+		.where(
+			(link.parenttype == "Contact") & (link.link_doctype == "Customer") & link.link_name.isin(names)
+		)
 		.orderby(link.creation)
 		.run()
 	)

@@ -23,8 +23,8 @@ from gdpr_consent.clock import add_months, now_utc, utc_text
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
 	ConfirmationPending,
-	ConsentGiven,
 	ConsentError,
+	ConsentGiven,
 	EvidenceMissing,
 	InvalidPeriod,
 	LegalBasisNotAllowed,
@@ -939,9 +939,7 @@ def _request(
 	}
 	# The purpose is given with the first topic that is.
 	needs_opt_in[""] = (
-		all(needs_opt_in.values())
-		if asked.topics
-		else proof.rule_of(subject.place.country).double_opt_in
+		all(needs_opt_in.values()) if asked.topics else proof.rule_of(subject.place.country).double_opt_in
 	)
 	at_once = by_the_person and evidence
 	pending = []
@@ -1564,9 +1562,7 @@ def _rows_of_parties(
 	return found
 
 
-def _noes_of(
-	writing: _Writing, subject: Subject, suppressions: list[Row], consents: list[Row]
-) -> list[No]:
+def _noes_of(writing: _Writing, subject: Subject, suppressions: list[Row], consents: list[Row]) -> list[No]:
 	"""Collect what one party refused, from the addresses given or under its name.
 
 	What was said from a role's mailbox, or at a telephone, isn't one person's word.
@@ -1740,11 +1736,7 @@ def _change(writing: _Writing, order: Order, by_party: ByParty) -> Outcome:
 
 
 def _label_of(writing: _Writing, order: Order) -> str:
-	rows = [
-		row
-		for row in writing.consents.get(order.subject.key, ())
-		if _scope_of(row) == order.terms.scope
-	]
+	rows = [row for row in writing.consents.get(order.subject.key, ()) if _scope_of(row) == order.terms.scope]
 	if not rows:
 		return ""
 	row = max(rows, key=lambda one: (one["status"] in LIVE, one["since"], one["name"]))
@@ -1781,7 +1773,7 @@ def _is_restricted(writing: _Writing, order: Order) -> bool:
 
 
 def _set_one(writing: _Writing, order: Order, noes: list[No]) -> str:
-	"""Record a yes with its own proof; without one what is claimed is Unknown, which allows nothing (BU-01)."""
+	"""Record a yes with its own proof; without one it is Unknown, which allows nothing (BU-01)."""
 	terms, subject = order.terms, order.subject
 	is_proven = bool(terms.source and order.evidence)
 	if terms.needs_proof and terms.legal_basis != CONSENT_BASIS and not is_proven:

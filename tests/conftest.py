@@ -369,7 +369,8 @@ class BulkUpdates:
 		common = {"owner": "Administrator", "creation": now, "modified": now}
 		contacts = [common | {"name": name, "first_name": name} for name in names]
 		rows = [
-			common | {"name": name, "parent": name, "parenttype": "Contact", "parentfield": "email_ids"}
+			common
+			| {"name": name, "parent": name, "parenttype": "Contact", "parentfield": "email_ids"}
 			| {"email_id": email, "is_primary": 1, "idx": 1}
 			for name, email in zip(names, emails, strict=True)
 		]

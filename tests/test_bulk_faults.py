@@ -3,7 +3,6 @@
 BU-06: each record is done once, and nothing waits for it longer than it has to.
 """
 
-import json
 import multiprocessing
 import os
 import random
@@ -11,7 +10,6 @@ import signal
 import threading
 from collections.abc import Callable
 
-import pymysql
 import pytest
 from conftest import PROOF, BulkUpdates, give
 
@@ -45,7 +43,9 @@ def each_once(name: str, emails: list[str]) -> bool:
 	keys = [*address_keys(emails).values()]
 	consents = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["name", "last_seq"], limit=0)
 	events = frappe.get_all("Consent Event", {"bulk_update": name}, pluck="consent", limit=0)
-	done = frappe.get_all("Consent Bulk Update Item", {"bulk_update": name, "result": "Done"}, pluck="consent")
+	done = frappe.get_all(
+		"Consent Bulk Update Item", {"bulk_update": name, "result": "Done"}, pluck="consent"
+	)
 	assert sorted(done) == sorted(events) == sorted(row.name for row in consents)
 	assert {row.last_seq for row in consents} <= {1}
 	return len(done) == len(emails)
@@ -147,9 +147,7 @@ def test_bu_06_a_deadlock_is_tried_again(bulk: BulkUpdates, site: str, small_chu
 		frappe.init(site=site, sites_path=".")
 		frappe.connect()
 		try:
-			rows = [
-				{"name": f"{name}-{line}", "bulk_update": "none", "line": line} for line in range(5_000)
-			]
+			rows = [{"name": f"{name}-{line}", "bulk_update": "none", "line": line} for line in range(5_000)]
 			ledger.insert("Consent Bulk Update Address", rows)  # who has written less gives way
 			frappe.db.sql("select name from `tabConsent Bulk Update` where name = %s for update", name)
 			holds.set()
@@ -256,7 +254,9 @@ def test_only_one_of_two_who_press_run_at_once_starts_it(bulk: BulkUpdates, site
 	assert emails
 
 
-def test_people_of_no_chunk_are_saved_while_one_is_open(bulk: BulkUpdates, site: str, small_chunks, monkeypatch):
+def test_people_of_no_chunk_are_saved_while_one_is_open(
+	bulk: BulkUpdates, site: str, small_chunks, monkeypatch
+):
 	"""What a chunk locks is what it is about: whoever works on somebody else doesn't wait for it."""
 	name, emails = ready(bulk, 4)
 	shards = {register._shard(key) for key in address_keys(emails).values()}

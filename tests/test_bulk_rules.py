@@ -55,7 +55,9 @@ class People:
 		addresses = [(at[0], at[1]), (at[1], at[6]), (at[2], at[6]), (at[3],), ()]
 		contacts = [bulk.contact(*mine, **fields) for mine, fields in zip(addresses, more, strict=True)]
 		leads = [bulk.lead(email) for email in (at[0], at[4], at[5], at[6])] + [bulk.lead()]
-		customers = [bulk.customer(*(contacts[one] for one in mine)) for mine in ((0, 1), (2,), (), (3,), (4,))]
+		customers = [
+			bulk.customer(*(contacts[one] for one in mine)) for mine in ((0, 1), (2,), (), (3,), (4,))
+		]
 		self.records = {"Contact": contacts, "Lead": leads, "Customer": customers}
 		topic = frappe.new_doc("Subscription Topic", title=f"Topic {tag}", purpose="Email Marketing")
 		self.topic = topic.insert().name
@@ -151,9 +153,7 @@ def test_bu_03_what_the_preview_says_is_what_happens(bulk: BulkUpdates, wording)
 	tried = 0
 
 	# Not shrunk: each example starts from what the ones before it have left.
-	@settings(
-		max_examples=RULE_SETS, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-	)
+	@settings(max_examples=RULE_SETS, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 	@given(st.lists(rules, min_size=1, max_size=3), happenings, st.booleans())
 	def check(drawn: list[dict[str, Any]], happened: list[tuple], takes_back: bool) -> None:
 		nonlocal tried

@@ -1,10 +1,10 @@
-"""Consent Bulk Update: what its preview says, what its run does, and what can be taken back (BU-01 to BU-08)."""
+"""Consent Bulk Update: what its preview says, what its run does, and what can be taken back (BU-01 to 08)."""
 
 import json
 from datetime import datetime, timedelta
 
 import pytest
-from conftest import DOCUMENT, PROOF, BulkUpdates, give
+from conftest import PROOF, BulkUpdates, give
 
 import frappe
 from frappe.email.queue import flush
@@ -261,9 +261,7 @@ def test_a_record_without_an_address_is_told(bulk: BulkUpdates):
 def test_of_two_records_with_one_address_the_first_counts(bulk: BulkUpdates):
 	email = bulk.mailbox()
 	contact, lead = bulk.contact(email), bulk.lead(email)
-	name = bulk.run(
-		PROVEN | {"records": [contact]}, PROVEN | {"target_doctype": "Lead", "records": [lead]}
-	)
+	name = bulk.run(PROVEN | {"records": [contact]}, PROVEN | {"target_doctype": "Lead", "records": [lead]})
 	items = bulk.items(name)
 	assert items[contact].result == "Done"
 	assert (items[lead].result, items[lead].why, items[lead].note) == (
@@ -388,7 +386,9 @@ def test_a_rule_that_can_not_be_meant_is_refused_by_name(bulk: BulkUpdates, bad:
 
 def test_fp_03_nobody_filters_by_what_is_not_shown_to_them(bulk: BulkUpdates):
 	user = bulk.user("Privacy Officer", "Sales User")
-	frappe.db.sql("update tabDocField set permlevel = 2 where parent = 'Contact' and fieldname = 'department'")
+	frappe.db.sql(
+		"update tabDocField set permlevel = 2 where parent = 'Contact' and fieldname = 'department'"
+	)
 	frappe.clear_cache(doctype="Contact")
 	try:
 		frappe.set_user(user)
@@ -874,7 +874,7 @@ def test_bu_06_a_run_is_paused_and_goes_on(bulk: BulkUpdates, monkeypatch):
 	name = bulk.preview(PROVEN | {"records": [bulk.contact(email) for email in emails]})
 	monkeypatch.setattr(run, "AT_ONCE", 2)
 	chunks = []
-	monkeypatch.setattr(job, "tell", lambda _name: chunks.append(1) or len(chunks) == 2 and api.pause(name))
+	monkeypatch.setattr(job, "tell", lambda _name: chunks.append(1) or (len(chunks) == 2 and api.pause(name)))
 	status = bulk.do(api.run, name)
 	assert (status["status"], status["processed"]) == ("Paused", 4)
 	assert status["may"]["resume"] and status["may"]["revert"]
@@ -918,7 +918,11 @@ def test_a_chunk_takes_as_many_queries_for_many_as_for_few(bulk: BulkUpdates, mo
 		api.run(name)
 		frappe.db.commit()
 		sql, asked = frappe.db.sql, []
-		monkeypatch.setattr(frappe.db, "sql", lambda *args, sql=sql, asked=asked, **more: asked.append(1) or sql(*args, **more))
+		monkeypatch.setattr(
+			frappe.db,
+			"sql",
+			lambda *args, sql=sql, asked=asked, **more: asked.append(1) or sql(*args, **more),
+		)
 		job.work(name)
 		monkeypatch.undo()
 		counts.append(len(asked))

@@ -121,9 +121,10 @@ def _check_no_other_run(doc: Document) -> None:
 	others = frappe.get_all(DOCTYPE, {"status": ["in", ACTIVE], "name": ["!=", doc.name]}, pluck="name")
 	if not others:
 		return
-	mine, theirs = frappe.qb.DocType("Consent Bulk Update Item"), frappe.qb.DocType(
-		"Consent Bulk Update Item"
-	).as_("theirs")
+	mine, theirs = (
+		frappe.qb.DocType("Consent Bulk Update Item"),
+		frappe.qb.DocType("Consent Bulk Update Item").as_("theirs"),
+	)
 	found = (
 		frappe.qb.from_(mine)
 		.join(theirs)
@@ -200,8 +201,8 @@ def status(bulk_update: str) -> dict[str, Any]:
 	"""Say how far a bulk update is, what it found or did, and what the user may do next.
 
 	Returns:
-		`status`, `total`, `to_change`, `unchanged`, `to_skip`, `processed`, `percent`, `seconds_left` (None if
-		nobody knows), `active`: whether a worker has it right now, `needs_approval`, `approved_by`,
+		`status`, `total`, `to_change`, `unchanged`, `to_skip`, `processed`, `percent`, `seconds_left` (None
+		if nobody knows), `active`: whether a worker has it right now, `needs_approval`, `approved_by`,
 		`selection_hash`, `problem`, `changed_since`: how many records changed since the preview, `may`, and
 		the counts of `summary.of`.
 	"""

@@ -12,7 +12,18 @@ from gdpr_consent import ledger
 
 DOCTYPE = "Consent Bulk Update Item"
 AT_ONCE = 5_000
-HASHED = ("name", "rule", "target_doctype", "target", "address_key", "plan", "why", "before", "after", "state")
+HASHED = (
+	"name",
+	"rule",
+	"target_doctype",
+	"target",
+	"address_key",
+	"plan",
+	"why",
+	"before",
+	"after",
+	"state",
+)
 
 
 def insert(rows: list[dict[str, Any]]) -> None:

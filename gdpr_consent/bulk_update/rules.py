@@ -24,7 +24,17 @@ OPERATORS = frozenset(
 	)
 )
 DATES = ("Date", "Datetime")
-TEXTS = ("Data", "Small Text", "Text", "Long Text", "Link", "Dynamic Link", "Select", "Attach", "Attach Image")
+TEXTS = (
+	"Data",
+	"Small Text",
+	"Text",
+	"Long Text",
+	"Link",
+	"Dynamic Link",
+	"Select",
+	"Attach",
+	"Attach Image",
+)
 
 Filters = list[list[Any]]
 
@@ -106,7 +116,9 @@ def _read(number: int, row: Document, bulk_update: Document) -> Rule:
 			given_on=frappe.utils.get_datetime(row.given_on) if is_set and row.given_on else None,
 			date_field=_field(row.date_field, meta, DATES, _("Or Since: Field")) if is_set else None,
 			evidence_file=(row.evidence_file or None) if is_set else None,
-			evidence_field=_field(row.evidence_field, meta, TEXTS, _("Or Evidence: Field")) if is_set else None,
+			evidence_field=_field(row.evidence_field, meta, TEXTS, _("Or Evidence: Field"))
+			if is_set
+			else None,
 			address_field=targets[row.target_doctype],
 		)
 		_check_evidence(rule)
@@ -147,7 +159,9 @@ def _terms(row: Document, action: BulkAction) -> tuple[Terms, Questions | None]:
 		wording = row.wording or None
 		terms = register.terms_of(row.purpose, row.topic or None, channel, basis, row.source or None, wording)
 	else:
-		terms = register.terms_to_end(row.purpose, row.topic or None, row.channel or "Email", row.source or None)
+		terms = register.terms_to_end(
+			row.purpose, row.topic or None, row.channel or "Email", row.source or None
+		)
 	asked = None
 	if action == BulkAction.ASK:
 		wordings = {row.topic or "": row.wording or None}
@@ -160,7 +174,9 @@ def _linked_filters(row: Document) -> Filters:
 	if not row.linked_doctype:
 		return []
 	if not frappe.db.exists("DocType", row.linked_doctype):
-		raise RuleNotValid(_("{0} {1} doesn't exist.").format(_("And Linked With"), _shown(row.linked_doctype)))
+		raise RuleNotValid(
+			_("{0} {1} doesn't exist.").format(_("And Linked With"), _shown(row.linked_doctype))
+		)
 	meta = frappe.get_meta(row.linked_doctype)
 	if meta.istable or meta.issingle:
 		raise RuleNotValid(

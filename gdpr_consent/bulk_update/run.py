@@ -118,7 +118,11 @@ def _note(doc: Document, chunk: list[Item], results: list[Result]) -> None:
 
 def _carry_out_planned(doc: Document, rules: dict[int, Rule], chunk: list[Item]) -> list[Result]:
 	results = [
-		{"name": item["name"], "result": {"Skip": "Skipped"}.get(item["plan"], item["plan"]), "why": item["why"]}
+		{
+			"name": item["name"],
+			"result": {"Skip": "Skipped"}.get(item["plan"], item["plan"]),
+			"why": item["why"],
+		}
 		for item in chunk
 		if item["plan"] != "Change"
 	]

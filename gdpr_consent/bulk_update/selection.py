@@ -83,9 +83,7 @@ def _of_people_not_visible(addresses: list[str]) -> set[str]:
 	for person in {person for found in people.values() for person in found}:
 		named.setdefault(person.party_type, set()).add(person.party)
 	visible = {
-		(doctype, name)
-		for doctype, names in named.items()
-		for name in _readable(doctype, sorted(names))
+		(doctype, name) for doctype, names in named.items() for name in _readable(doctype, sorted(names))
 	}
 	return {address for address, found in people.items() if found and visible.isdisjoint(found)}
 

@@ -1,4 +1,4 @@
-"""Why a record of a Consent Bulk Update isn't changed, or not as asked: in one word, and in words for people."""
+"""Why a record of a Consent Bulk Update isn't changed, or not as asked: in one word, and in more."""
 
 from enum import Enum
 
