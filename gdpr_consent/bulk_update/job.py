@@ -152,7 +152,7 @@ def persistently(bulk_update: str, action: Callable[[], Any]) -> Any:
 
 
 def is_of_the_database(error: BaseException) -> bool:
-	"""Whether it is no fault of the data: a deadlock, a lock that takes too long, a connection that is lost."""
+	"""Whether it is no fault of the data: a deadlock, a lock that takes long, a lost connection."""
 	return _code_of(error) in BUSY | CONNECTION_LOST
 
 

@@ -83,7 +83,7 @@ def _go_through(doc: Document, phase: Phase, status_after: str, handle: Handler)
 
 
 def _handle_each_or_all(doc: Document, rules: dict[int, Rule], chunk: list[Item], handle: Handler) -> None:
-	"""Handle a chunk; if it fails, one item after the other, so that one that can't be done stops no other."""
+	"""Handle a chunk; if it fails, one item after the other, so that one that can't be stops no other."""
 	try:
 		_note(doc, chunk, handle(doc, rules, chunk))
 	except Exception as error:

@@ -1,4 +1,4 @@
-"""Reads the records that a rule finds, by the thousand, with Frappe's own filters and the user's own rights."""
+"""Reads the records that a rule finds, by the thousand, with Frappe's filters and the user's rights."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime

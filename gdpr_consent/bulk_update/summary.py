@@ -15,8 +15,8 @@ def of(bulk_update: str) -> dict[str, Any]:
 
 	Returns:
 		`plans`, `results`: how many of each; `rules`: the same by rule; `why`: how many for each reason;
-		`chart`: `labels`, and for each how many records stood there before, and do after, by the plan or, once
-		it has run, in fact.
+		`chart`: `labels`, and for each how many records stood there before, and do after, by the plan or,
+		once it has run, in fact.
 	"""
 	counted = items.counts(bulk_update)
 	plans, results, why = Counter(), Counter(), Counter()
