@@ -22,6 +22,10 @@ EVIDENCE = (
 	"Consent Event",
 	"Consent Event Payload",
 	"Consent Decision",
+	"Consent Bulk Update",
+	"Consent Bulk Update Rule",
+	"Consent Bulk Update Address",
+	"Consent Bulk Update Item",
 )
 AT_ONCE = 5_000
 
