@@ -65,6 +65,10 @@ class NewerOnRecord(TransitionNotAllowed):
 	"""What is to be recorded is older than what is on record."""
 
 
+class NotNow(ConsentError):
+	"""What was asked for isn't possible in this state of a bulk update."""
+
+
 class ChangedMeanwhile(ConsentError):
 	"""A record isn't any more what it was when a bulk update planned or changed it (BU-03)."""
 

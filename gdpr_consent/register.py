@@ -1716,7 +1716,7 @@ def _change(writing: _Writing, order: Order, by_party: ByParty) -> Outcome:
 		noes = _noes_of(writing, order.subject, *theirs)
 		if order.action == BulkAction.WITHDRAW:
 			consent = _withdraw_one(writing, order)
-		elif _is_restricted(writing, order):
+		elif _is_restricted(writing, order, theirs[0]):
 			raise StandingRefusal(_("Processing is restricted (Art. 18 GDPR)."), Reason.RESTRICTED)
 		elif order.action == BulkAction.SET:
 			consent = _set_one(writing, order, noes)
@@ -1764,11 +1764,14 @@ def _short_hash(value: object) -> str:
 	return hashlib.blake2b(repr(value).encode(), digest_size=HALF // 2).hexdigest()
 
 
-def _is_restricted(writing: _Writing, order: Order) -> bool:
+def _is_restricted(writing: _Writing, order: Order, of_party: list[Row]) -> bool:
+	at_addresses = (
+		row for key in order.keys for row in writing.refusals(key, order.terms.scope, is_marketing=True)
+	)
 	return any(
 		row["kind"] == RefusalKind.RESTRICTION and not row.get("lifted_on")
-		for key in order.keys
-		for row in writing.refusals(key, order.terms.scope, is_marketing=True)
+		for row in (*at_addresses, *of_party)
+		if _covers(_scope_of(row), order.terms.scope)
 	)
 
 

@@ -4,6 +4,7 @@ import frappe
 from frappe.utils import cint
 
 from gdpr_consent import email_groups, legacy, register, renewal
+from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
 
@@ -21,6 +22,7 @@ def daily() -> None:
 	email_groups.reconcile_all()
 	delete_old_decisions()
 	renewal.remind()
+	items.delete_unused()
 
 
 def delete_old_decisions() -> None:

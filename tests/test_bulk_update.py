@@ -11,10 +11,10 @@ from frappe.email.queue import flush
 
 from gdpr_consent import api as register_api
 from gdpr_consent import audience, ledger, links, register
-from gdpr_consent.bulk_update import api, job, run
-from gdpr_consent.bulk_update.api import NotApproved, NotNow, RecordsInAnotherRun
+from gdpr_consent.bulk_update import api, items, job, preview, run
+from gdpr_consent.bulk_update.api import NotApproved, RecordsInAnotherRun
 from gdpr_consent.bulk_update.rules import RuleNotValid
-from gdpr_consent.exceptions import RegisterIsAppendOnly
+from gdpr_consent.exceptions import NotNow, RegisterIsAppendOnly
 from gdpr_consent.identity import address_key
 from gdpr_consent.policy import RefusalKind
 
@@ -603,6 +603,45 @@ def test_bu_03_other_rules_are_another_preview(bulk: BulkUpdates):
 		api.run(name)
 
 
+def test_bu_03_a_preview_that_was_stopped_and_changed_is_not_of_the_old_rules(bulk: BulkUpdates, monkeypatch):
+	"""Whoever stops it, changes a rule and starts it again meets the worker that is still at the old ones."""
+	contacts = [bulk.contact(bulk.mailbox()) for _ in range(3)]
+	name = bulk.make(SALES | {"records": contacts})
+	api.preview(name)
+	frappe.db.commit()
+	plan, pages = preview._plan, []
+
+	def change_meanwhile(*args):
+		rows = plan(*args)
+		pages.append(rows)
+		if len(pages) == 1:
+			api.pause(name)
+			doc = frappe.get_doc("Consent Bulk Update", name)
+			doc.rules[0].legal_basis = "Contract"
+			doc.save()
+			api.preview(name)
+		return rows
+
+	monkeypatch.setattr(preview, "_plan", change_meanwhile)
+	job.work(name)
+	assert api.status(name)["status"] == "Previewed"
+	assert {item.after for item in bulk.items(name).values()} == {"Contract"}
+
+
+def test_what_is_not_run_does_not_stay_for_ever(bulk: BulkUpdates):
+	"""Art. 5(1)(e): a preview and an uploaded list are copies of people's data."""
+	old = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	new = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	line = {"name": f"{old}-1", "bulk_update": old, "line": 1, "email": bulk.mailbox()}
+	ledger.insert("Consent Bulk Update Address", [line])
+	long_ago = frappe.utils.add_days(frappe.utils.now(), -31)
+	frappe.db.set_value("Consent Bulk Update", old, "modified", long_ago, update_modified=False)
+	items.delete_unused()
+	assert (api.status(old)["status"], api.status(new)["status"]) == ("Draft", "Previewed")
+	assert not bulk.items(old) and bulk.items(new)
+	assert not frappe.db.count("Consent Bulk Update Address", {"bulk_update": old})
+
+
 def test_bu_03_items_that_were_tampered_with_are_not_run(bulk: BulkUpdates):
 	email = bulk.mailbox()
 	name = bulk.preview(PROVEN | {"records": [bulk.contact(email)]})
@@ -805,6 +844,32 @@ def test_bu_07_what_was_run_stays(bulk: BulkUpdates):
 			door(name)
 
 
+def test_bu_07_the_files_of_what_was_run_stay(bulk: BulkUpdates):
+	name = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	attached = {"attached_to_doctype": "Consent Bulk Update", "attached_to_name": name, "is_private": 1}
+	draft, kept = (
+		frappe.new_doc("File", file_name=f"{one}.txt", content=one, **attached).insert() for one in "ab"
+	)
+	draft.delete()
+	bulk.do(api.run, name)
+	with pytest.raises(RegisterIsAppendOnly):
+		kept.delete()
+
+
+def test_bu_01_a_document_that_the_user_may_not_read_proves_nothing(bulk: BulkUpdates):
+	"""It is somebody else's, and naming it would tell that it is there."""
+	secret = frappe.new_doc("File", file_name="secret.txt", content="Not yours", is_private=1).insert()
+	email = bulk.mailbox()
+	contact = bulk.contact(email, department=secret.file_url)
+	frappe.set_user(bulk.user("Consent User", "Sales User"))
+	with pytest.raises(RuleNotValid, match="visible"):
+		bulk.make(SET | {"source": "Event", "evidence_file": secret.file_url, "records": [contact]})
+	rule = SET | {"source": "Event", "evidence_field": "department", "records": [contact]}
+	assert bulk.item(bulk.run(rule)).after == "Unknown"
+	frappe.set_user("Administrator")
+	secret.delete()
+
+
 def test_a_draft_can_be_deleted_with_its_items(bulk: BulkUpdates):
 	name = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
 	frappe.delete_doc("Consent Bulk Update", name)
@@ -910,10 +975,9 @@ def test_a_preview_that_fails_says_why(bulk: BulkUpdates):
 
 
 def test_a_chunk_takes_as_many_queries_for_many_as_for_few(bulk: BulkUpdates, monkeypatch):
-	few = [bulk.contact(bulk.mailbox()) for _ in range(2)]
-	many = [bulk.contact(bulk.mailbox()) for _ in range(20)]
 	counts = []
-	for contacts in (few, few, many):  # the first one fills caches
+	for number in (2, 2, 20):  # the first one fills caches
+		contacts = [bulk.contact(bulk.mailbox()) for _ in range(number)]
 		name = bulk.preview(SALES | {"legal_basis": "Contract", "records": contacts})
 		api.run(name)
 		frappe.db.commit()

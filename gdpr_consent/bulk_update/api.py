@@ -13,14 +13,10 @@ from gdpr_consent.bulk_update import job, rules
 from gdpr_consent.bulk_update.job import DOCTYPE, Phase
 from gdpr_consent.bulk_update.words import why_in_words
 from gdpr_consent.clock import now_utc, to_system_time
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.exceptions import ConsentError, NotNow
 
 OFFICER = "Privacy Officer"
 ACTIVE = ("Running", "Paused", "Reverting")
-
-
-class NotNow(ConsentError):
-	"""What was asked for isn't possible in this state of the bulk update."""
 
 
 class NotApproved(ConsentError):
@@ -41,7 +37,7 @@ def preview(bulk_update: str) -> dict[str, Any]:
 	Raises:
 		NotNow: it has been run. RuleNotValid: see `rules.read`.
 	"""
-	doc = _get(bulk_update, "Draft", "Previewed")
+	doc = _get(bulk_update, *rules.EDITABLE)
 	if not (doc.reason or "").strip():
 		raise NotNow(_("Reason is missing. Say why these records are changed."))
 	rules.read(doc)
@@ -241,7 +237,7 @@ def _may(doc: Document) -> dict[str, bool]:
 	is_officer = OFFICER in frappe.get_roles()
 	is_ready = doc.status == "Previewed"
 	return {
-		"preview": may_write and doc.status in ("Draft", "Previewed"),
+		"preview": may_write and doc.status in rules.EDITABLE,
 		"approve": (
 			is_ready
 			and bool(doc.needs_approval)

@@ -12,6 +12,7 @@ from gdpr_consent import ledger
 
 DOCTYPE = "Consent Bulk Update Item"
 AT_ONCE = 5_000
+UNUSED_DAYS = 30
 HASHED = (
 	"name",
 	"rule",
@@ -48,6 +49,22 @@ def delete_of(bulk_update: str) -> None:
 	"""Delete what belongs to an update that is deleted, in its transaction."""
 	for doctype in (DOCTYPE, "Consent Bulk Update Address"):
 		frappe.db.delete(doctype, {"bulk_update": bulk_update})
+
+
+def delete_unused() -> None:
+	"""Delete what was previewed or uploaded and not run for a month, a copy of people's data (Art. 5)."""
+	parent = frappe.qb.DocType("Consent Bulk Update")
+	limit = frappe.utils.add_days(frappe.utils.now(), -UNUSED_DAYS)
+	for name in (
+		frappe.qb.from_(parent)
+		.select(parent.name)
+		.where(parent.status.isin(["Draft", "Previewed"]) & (parent.modified < limit))
+		.run(pluck=True)
+	):
+		delete_all(name)
+		frappe.db.delete("Consent Bulk Update Address", {"bulk_update": name})
+		frappe.db.set_value("Consent Bulk Update", name, "status", "Draft", update_modified=False)
+		frappe.db.commit()  # nosemgrep: one is done; an interruption loses nothing
 
 
 def taken(bulk_update: str, doctype: str, names: list[str]) -> set[str]:

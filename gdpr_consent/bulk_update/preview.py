@@ -14,7 +14,7 @@ from frappe.model.document import Document
 
 from gdpr_consent import register
 from gdpr_consent.bulk_update import items, selection, summary
-from gdpr_consent.bulk_update.job import DOCTYPE, Phase, persistently, phase_of, tell
+from gdpr_consent.bulk_update.job import DOCTYPE, Phase, persistently, phase_of
 from gdpr_consent.bulk_update.rules import ADDRESS_LIST, Rule, is_for_two, read
 from gdpr_consent.bulk_update.selection import Found
 from gdpr_consent.bulk_update.words import Why
@@ -53,11 +53,13 @@ WHY = {
 
 def make(bulk_update: str) -> None:
 	"""Make the preview, from nothing, however far an earlier one came."""
-	if persistently(bulk_update, lambda: _find_all(bulk_update)):
-		tell(bulk_update)
+	while not persistently(bulk_update, lambda: _find_all(bulk_update)):
+		pass  # somebody has stopped it, changed the rules and started it again
 
 
 def _find_all(bulk_update: str) -> bool:
+	"""Return whether that is it: the preview is complete, or isn't wanted any more."""
+	started = _started(bulk_update)
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
 	rules = read(doc)
 	items.delete_all(bulk_update)
@@ -78,11 +80,18 @@ def _find_all(bulk_update: str) -> bool:
 			selected.add(rows)
 			frappe.db.set_value(DOCTYPE, bulk_update, "processed", number, update_modified=False)
 			frappe.db.commit()  # nosemgrep: so that others see how far it is
-			if phase_of(bulk_update) != Phase.PREVIEWING:
-				return False
+			if _started(bulk_update) != started:
+				return phase_of(bulk_update) != Phase.PREVIEWING
 		found_before.add(rule.doctype)
+	if _started(bulk_update, for_update=True) != started:
+		return phase_of(bulk_update) != Phase.PREVIEWING
 	_freeze(bulk_update, rules, selected.hexdigest())
 	return True
+
+
+def _started(bulk_update: str, for_update: bool = False) -> tuple:
+	"""Return what changes when somebody stops a preview, edits the rules, or starts another one."""
+	return frappe.db.get_value(DOCTYPE, bulk_update, ["status", "modified"], for_update=for_update)
 
 
 def _plan(doc: Document, rule: Rule, page: list[Found], claims: "_Claims") -> list[dict[str, Any]]:

@@ -15,7 +15,9 @@ from gdpr_consent.identity import PARTY_TYPES
 from gdpr_consent.register import CONSENT_BASIS, BulkAction, Questions, Terms
 
 ADDRESS_LIST = "Consent Bulk Update Address"
+LISTS = (ADDRESS_LIST, "Email Group Member")
 MOST_RULES = 100
+EDITABLE = ("Draft", "Previewed")  # in these states of a bulk update
 OPERATORS = frozenset(
 	(
 		*("=", "!=", ">", "<", ">=", "<=", "like", "not like", "in", "not in", "is", "between", "timespan"),
@@ -66,7 +68,10 @@ def target_doctypes() -> dict[str, str | None]:
 
 	Other apps add theirs in hooks.py: `consent_bulk_update_targets = {"Subscriber": "email"}`.
 	"""
-	targets: dict[str, str | None] = dict.fromkeys(PARTY_TYPES) | {ADDRESS_LIST: "email"}
+	targets: dict[str, str | None] = dict.fromkeys(PARTY_TYPES) | {
+		ADDRESS_LIST: "email",
+		"Email Group Member": "email",
+	}
 	for doctype, fields in frappe.get_hooks("consent_bulk_update_targets", {}).items():
 		targets.setdefault(doctype, fields[-1])
 	return targets
@@ -259,12 +264,29 @@ def _check_evidence(rule: Rule) -> None:
 		raise RuleNotValid(_("Evidence is either a file or a field, not both."))
 	if rule.given_on and rule.date_field:
 		raise RuleNotValid(_("Since is either a date or a field, not both."))
-	if rule.evidence_file and not frappe.get_list("File", {"file_url": rule.evidence_file}, limit=1):
+	if rule.evidence_file and not readable_files({rule.evidence_file}):
 		raise RuleNotValid(
 			_("{0} {1} doesn't exist, or isn't visible to you. Attach it here.").format(
 				_("Evidence: File"), _shown(rule.evidence_file)
 			)
 		)
+
+
+def readable_files(urls: set[str]) -> set[str]:
+	"""Return those of the files that are there and that the user may read."""
+	files = frappe.get_all(
+		"File",
+		{"file_url": ["in", sorted(urls)], "is_folder": 0},
+		["name", "file_url", "is_private", "owner"],
+		limit=0,
+	)
+	return {
+		file.file_url
+		for file in files
+		if not file.is_private
+		or file.owner == frappe.session.user
+		or frappe.has_permission("File", "read", file.name)
+	}
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,7 @@ import frappe
 from frappe.model.meta import Meta
 
 from gdpr_consent import identity, proof, register
-from gdpr_consent.bulk_update.rules import ADDRESS_LIST, Rule
+from gdpr_consent.bulk_update.rules import ADDRESS_LIST, Rule, readable_files
 from gdpr_consent.clock import from_system_time
 from gdpr_consent.register import Order, Subject
 
@@ -244,9 +244,5 @@ def _with_places(orders: list[Order]) -> list[Order]:
 def _grades(evidences: set[str]) -> dict[str | None, str]:
 	"""Grade each proof: C a document that the user may read, D words. A document that isn't there is none."""
 	files = {one for one in evidences if one.startswith(("/files/", "/private/files/"))}
-	readable = (
-		set(frappe.get_list("File", {"file_url": ["in", sorted(files)]}, pluck="file_url", limit=0))
-		if files
-		else set()
-	)
+	readable = readable_files(files) if files else set()
 	return {one: "D" for one in evidences - files} | dict.fromkeys(readable, "C")

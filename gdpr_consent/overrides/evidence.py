@@ -1,9 +1,10 @@
-"""A file that proves a consent stays as long as the consent names it."""
+"""A file that proves a consent is kept with it, and one of a bulk update that was run with that."""
 
 import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent.bulk_update.rules import EDITABLE
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 
 
@@ -17,3 +18,12 @@ def on_trash(doc: Document, _method: str | None = None) -> None:
 			_("{0} is the proof of a consent and is kept with it.").format(frappe.bold(doc.file_name)),
 			RegisterIsAppendOnly,
 		)
+	if doc.attached_to_doctype == "Consent Bulk Update":
+		status = frappe.db.get_value(doc.attached_to_doctype, doc.attached_to_name, "status")
+		if status and status not in EDITABLE:
+			frappe.throw(
+				_("{0} belongs to a bulk update that was run, and is kept with it.").format(
+					frappe.bold(doc.file_name)
+				),
+				RegisterIsAppendOnly,
+			)

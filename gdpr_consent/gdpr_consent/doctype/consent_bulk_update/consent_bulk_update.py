@@ -5,9 +5,8 @@ from frappe import _
 from frappe.model.document import Document
 
 from gdpr_consent.bulk_update import items, rules
-from gdpr_consent.exceptions import RegisterIsAppendOnly
+from gdpr_consent.exceptions import NotNow, RegisterIsAppendOnly
 
-EDITABLE = ("Draft", "Previewed")
 # What the work itself writes, past this controller.
 WRITTEN_BY_THE_WORK = (
 	*("status", "previewed_by", "previewed_on", "selection_hash", "needs_approval", "approved_by"),
@@ -32,7 +31,9 @@ class ConsentBulkUpdate(Document):
 	def _refuse_once_run(self, before: Document | None = None) -> None:
 		"""What was run is evidence (BU-07)."""
 		status = (before or self).status
-		if not self.is_new() and status not in EDITABLE:
+		if status == "Previewing":
+			frappe.throw(_("The preview is being made. Stop it first, or wait until it is there."), NotNow)
+		if not self.is_new() and status not in rules.EDITABLE:
 			frappe.throw(
 				_("{0} is {1}. It can't be changed or deleted any more; make another one.").format(
 					frappe.bold(self.name), _(status)
