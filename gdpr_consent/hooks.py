@@ -71,6 +71,7 @@ page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignU
 ignore_links_on_delete = [
 	*("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
 ]
+consent_bulk_update_targets = {"Email Group Member": "email"}  # besides people: the field of the address
 
 scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up"],

@@ -432,7 +432,7 @@ def _value(field: str, text: str, key: str | None, sources: dict[str, str]) -> t
 		return name, None if name else _("isn't an enabled Consent Source. Use one of {0}.").format(
 			", ".join(escape_html(name) for name in list(sources.values())[:20])
 		)
-	# The bulk insert goes past what Frappe does to the text of documents. Most have no markup, and it is slow.
+	# The bulk insert goes past what Frappe does to the text of documents. It is slow, and most is no markup.
 	return (sanitize_html(text) if "<" in text else text), None
 
 
