@@ -12,7 +12,6 @@ from frappe import _
 from frappe.utils import getdate
 
 from gdpr_consent.identity import PARTY_TYPES, address_keys, addresses_in
-from gdpr_consent.policy import Channel
 from gdpr_consent.register import CONSENT_BASIS
 
 AT_ONCE = 5_000  # records a page
@@ -25,6 +24,16 @@ MEMBER = "Email Group Member"
 CONTRACT_FULFILMENT, CUSTOMER_SERVICE, SALES = "Contract Fulfilment", "Customer Service", "Sales"
 CONTRACT, LEGAL_OBLIGATION, INTERESTS = "Contract", "Legal Obligation", "Legitimate Interests"
 SOURCE = "Import"
+
+# The keys go as one text, because the query builder takes longer over a thousand than the database does.
+ASKED = """
+	select asked.address_key
+	from json_table(%(keys)s, '$[*]' columns (address_key varchar(80) path '$')) asked
+"""
+CONSENT = "select 1 from `tabConsent` consent where consent.address_key = asked.address_key"
+REFUSAL = "select 1 from `tabSuppression` refusal where refusal.address_key = asked.address_key"
+ANYTHING = f"exists ({CONSENT}) or exists ({REFUSAL})"
+AGREED = f"exists ({CONSENT} and consent.channel = 'Email' and consent.topic = %(topic)s)"
 
 Filters = list[list[Any]]
 Names = set[str]
@@ -345,15 +354,17 @@ def _customers_of_contacts(filters: Filters) -> Callable[[Page], Names]:
 
 def _known(doctype: str, page: Page) -> Names:
 	"""Name the records of a page that a consent or a refusal is about, by their address or by themselves."""
-	by_text: dict[str, Names] = {}
+	of_address: dict[str, Names] = {}
 	for name, stored in _stored_addresses(doctype, page):
-		by_text.setdefault(stored or "", set()).add(name)
-	keys: dict[str, Names] = {}
-	for text, names in by_text.items():
-		for key in address_keys(addresses_in(text)).values():
-			if key:
-				keys.setdefault(key, set()).update(names)
-	known: Names = set().union(*(keys[key] for key in _on_record(list(keys))))
+		# Most fields hold one address alone, and the parser takes ten times as long as the key.
+		is_plain = stored and not ("<" in stored or "," in stored)
+		for address in [stored] if is_plain else addresses_in(stored):
+			of_address.setdefault(address, set()).add(name)
+	of_key: dict[str, Names] = {}
+	for address, key in address_keys(of_address).items():
+		if key:
+			of_key.setdefault(key, set()).update(of_address[address])
+	known: Names = set().union(*(of_key[key] for key in _on_record(list(of_key))))
 	for register_doctype in ("Consent", "Suppression"):
 		row = frappe.qb.DocType(register_doctype)
 		query = frappe.qb.from_(row).select(row.party).where(row.party_type == doctype)
@@ -386,14 +397,11 @@ def _stored_addresses(doctype: str, page: Page) -> list[tuple[str, str | None]]:
 def _on_record(keys: list[str], topic: str | None = None) -> set[str]:
 	"""Return those of the keys that the register has a row about, or a consent to the topic."""
 	found: set[str] = set()
+	keys = sorted(keys)  # neighbours in the index
 	for start in range(0, len(keys), KEYS_AT_ONCE):
-		part = keys[start : start + KEYS_AT_ONCE]
-		for doctype in ("Consent",) if topic else ("Consent", "Suppression"):
-			row = frappe.qb.DocType(doctype)
-			query = frappe.qb.from_(row).select(row.address_key).distinct().where(row.address_key.isin(part))
-			if topic:
-				query = query.where((row.topic == topic) & (row.channel == Channel.EMAIL.value))
-			found.update(query.run(pluck=True))
+		asked = {"keys": json.dumps(keys[start : start + KEYS_AT_ONCE]), "topic": topic}
+		query = f"{ASKED} where {AGREED if topic else ANYTHING}"
+		found.update(key for (key,) in frappe.db.sql(query, asked))
 	return found
 
 
