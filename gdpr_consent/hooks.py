@@ -45,6 +45,7 @@ override_whitelisted_methods = {
 	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
 	for method in ("subscribe", "confirm_subscription")
 }
+jinja = {"methods": ["gdpr_consent.bulk_update.report.consent_bulk_update_report"]}
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _person = {
