@@ -120,7 +120,7 @@ def rule_row(**values):
 def test_a_rule_in_words(done):
 	first, second = frappe.get_doc("Consent Bulk Update", done()).rules
 	assert rule_in_words(first) == (
-		"Contact (Status in Open, Replied, and Is Primary = 1); linked with Customer (Disabled = 0) → "
+		"Contact (Status in Open, Replied; Is Primary = 1); linked with Customer (Disabled = 0) → "
 		"purpose and legal basis are set. "
 		"Purpose: Customer Service; Channel: Email; Legal Basis: Contract; Source: Import; "
 		"Since (UTC): 2026-01-02 03:04:05"

@@ -108,10 +108,8 @@ def _about_records(doctype: str, filters: str | None) -> str:
 	try:
 		conditions = [_condition(doctype, one) for one in json.loads(filters or "[]")]
 	except (ValueError, TypeError):
-		return f"{_(doctype)} ({filters})"
-	return (
-		f"{_(doctype)} ({_(', and ').join(conditions)})" if conditions else _("{0} (all)").format(_(doctype))
-	)
+		conditions = [str(filters)]
+	return f"{_(doctype)} ({'; '.join(conditions)})" if conditions else _("{0} (all)").format(_(doctype))
 
 
 def _condition(doctype: str, condition: list[Any]) -> str:
@@ -158,13 +156,17 @@ def _about(doc: Document) -> dict[str, Any]:
 		"why": [
 			{
 				"words": why_in_words(row["why"]),
-				"outcome": _(row.get("result") or row["plan"]),
+				"outcome": _(_outcome(row)),
 				"count": row["count"],
 			}
 			for row in summary.get("why", ())
 		],
 		"bars": _bars(summary.get("chart") or {}),
 	}
+
+
+def _outcome(row: dict[str, Any]) -> str:
+	return row.get("result") or row["plan"]
 
 
 def _counted(counts: dict[str, int] | None) -> list[tuple[str, int]]:
