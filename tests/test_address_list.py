@@ -15,14 +15,20 @@ from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.identity import address_key
 
 GOOD = b"email\nann@list.example\n"
+RULE = {"target_doctype": "Consent Bulk Update Address", "action": "Withdraw", "source": "Event"}
+
+
+def make(title: str) -> str:
+	rules = [RULE | {"purpose": "Email Marketing"}]
+	return frappe.new_doc("Consent Bulk Update", title=title, reason="Cards", rules=rules).insert().name
 
 
 @pytest.fixture
 def bulk_update(site):
 	"""Make a Consent Bulk Update that has read one good line before."""
-	made = frappe.new_doc("Consent Bulk Update", title="Fair", reason="Cards from the fair").insert()
-	read(made.name, GOOD)
-	return made.name
+	made = make("Fair")
+	read(made, GOOD)
+	return made
 
 
 def stored(bulk_update: str) -> list:
@@ -247,8 +253,7 @@ def test_bu_08_a_thousand_errors_are_listed_and_all_are_counted(bulk_update):
 
 
 def test_bu_08_the_lines_of_other_updates_stay(bulk_update):
-	other = frappe.new_doc("Consent Bulk Update", title="Other", reason="Other").insert()
-	read(other.name, b"email\neve@list.example\n")
+	read(make("Other"), b"email\neve@list.example\n")
 	assert emails(bulk_update) == ["ann@list.example"]
 
 
@@ -273,7 +278,7 @@ FILES = st.one_of(
 def test_bu_08_any_bytes_are_rows_or_an_error_of_ours(content):
 	frappe.db.savepoint("example")
 	try:
-		made = frappe.new_doc("Consent Bulk Update", title="Any", reason="Any").insert().name
+		made = make("Any")
 		read(made, GOOD)
 		try:
 			check = read(made, content)
@@ -337,9 +342,8 @@ def test_bu_07_a_list_is_not_exchanged_under_a_run(status, attached):
 def test_bu_08_the_door_reads_nothing_but_its_own_private_file(attached, bulk_update, web):
 	with pytest.raises(AddressListNotReadable, match="missing"):
 		load(bulk_update)
-	other = frappe.new_doc("Consent Bulk Update", title="Other", reason="Other").insert()
 	with pytest.raises(AddressListNotReadable, match="isn't attached"):
-		load(attached(to=other.name))
+		load(attached(to=make("Other")))
 	with pytest.raises(AddressListNotReadable, match="is public"):
 		load(attached(is_private=0))
 	for url in (PROOF["evidence"], f"{web.base}/list.csv", "/private/files/../../site_config.json"):
@@ -365,10 +369,15 @@ def test_bu_05_the_door_is_for_those_who_may_write_this_update(roles, attached, 
 		load(bulk_update)
 
 
-def test_bu_05_a_privacy_officer_may_load(attached, user_with_roles):
+def test_bu_04_who_brings_the_list_is_one_of_its_makers_and_an_approval_is_over(attached, user_with_roles):
 	bulk_update = attached(b"email\neve@list.example\n")
-	user_with_roles("Privacy Officer")
+	approved = {"status": "Previewed", "selection_hash": "a" * 64, "approved_by": "ann@office.example"}
+	frappe.db.set_value("Consent Bulk Update", bulk_update, approved)
+	officer = user_with_roles("Privacy Officer")
 	assert load(bulk_update)["lines"] == 1
+	made = frappe.get_doc("Consent Bulk Update", bulk_update)
+	assert made.edited_by.split() == ["Administrator", officer]
+	assert (made.status, made.selection_hash, made.approved_by) == ("Draft", None, None)
 
 
 def test_bu_08_the_door_is_post_only_and_not_for_guests(web):

@@ -129,9 +129,8 @@ def load(bulk_update: str) -> dict[str, Any]:
 	"""
 	frappe.has_permission("Consent Bulk Update", "write", bulk_update, throw=True)
 	# Locked, so that of two loads, or of a load and a preview, one comes after the other.
-	found = frappe.db.get_value(
-		"Consent Bulk Update", bulk_update, ["name", "status", "address_list"], as_dict=True, for_update=True
-	)
+	fields = ["name", "status", "address_list", "edited_by"]
+	found = frappe.db.get_value("Consent Bulk Update", bulk_update, fields, as_dict=True, for_update=True)
 	try:
 		if found.status not in ("Draft", "Previewed"):
 			raise AddressListNotReadable(
@@ -143,8 +142,11 @@ def load(bulk_update: str) -> dict[str, Any]:
 	except ConsentError as error:
 		# Of an error that is only raised, the desk shows nothing.
 		frappe.throw(str(error), type(error), title=_("Not Possible"))
-	if found.status == "Previewed":
-		frappe.db.set_value("Consent Bulk Update", found.name, "status", "Draft")
+	# As when somebody saves the form: what was previewed and approved was something else, and whoever
+	# brings the list doesn't approve it (BU-04).
+	editors = dict.fromkeys([*(found.edited_by or "").split(), frappe.session.user])
+	reset = {"status": "Draft", "selection_hash": None, "approved_by": None, "approved_on": None}
+	frappe.db.set_value("Consent Bulk Update", found.name, reset | {"edited_by": "\n".join(editors)})
 	return check._asdict() | {"errors": [error._asdict() for error in check.errors]}
 
 
