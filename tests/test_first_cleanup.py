@@ -8,8 +8,9 @@ from conftest import give
 import frappe
 
 from gdpr_consent import api
-from gdpr_consent.bulk_update import first_cleanup
+from gdpr_consent.bulk_update import first_cleanup, rules, selection
 from gdpr_consent.bulk_update.first_cleanup import overview, propose
+from gdpr_consent.identity import PARTY_TYPES
 
 CONTRACT = {"action": "Set", "channel": "Email", "legal_basis": "Contract", "source": "Import"}
 WORK = {"item_name": "Work", "description": "Work", "uom": "Nos", "qty": 1, "rate": 10}
@@ -292,14 +293,21 @@ def test_the_doors_are_post_only(door, web):
 	assert web.call("POST", path).status_code == 403
 
 
-def test_every_rule_proposed_is_a_row_of_a_bulk_update(
+def test_a_bulk_update_of_the_proposals_finds_as_many_as_they_say(
 	contact, customer, invoice, lead, opportunity, address
 ):
-	one = customer(contact(address()))
+	one = customer(contact(address()), contact(address()))
 	invoice(one.name)
+	invoice(customer().name, 4)
 	opportunity(lead(address()).name)
-	rules = [row["rule"] for row in propose() if row["rule"]]
-	known = {field.fieldname for field in frappe.get_meta("Consent Bulk Update Rule").fields}
-	assert len(rules) >= 3 and all(set(rule) <= known for rule in rules)
-	made = frappe.new_doc("Consent Bulk Update", title="First", reason="First", rules=rules).insert()
-	assert len(made.rules) == len(rules)
+	frappe.db.set_value("Lead", lead(address()).name, "status", "Converted")
+	proposals = [row for row in propose() if row["rule"]]
+	rows = [dict(row["rule"]) for row in proposals]
+	made = frappe.new_doc("Consent Bulk Update", title="First", reason="First", rules=rows).insert()
+	found: set[tuple[str, str]] = set()
+	for proposal, rule in zip(proposals, rules.read(made), strict=True):
+		if rule.doctype in PARTY_TYPES:
+			names = {(one.doctype, one.name) for page in selection.pages(rule) for one in page}
+			assert len(names - found) == proposal["count"], proposal["title"]
+			found |= names
+	assert len({doctype for doctype, _name in found}) == 3

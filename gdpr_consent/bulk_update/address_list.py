@@ -20,6 +20,7 @@ from frappe.utils import escape_html
 from frappe.utils.html_utils import sanitize_html
 
 from gdpr_consent import ledger
+from gdpr_consent.api import says_why
 from gdpr_consent.clock import now_utc, parse_utc
 from gdpr_consent.exceptions import ConsentError, InvalidPeriod
 from gdpr_consent.identity import address_keys, bare, is_phone_number
@@ -114,6 +115,7 @@ class _Errors:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def load(bulk_update: str) -> dict[str, Any]:
 	"""Read the file in the field Address List of a Consent Bulk Update, in the place of what was read before.
 
@@ -131,17 +133,13 @@ def load(bulk_update: str) -> dict[str, Any]:
 	# Locked, so that of two loads, or of a load and a preview, one comes after the other.
 	fields = ["name", "status", "address_list", "edited_by"]
 	found = frappe.db.get_value("Consent Bulk Update", bulk_update, fields, as_dict=True, for_update=True)
-	try:
-		if found.status not in ("Draft", "Previewed"):
-			raise AddressListNotReadable(
-				_("Status is {0}. An address list can be read into a draft or after a preview only.").format(
-					_(found.status)
-				)
+	if found.status not in ("Draft", "Previewed"):
+		raise AddressListNotReadable(
+			_("Status is {0}. An address list can be read into a draft or after a preview only.").format(
+				_(found.status)
 			)
-		check = read(found.name, _content_of(found.name, found.address_list))
-	except ConsentError as error:
-		# Of an error that is only raised, the desk shows nothing.
-		frappe.throw(str(error), type(error), title=_("Not Possible"))
+		)
+	check = read(found.name, _content_of(found.name, found.address_list))
 	# As when somebody saves the form: what was previewed and approved was something else, and whoever
 	# brings the list doesn't approve it (BU-04).
 	editors = dict.fromkeys([*(found.edited_by or "").split(), frappe.session.user])

@@ -11,6 +11,7 @@ import frappe
 from frappe import _
 from frappe.utils import getdate
 
+from gdpr_consent.api import says_why
 from gdpr_consent.identity import PARTY_TYPES, address_keys, addresses_in
 from gdpr_consent.register import CONSENT_BASIS
 
@@ -64,6 +65,7 @@ class Proposal(NamedTuple):
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def propose() -> list[dict[str, Any]]:
 	"""Propose rules for the data of this site, in the order in which they should apply.
 
@@ -91,6 +93,7 @@ def propose() -> list[dict[str, Any]]:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def overview() -> list[dict[str, Any]]:
 	"""Say of how many Contacts, Leads and Customers the register knows anything, of those the user may read.
 
