@@ -45,6 +45,7 @@ override_whitelisted_methods = {
 	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
 	for method in ("subscribe", "confirm_subscription")
 }
+jinja = {"methods": ["gdpr_consent.bulk_update.report.consent_bulk_update_report"]}
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _person = {
@@ -71,6 +72,7 @@ page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignU
 ignore_links_on_delete = [
 	*("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
 ]
+consent_bulk_update_targets = {"Email Group Member": "email"}  # besides people: the field of the address
 
 scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up"],
