@@ -90,6 +90,7 @@ def _handle_each_or_all(doc: Document, rules: dict[int, Rule], chunk: list[Item]
 		if is_of_the_database(error):
 			raise  # for all of it to be done again
 		frappe.db.rollback()
+		log_failure("Consent Bulk Update: a chunk is done one by one", chunk[0]["name"])
 		for item in chunk:
 			frappe.db.commit()  # nosemgrep: each by itself
 			try:
