@@ -200,7 +200,7 @@ def test_bu_08_nothing_in_the_workbook_is_a_formula(done):
 	cells = [cell for sheet in load_workbook(BytesIO(content)) for row in sheet.iter_rows() for cell in row]
 	assert [cell.value for cell in cells].count(FORMULA) == 2
 	assert {cell.data_type for cell in cells} <= {"s", "inlineStr", "n"}
-	assert all(cell.quotePrefix for cell in cells if cell.data_type != "n")
+	assert all(cell.quotePrefix for cell in cells if cell.value == FORMULA)
 	with ZipFile(BytesIO(content)) as parts:
 		assert not [name for name in parts.namelist() if b"<f>" in parts.read(name)]
 

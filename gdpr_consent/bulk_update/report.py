@@ -24,6 +24,7 @@ PRINTED = 100  # records on paper; the workbook has all
 AT_ONCE = 5_000
 ROWS_OF_A_SHEET = 1_000_000  # 48,576 fewer than Excel can open
 LONGEST_CELL = 32_767  # characters, of Excel
+STARTS_NO_TEXT = frozenset("=+-@#\t\r\n")  # but a formula or an error
 WIDEST_BAR = 300  # pixels
 BEFORE_COLOUR, AFTER_COLOUR = "#9aa5b1", "#2f6f4f"
 
@@ -269,11 +270,14 @@ def _write_records(book: Workbook, bulk_update: str) -> None:
 			room -= 1
 
 
-def _cell(sheet: Any, value: Any) -> WriteOnlyCell:
-	"""Return a cell in which a spreadsheet sees a number or a text, and never a formula (ASVS 1.2.10)."""
+def _cell(sheet: Any, value: Any) -> Any:
+	"""Return a value in which a spreadsheet sees a number or a text, and never a formula (ASVS 1.2.10)."""
 	if isinstance(value, int):
-		return WriteOnlyCell(sheet, value)
-	cell = WriteOnlyCell(sheet, ILLEGAL_CHARACTERS_RE.sub("", str(value or ""))[:LONGEST_CELL])
+		return value
+	text = ILLEGAL_CHARACTERS_RE.sub("", str(value or ""))[:LONGEST_CELL]
+	if text[:1] not in STARTS_NO_TEXT:
+		return text
+	cell = WriteOnlyCell(sheet, text)
 	cell.data_type = "s"
 	cell.quotePrefix = True  # it stays a text when somebody edits it
 	return cell
