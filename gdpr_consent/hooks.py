@@ -68,10 +68,8 @@ doc_events = {
 after_request = ["gdpr_consent.pages.act_without_session"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
-# The register outlives the people and records it names.
-ignore_links_on_delete = [
-	*("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
-]
+_register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
+ignore_links_on_delete = [*_register]  # it outlives the people and records it names
 consent_bulk_update_targets = {"Email Group Member": "email"}  # besides people: the field of the address
 
 scheduler_events = {

@@ -15,7 +15,6 @@ from gdpr_consent.identity import PARTY_TYPES
 from gdpr_consent.register import CONSENT_BASIS, BulkAction, Questions, Terms
 
 ADDRESS_LIST = "Consent Bulk Update Address"
-LISTS = (ADDRESS_LIST, "Email Group Member")
 MOST_RULES = 100
 EDITABLE = ("Draft", "Previewed")  # in these states of a bulk update
 OPERATORS = frozenset(
@@ -68,10 +67,7 @@ def target_doctypes() -> dict[str, str | None]:
 
 	Other apps add theirs in hooks.py: `consent_bulk_update_targets = {"Subscriber": "email"}`.
 	"""
-	targets: dict[str, str | None] = dict.fromkeys(PARTY_TYPES) | {
-		ADDRESS_LIST: "email",
-		"Email Group Member": "email",
-	}
+	targets: dict[str, str | None] = dict.fromkeys(PARTY_TYPES) | {ADDRESS_LIST: "email"}
 	for doctype, fields in frappe.get_hooks("consent_bulk_update_targets", {}).items():
 		targets.setdefault(doctype, fields[-1])
 	return targets
