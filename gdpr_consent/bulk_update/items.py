@@ -153,7 +153,7 @@ def set_results(results: list[dict[str, Any]]) -> None:
 		join json_table(%s, '$[*]' columns (
 			name varchar(140) path '$[0]', result varchar(64) path '$[1]', why varchar(64) path '$[2]',
 			consent varchar(64) path '$[3]', state_after varchar(64) path '$[4]')) done
-			on done.name = item.name collate utf8mb4_unicode_ci
+			on done.name collate utf8mb4_unicode_ci = item.name
 		set item.result = done.result, item.why = done.why, item.modified = %s, item.modified_by = %s,
 			item.consent = ifnull(done.consent, item.consent),
 			item.state_after = ifnull(done.state_after, item.state_after)
