@@ -18,10 +18,9 @@ before_uninstall = "gdpr_consent.install.before_uninstall"
 after_uninstall = "gdpr_consent.install.after_uninstall"
 
 app_include_js = "consent.bundle.js"
-doctype_js = {
-	name: f"overrides/{name.lower().replace(' ', '_')}.js"
-	for name in ("Contact", "Customer", "Email Campaign", "Lead", "Newsletter")
-}
+_forms = ("Contact", "Customer", "Email Campaign", "Lead", "Newsletter")
+doctype_js = {name: f"overrides/{name.lower().replace(' ', '_')}.js" for name in _forms}
+doctype_list_js = {name: f"overrides/{name.lower()}_list.js" for name in ("Contact", "Customer", "Lead")}
 
 _mixins = {
 	"Auto Repeat": "gdpr_consent.gate.marking.ConsentAutoRepeatMixin",

@@ -1,4 +1,9 @@
 // What the forms and lists of several DocTypes share. They find it under the name `gdpr_consent`.
+import { load_addresses } from "./bulk_update_addresses";
+import { add_list_action, first_cleanup } from "./bulk_update_new";
+import { read_editors, rule_events, set_up_rules, set_up_columns, show_rules } from "./bulk_update_rules";
+import { show_status } from "./bulk_update_status";
+import * as bulk_update_words from "./bulk_update_words";
 import { show_audience, show_delivery } from "./audience";
 import { warn_in_composer } from "./composer";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
@@ -13,6 +18,18 @@ frappe.provide("gdpr_consent");
 
 Object.assign(gdpr_consent, {
 	api,
+	bulk_update: {
+		add_list_action,
+		first_cleanup,
+		load_addresses,
+		read_editors,
+		rule_events,
+		set_up_rules,
+		set_up_columns,
+		show_rules,
+		show_status,
+		words: bulk_update_words,
+	},
 	do_not_filter_by_instant,
 	evidence_html,
 	fetch_history,

@@ -32,16 +32,10 @@ export async function record(given = {}, done = () => {}) {
 				topic: __("Empty: the purpose itself. Mail about a topic needs a consent to both."),
 			}),
 			{ fieldtype: "Column Break" },
-			{
-				fieldtype: "Link",
-				fieldname: "legal_basis",
-				label: __("Legal Basis"),
-				options: "Legal Basis",
-				reqd: 1,
-				only_select: true,
-				get_query: () => ({ filters: { enabled: 1, name: ["in", dialog.allowed || []] } }),
-				onchange: () => require_proof(dialog),
-			},
+			legal_basis_field(
+				() => dialog,
+				() => require_proof(dialog),
+			),
 			{
 				fieldtype: "Datetime",
 				fieldname: "given_on",
@@ -91,7 +85,7 @@ export async function record(given = {}, done = () => {}) {
 			done();
 		},
 	});
-	dialog.get_field("purpose").df.onchange = () => on_purpose(dialog);
+	follow_purpose(dialog);
 	dialog.show();
 	await dialog.set_values({ ...only(given, ["party_type", "party", "email"]) });
 	await dialog.set_value("purpose", given.purpose || (await default_purpose()));
@@ -170,6 +164,23 @@ export function purpose_fields(dialog, hints) {
 	];
 }
 
+/** One that the purpose allows, once `follow_purpose` watches it. */
+export const legal_basis_field = (dialog, onchange = () => {}) => ({
+	fieldtype: "Link",
+	fieldname: "legal_basis",
+	label: __("Legal Basis"),
+	options: "Legal Basis",
+	reqd: 1,
+	only_select: true,
+	get_query: () => ({ filters: { enabled: 1, name: ["in", dialog().allowed || []] } }),
+	onchange,
+});
+
+/** Let the purpose of a dialog say which legal bases it allows and whether there are topics. */
+export function follow_purpose(dialog) {
+	dialog.get_field("purpose").df.onchange = () => on_purpose(dialog);
+}
+
 export const source_field = () => ({
 	fieldtype: "Link",
 	fieldname: "source",
@@ -189,7 +200,7 @@ async function on_purpose(dialog) {
 		await dialog.set_value("legal_basis", rules.default_legal_basis);
 	}
 	await dialog.set_value("topic", null);
-	await dialog.set_value("wording", null);
+	if (dialog.get_field("wording")) await dialog.set_value("wording", null);
 	set_property(dialog, "topic", "hidden", !rules.is_marketing);
 }
 

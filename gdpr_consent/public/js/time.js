@@ -19,6 +19,10 @@ export function local_time_html(utc) {
 export const to_utc = (system) =>
 	system ? moment.tz(system, zone("system")).utc().format("YYYY-MM-DDTHH:mm:ss[Z]") : null;
 
+/** The same for a Datetime column that holds UTC. */
+export const to_utc_column = (system) =>
+	system ? moment.tz(system, zone("system")).utc().format("YYYY-MM-DD HH:mm:ss") : null;
+
 export const is_over = (utc) => Boolean(utc) && moment.utc(utc).isSameOrBefore(moment.utc());
 
 // Labels say UTC for whoever exports or queries; on the screen the values are converted.

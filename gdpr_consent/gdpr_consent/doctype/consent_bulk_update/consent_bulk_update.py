@@ -23,7 +23,8 @@ class ConsentBulkUpdate(Document):
 			self.set(field, before.get(field) if before else self.meta.get_field(field).default)
 		editors = [*((before and before.edited_by) or "").split(), frappe.session.user]
 		self.edited_by = "\n".join(dict.fromkeys(editors))
-		rules.read(self)
+		if self.rules:  # a draft may lack them, as when an address list is attached first
+			rules.read(self)
 		# Whatever was previewed and approved was something else.
 		self.status = "Draft"
 		self.selection_hash = self.approved_by = self.approved_on = None

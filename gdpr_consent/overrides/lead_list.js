@@ -1,0 +1,1 @@
+gdpr_consent.bulk_update.add_list_action("Lead");
