@@ -27,6 +27,7 @@ from hypothesis import HealthCheck, settings
 from playwright.sync_api import sync_playwright
 
 import frappe
+from frappe.utils.password import update_password
 
 from gdpr_consent import api, audience, links, proof, register
 from gdpr_consent.bulk_update import api as bulk_api
@@ -550,13 +551,17 @@ def remove_sending() -> None:
 	frappe.db.commit()
 
 
-def run_worker() -> None:
-	"""Let a real RQ worker do what is queued, until nothing is."""
+def start_worker() -> subprocess.Popen:
+	"""Start a real RQ worker, which does what is queued until nothing is."""
 	# With CI set, Frappe takes itself for a test and sends nothing.
 	environment = {name: value for name, value in os.environ.items() if name != "CI"}
-	frappe.db.commit()
 	worker = os.path.join(os.path.dirname(__file__), "worker.py")
-	subprocess.run([sys.executable, worker], cwd=os.environ["SITES_PATH"], env=environment, check=True)
+	return subprocess.Popen([sys.executable, worker], cwd=os.environ["SITES_PATH"], env=environment)
+
+
+def run_worker() -> None:
+	frappe.db.commit()
+	assert start_worker().wait() == 0
 	frappe.db.commit()  # to see what it did
 
 
@@ -765,13 +770,44 @@ def phone(chromium, web) -> Iterator:
 
 
 @pytest.fixture
+def desk(chromium, web) -> Iterator[Callable]:
+	"""Open a page for the desk, as a user. If it says an error on its console, the test fails."""
+	contexts, errors = [], []
+
+	def note(message) -> None:
+		# There is no realtime server; pages must do without.
+		if message.type == "error" and "socket.io" not in message.text + message.location["url"]:
+			errors.append(message.text)
+
+	def open_as(user: str, width: int = 1200, height: int = 900):
+		if user != "Administrator":
+			update_password(user, "admin")
+			frappe.db.commit()
+		cookies = web.login(user)
+		context = chromium.new_context(viewport={"width": width, "height": height}, base_url=web.browser_base)
+		context.add_cookies(
+			[{"name": name, "value": value, "url": web.browser_base} for name, value in cookies.items()]
+		)
+		contexts.append(context)
+		page = context.new_page()
+		page.on("console", note)
+		page.on("pageerror", lambda error: errors.append(str(error)))
+		return page
+
+	yield open_as
+	for context in contexts:
+		context.close()
+	assert errors == []
+
+
+@pytest.fixture
 def picture(request: pytest.FixtureRequest) -> Callable:
 	"""Keep a screenshot for docs/, with `script/test --pictures=FOLDER`."""
 	folder = request.config.getoption("--pictures")
 
-	def take(page, name: str) -> None:
+	def take(page, name: str, full_page: bool = True) -> None:
 		if folder:
-			page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+			page.screenshot(path=f"{folder}/{name}.png", full_page=full_page, animations="disabled")
 
 	return take
 
