@@ -1964,7 +1964,9 @@ def _restore(
 	live = writing.live(row["address_key"], scope)
 	if live and live is not instead_of:
 		raise ChangedMeanwhile(_("It changed since the run."))
-	kind = EventKind.GIVE if row["legal_basis"] == CONSENT_BASIS else EventKind.RECORD
+	kind = EventKind.RECORD
+	if row["legal_basis"] == CONSENT_BASIS:
+		kind = EventKind.GIVE if row.get("given_on") else EventKind.IMPORT  # a claim stays one
 	facts = _again(row) | {"supersedes": (instead_of or row)["name"]}
 	restored = writing.open("Consent", kind, facts, act, writing.now)
 	if instead_of:

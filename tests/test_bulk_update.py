@@ -7,11 +7,12 @@ import pytest
 from conftest import PROOF, BulkUpdates, give
 
 import frappe
+from frappe import client
 from frappe.email.queue import flush
 
 from gdpr_consent import api as register_api
 from gdpr_consent import audience, ledger, links, register
-from gdpr_consent.bulk_update import api, items, job, preview, run
+from gdpr_consent.bulk_update import api, items, job, preview, report, run
 from gdpr_consent.bulk_update.api import NotApproved, RecordsInAnotherRun
 from gdpr_consent.bulk_update.rules import RuleNotValid
 from gdpr_consent.exceptions import NotNow, RegisterIsAppendOnly
@@ -648,8 +649,9 @@ def test_bu_03_items_that_were_tampered_with_are_not_run(bulk: BulkUpdates):
 	other = bulk.contact(bulk.mailbox())
 	frappe.db.set_value("Consent Bulk Update Item", {"bulk_update": name}, "target", other)
 	status = bulk.do(api.run, name)
-	assert status["status"] == "Paused" and "preview" in status["problem"]
+	assert status["status"] == "Draft" and "preview" in status["problem"]
 	assert statuses(email) == []
+	assert bulk.do(api.preview, name)["status"] == "Previewed"
 
 
 # --- four eyes ----------------------------------------------------------------------------------------------
@@ -1129,3 +1131,94 @@ def test_a_reason_is_needed_to_take_back(bulk: BulkUpdates):
 	name = bulk.run(SALES | {"records": [bulk.contact(bulk.mailbox())]})
 	with pytest.raises(NotNow, match="Reason"):
 		api.revert(name, " ")
+
+
+# --- what a review found ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["approved", "run"])
+def test_bu_04_bu_07_a_rule_is_not_changed_by_itself(bulk: BulkUpdates, state: str):
+	"""Neither behind an approval nor behind a run."""
+	name = bulk.preview(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	if state == "run":
+		bulk.do(api.run, name)
+	row = frappe.get_doc("Consent Bulk Update", name).rules[0]
+	values = row.as_dict() | {"action": "Withdraw"}
+	by_its_parent = () if state == "approved" else (lambda: client.delete(row.doctype, row.name),)
+	for act in (
+		*by_its_parent,  # which saves that, and so takes the approval back
+		lambda: client.save(values),
+		lambda: frappe.delete_doc(row.doctype, row.name, force=True, ignore_on_trash=True),
+		lambda: frappe.get_doc(row.doctype, row.name).db_set("action", "Withdraw"),
+	):
+		with pytest.raises(RegisterIsAppendOnly):
+			act()
+		frappe.db.rollback()
+	assert frappe.db.get_value(row.doctype, row.name, "action") == "Set"
+
+
+def test_bu_01_a_claim_that_was_invalidated_comes_back_as_a_claim(bulk: BulkUpdates):
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	bulk.run(SET | {"records": [contact]})
+	name = bulk.preview({"action": "Invalidate", "records": [contact]})
+	approve(bulk, name)
+	bulk.do(api.run, name)
+	assert revert(bulk, name).result == "Reverted"
+	assert sorted(statuses(email)) == ["Invalidated", "Unknown"]
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_bu_03_a_renamed_record_is_skipped_and_stops_no_other(bulk: BulkUpdates, merge: bool):
+	renamed, other = bulk.contact(bulk.mailbox()), bulk.contact(bulk.mailbox())
+	name = bulk.preview(SALES | {"records": [renamed, other]})
+	new = other if merge else f"{renamed} renamed"
+	frappe.rename_doc("Contact", renamed, new, merge=merge, force=True)
+	bulk.people["Contact"].append(new)
+	frappe.db.commit()
+	assert bulk.do(api.run, name)["status"] == "Completed"
+	assert bulk.items(name)[renamed].why == "GONE"
+
+
+def test_what_was_run_is_taken_back_though_its_purpose_is_disabled(bulk: BulkUpdates):
+	name = bulk.run(SALES | {"records": [bulk.contact(bulk.mailbox())]})
+	purpose = frappe.get_doc("Processing Purpose", "Sales")
+	frappe.db.set_value("Processing Purpose", "Sales", "enabled", 0)
+	frappe.clear_document_cache("Processing Purpose", "Sales")
+	frappe.db.commit()
+	try:
+		assert revert(bulk, name).result == "Reverted"
+	finally:
+		frappe.db.set_value("Processing Purpose", "Sales", "enabled", purpose.enabled)
+		frappe.clear_document_cache("Processing Purpose", "Sales")
+		frappe.db.commit()
+
+
+def test_bu_05_a_report_shows_nobody_whom_the_reader_may_not_see(bulk: BulkUpdates):
+	"""Somebody else's preview of my rules found them, not mine."""
+	email = bulk.mailbox()
+	contact = bulk.contact(email)
+	user = bulk.user("Consent User", "Sales User")
+	frappe.set_user(user)
+	name = bulk.make(SALES | {"records": [contact]})
+	frappe.set_user("Administrator")
+	bulk.do(api.preview, name)
+	frappe.set_user(user)
+	assert email not in str(report.consent_bulk_update_report(name))
+	frappe.set_user("Administrator")
+	assert email in str(report.consent_bulk_update_report(name))
+
+
+def test_bu_07_a_file_named_by_a_run_stays_wherever_it_is_attached(bulk: BulkUpdates):
+	file = frappe.new_doc("File", file_name=f"{frappe.generate_hash()}.txt", content="Signed").insert()
+	contact = bulk.contact()  # nobody is changed, so no consent names it
+	bulk.run(SET | {"source": "Event", "evidence_file": file.file_url, "records": [contact]})
+	with pytest.raises(RegisterIsAppendOnly):
+		file.delete()
+	frappe.db.rollback()
+
+
+def test_bu_01_a_dash_is_no_proof(bulk: BulkUpdates):
+	contact = bulk.contact(bulk.mailbox(), department="-")
+	rule = SET | {"source": "Event", "evidence_field": "department", "records": [contact]}
+	assert bulk.item(bulk.run(rule)).after == "Unknown"

@@ -9,7 +9,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from gdpr_consent.api import says_why
-from gdpr_consent.bulk_update import job, rules
+from gdpr_consent.bulk_update import items, job, rules
 from gdpr_consent.bulk_update.job import DOCTYPE, Phase
 from gdpr_consent.bulk_update.words import why_in_words
 from gdpr_consent.clock import now_utc, to_system_time
@@ -37,7 +37,7 @@ def preview(bulk_update: str) -> dict[str, Any]:
 	Raises:
 		NotNow: it has been run. RuleNotValid: see `rules.read`.
 	"""
-	doc = _get(bulk_update, *rules.EDITABLE)
+	doc = _get(bulk_update, *items.EDITABLE)
 	if not (doc.reason or "").strip():
 		raise NotNow(_("Reason is missing. Say why these records are changed."))
 	rules.read(doc)
@@ -237,7 +237,7 @@ def _may(doc: Document) -> dict[str, bool]:
 	is_officer = OFFICER in frappe.get_roles()
 	is_ready = doc.status == "Previewed"
 	return {
-		"preview": may_write and doc.status in rules.EDITABLE,
+		"preview": may_write and doc.status in items.EDITABLE,
 		"approve": (
 			is_ready
 			and bool(doc.needs_approval)

@@ -13,6 +13,7 @@ from gdpr_consent import ledger
 DOCTYPE = "Consent Bulk Update Item"
 AT_ONCE = 5_000
 UNUSED_DAYS = 30
+EDITABLE = ("Draft", "Previewed")  # in these states of a bulk update
 HASHED = (
 	"name",
 	"rule",
@@ -58,12 +59,17 @@ def delete_unused() -> None:
 	for name in (
 		frappe.qb.from_(parent)
 		.select(parent.name)
-		.where(parent.status.isin(["Draft", "Previewed"]) & (parent.modified < limit))
+		.where(parent.status.isin(EDITABLE) & (parent.modified < limit))
 		.run(pluck=True)
 	):
+		if frappe.db.get_value("Consent Bulk Update", name, "status", for_update=True) not in EDITABLE:
+			frappe.db.commit()  # nosemgrep: somebody has started it just now
+			continue
+		unused = {"status": "Draft", "selection_hash": None, "approved_by": None, "approved_on": None}
+		frappe.db.set_value("Consent Bulk Update", name, unused, update_modified=False)
+		frappe.db.commit()  # nosemgrep: nobody runs it any more
 		delete_all(name)
 		frappe.db.delete("Consent Bulk Update Address", {"bulk_update": name})
-		frappe.db.set_value("Consent Bulk Update", name, "status", "Draft", update_modified=False)
 		frappe.db.commit()  # nosemgrep: one is done; an interruption loses nothing
 
 

@@ -16,6 +16,7 @@ import pymysql
 import frappe
 from frappe import _
 
+from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.failures import log_failure
 
 DOCTYPE = "Consent Bulk Update"
@@ -38,6 +39,10 @@ USER_OF = {
 	Phase.RUNNING: "run_by",
 	Phase.REVERTING: "reverted_by",
 }
+
+
+class SelectionChanged(ConsentError):
+	"""The items aren't any more those that were previewed, so nothing of it was run (BU-03)."""
 
 
 class TakenOver(Exception):
@@ -71,8 +76,12 @@ def work(bulk_update: str) -> None:
 		Phase.RUNNING: run.carry_out,
 		Phase.REVERTING: run.take_back,
 	}
+	if not _lock(bulk_update):
+		return
+	frappe.db.commit()  # nosemgrep: nothing is written yet; another worker may have finished it meanwhile
 	phase = phase_of(bulk_update)
-	if not phase or not _lock(bulk_update):
+	if not phase:
+		_unlock(bulk_update)
 		return
 	user = frappe.session.user
 	try:
@@ -96,7 +105,8 @@ def phase_of(bulk_update: str) -> Phase | None:
 def _note_failure(bulk_update: str, phase: Phase, error: Exception) -> None:
 	_rollback()
 	log_failure(f"Consent Bulk Update: {phase.value}", bulk_update)
-	back_to = "Draft" if phase == Phase.PREVIEWING else "Paused"
+	nothing_done = phase == Phase.PREVIEWING or isinstance(error, SelectionChanged)
+	back_to = "Draft" if nothing_done else "Paused"
 	why = str(error) if isinstance(error, frappe.ValidationError) else type(error).__name__
 	frappe.db.set_value(
 		DOCTYPE,

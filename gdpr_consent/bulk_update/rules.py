@@ -16,7 +16,6 @@ from gdpr_consent.register import CONSENT_BASIS, BulkAction, Questions, Terms
 
 ADDRESS_LIST = "Consent Bulk Update Address"
 MOST_RULES = 100
-EDITABLE = ("Draft", "Previewed")  # in these states of a bulk update
 OPERATORS = frozenset(
 	(
 		*("=", "!=", ">", "<", ">=", "<=", "like", "not like", "in", "not in", "is", "between", "timespan"),
@@ -86,6 +85,30 @@ def read(bulk_update: Document) -> list[Rule]:
 			_("There are {0} rules, at most {1} are possible.").format(len(bulk_update.rules), MOST_RULES)
 		)
 	return [_read(number, row, bulk_update) for number, row in enumerate(bulk_update.rules, start=1)]
+
+
+def read_to_take_back(bulk_update: Document) -> list[Rule]:
+	"""Return the rules of what was run, to take it back: records however they look by now, purposes and
+	topics that are disabled by now, too."""
+	targets = target_doctypes()
+	return [
+		Rule(
+			number=number,
+			doctype=row.target_doctype,
+			filters=[],
+			linked_doctype=None,
+			linked_filters=[],
+			action=BulkAction(row.action),
+			terms=register.terms_to_end(row.purpose, row.topic or None, row.channel or "Email", None),
+			asked=None,
+			given_on=None,
+			date_field=None,
+			evidence_file=None,
+			evidence_field=None,
+			address_field=targets.get(row.target_doctype),
+		)
+		for number, row in enumerate(bulk_update.rules, start=1)
+	]
 
 
 def _read(number: int, row: Document, bulk_update: Document) -> Rule:
@@ -210,7 +233,9 @@ def _filter(one: Any, meta: Meta, label: str) -> list[Any]:
 			)
 		)
 	doctype, fieldname, operator, value = one[:4]
-	if doctype not in {meta.name, *(field.options for field in meta.get_table_fields())}:
+	levels = meta.get_permlevel_access("read")
+	tables = {field.options for field in meta.get_table_fields() if field.permlevel in levels}
+	if doctype not in {meta.name, *tables}:
 		raise RuleNotValid(
 			_("{0}: {1} is neither {2} nor one of its tables.").format(label, _shown(doctype), _(meta.name))
 		)

@@ -11,13 +11,12 @@ from frappe.model.document import Document
 
 from gdpr_consent import register
 from gdpr_consent.bulk_update import items, selection, summary
-from gdpr_consent.bulk_update.job import DOCTYPE, Phase, in_chunks, is_of_the_database, tell
+from gdpr_consent.bulk_update.job import DOCTYPE, Phase, SelectionChanged, in_chunks, is_of_the_database, tell
 from gdpr_consent.bulk_update.preview import why_of
-from gdpr_consent.bulk_update.rules import Rule, read
+from gdpr_consent.bulk_update.rules import Rule, read, read_to_take_back
 from gdpr_consent.bulk_update.words import Why
 from gdpr_consent.clock import now_utc
 from gdpr_consent.double_opt_in import send_confirmation_mail
-from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.failures import log_failure
 from gdpr_consent.register import BulkAction, Order, Outcome
 
@@ -26,10 +25,6 @@ MAILS_AT_ONCE = 10
 
 Item = dict[str, Any]
 Result = dict[str, Any]
-
-
-class SelectionChanged(ConsentError):
-	"""The items aren't any more those that were previewed."""
 
 
 class _TooManyMails(Exception):
@@ -43,20 +38,22 @@ def carry_out(bulk_update: str) -> None:
 		raise SelectionChanged(
 			_("The records aren't those of the preview any more. Make the preview anew, and look at it.")
 		)
-	_go_through(doc, Phase.RUNNING, "Completed", _carry_out_planned)
+	_go_through(doc, read(doc), Phase.RUNNING, "Completed", _carry_out_planned)
 
 
 def take_back(bulk_update: str) -> None:
 	"""Take back what was done, from where an earlier attempt stopped."""
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
-	_go_through(doc, Phase.REVERTING, "Reverted", _take_back_done)
+	_go_through(doc, read_to_take_back(doc), Phase.REVERTING, "Reverted", _take_back_done)
 
 
 Handler = Callable[[Document, dict[int, Rule], list[Item]], list[Result]]
 
 
-def _go_through(doc: Document, phase: Phase, status_after: str, handle: Handler) -> None:
-	rules = {rule.number: rule for rule in read(doc)}
+def _go_through(
+	doc: Document, rules_in_order: list[Rule], phase: Phase, status_after: str, handle: Handler
+) -> None:
+	rules = {rule.number: rule for rule in rules_in_order}
 	asks = any(rule.action == BulkAction.ASK for rule in rules.values())
 
 	def next_chunk() -> bool:
@@ -185,12 +182,7 @@ def _one_with_mail(doc: Document, item: Item, order: Order) -> Result:
 
 def _take_back_done(doc: Document, rules: dict[int, Rule], chunk: list[Item]) -> list[Result]:
 	done = [item for item in chunk if item["result"] == "Done"]
-	# A record is taken back however it looks by now, as long as it is there to be seen.
-	any_of = {
-		number: rule._replace(filters=[], linked_doctype=None, date_field=None, evidence_field=None)
-		for number, rule in rules.items()
-	}
-	orders, gone = _orders_for(doc, any_of, done, doc.revert_reason)
+	orders, gone = _orders_for(doc, rules, done, doc.revert_reason)
 	orders = [(item, _as_it_was(item, order)) for item, order in orders]
 	outcomes = register.take_back_many([order for _item, order in orders], doc.name)
 	results = [one | {"result": "Not Reverted"} for one in gone]

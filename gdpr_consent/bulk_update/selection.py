@@ -137,7 +137,7 @@ def _fitting(rule: Rule, more: list[Any], field: str) -> set[str]:
 
 def _by_fields_of_target(rule: Rule, names: list[str], target: Meta, linked: Meta) -> set[str]:
 	found: set[str] = set()
-	for field in target.get("fields", {"fieldtype": "Link", "options": linked.name}):
+	for field in _shown_fields(target, {"fieldtype": "Link", "options": linked.name}):
 		pairs = frappe.get_all(
 			target.name, {"name": ["in", names]}, ["name", field.fieldname], as_list=True, limit=0
 		)
@@ -153,11 +153,17 @@ def _via(rule: Rule, pairs: Iterable[tuple[str, str]]) -> set[str]:
 	return {name for name, other in pairs if other in fitting}
 
 
+def _shown_fields(meta: Meta, kind: dict[str, str]) -> list[Any]:
+	"""Whom a record is linked with isn't found out through a field that isn't shown to the user (FP-03)."""
+	shown = set(meta.get_permitted_fieldnames())
+	return [field for field in meta.get("fields", kind) if field.fieldname in shown]
+
+
 def _by_fields_of_linked(rule: Rule, names: list[str], target: Meta, linked: Meta) -> set[str]:
 	found: set[str] = set()
-	for field in linked.get("fields", {"fieldtype": "Link", "options": target.name}):
+	for field in _shown_fields(linked, {"fieldtype": "Link", "options": target.name}):
 		found |= _fitting(rule, [[linked.name, field.fieldname, "in", names]], field.fieldname)
-	for field in linked.get("fields", {"fieldtype": "Dynamic Link"}):
+	for field in _shown_fields(linked, {"fieldtype": "Dynamic Link"}):
 		kind = [linked.name, field.options, "=", target.name]
 		found |= _fitting(rule, [kind, [linked.name, field.fieldname, "in", names]], field.fieldname)
 	return found & set(names)
@@ -245,4 +251,5 @@ def _grades(evidences: set[str]) -> dict[str | None, str]:
 	"""Grade each proof: C a document that the user may read, D words. A document that isn't there is none."""
 	files = {one for one in evidences if one.startswith(("/files/", "/private/files/"))}
 	readable = readable_files(files) if files else set()
-	return {one: "D" for one in evidences - files} | dict.fromkeys(readable, "C")
+	words = {one for one in evidences - files if any(char.isalnum() for char in one)}
+	return dict.fromkeys(words, "D") | dict.fromkeys(readable, "C")

@@ -34,7 +34,7 @@ class ConsentBulkUpdate(Document):
 		status = (before or self).status
 		if status == "Previewing":
 			frappe.throw(_("The preview is being made. Stop it first, or wait until it is there."), NotNow)
-		if not self.is_new() and status not in rules.EDITABLE:
+		if not self.is_new() and status not in items.EDITABLE:
 			frappe.throw(
 				_("{0} is {1}. It can't be changed or deleted any more; make another one.").format(
 					frappe.bold(self.name), _(status)
