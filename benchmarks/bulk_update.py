@@ -1,6 +1,6 @@
-"""How fast a Consent Bulk Update is, against saving documents one by one and against the bare INSERT … SELECT.
+"""How fast a Consent Bulk Update is, against saving one by one and against the bare INSERT … SELECT.
 
-It makes Contacts of its own, each of twenty with a consent and another with a refusal, measures, and takes all
+It makes Contacts of its own, one of twenty with a consent and one with a refusal, measures, and takes all
 of it away again. Arguments: the number of Contacts, and the word `memory` for preview and run alone.
 """
 
@@ -122,7 +122,9 @@ def preview(name: str) -> None:
 
 
 def run(name: str) -> None:
-	frappe.db.set_value("Consent Bulk Update", name, "needs_approval", 0)  # by a second person, who isn't here
+	frappe.db.set_value(
+		"Consent Bulk Update", name, "needs_approval", 0
+	)  # by a second person, who isn't here
 	api.run(name)
 	frappe.db.commit()
 	job.work(name)
@@ -132,7 +134,9 @@ def run(name: str) -> None:
 def in_a_process(role: str, name: str) -> Cost:
 	"""Preview or run in a process of its own, as a worker does."""
 	progress(f"{role} of {name}")
-	done = subprocess.run([sys.executable, __file__, role, name], stdout=subprocess.PIPE, text=True, check=True)
+	done = subprocess.run(
+		[sys.executable, __file__, role, name], stdout=subprocess.PIPE, text=True, check=True
+	)
 	took, kilobytes = done.stdout.split()[-2:]
 	return Cost(float(took), float(kilobytes) / 1024)
 
@@ -268,9 +272,7 @@ def main(number: int) -> int:
 	print(f"bare, of the register  {bare / changed * 1e6:9.0f} µs each")
 	print(f"bare, of the items     {bare_items / number * 1e6:9.0f} µs each")
 	print(f"run, in doc.save()s: {to_saves:.0f} times the rate, limit {LEAST_TO_SAVES:.0f}")
-	print(
-		f"run: {to_bare:.2f} of the bare rate; preview and run: {all_to_bare:.2f}; limit {LEAST_TO_BARE}"
-	)
+	print(f"run: {to_bare:.2f} of the bare rate; preview and run: {all_to_bare:.2f}; limit {LEAST_TO_BARE}")
 	for what, took in (("without a run", calm), ("beside a run", busy)):
 		percentile = took[int(len(took) * 0.99)]
 		print(
