@@ -33,6 +33,11 @@ def allowed(email: str, topic: str | None = None) -> bool:
 	return audience.decide_many([email], "Email Marketing", topic)[email].allowed
 
 
+def rows_read() -> int:
+	"""How many rows of tables this connection has read."""
+	return sum(int(count) for _name, count in frappe.db.sql("show session status like 'Handler_read%'"))
+
+
 def told(item: frappe._dict) -> tuple[str, str, str, str]:
 	return item.plan, item.before, item.after, item.why or ""
 
@@ -274,6 +279,20 @@ def test_of_two_records_with_one_address_the_first_counts(bulk: BulkUpdates):
 
 
 # --- which records ------------------------------------------------------------------------------------------
+
+
+def test_a_chunk_reads_only_the_items_that_it_is_about(bulk: BulkUpdates):
+	name = bulk.make()
+	names = [f"{name}-{number:08d}" for number in range(2_000)]
+	item = {"bulk_update": name, "rule": 1, "target_doctype": "Contact", "result": ""}
+	items.insert([item | {"name": one, "target": one} for one in names])
+	frappe.db.commit()
+	before = rows_read()
+	items.set_results([{"name": one, "result": "Done"} for one in names[::100]])
+	read = rows_read() - before
+	done = frappe.get_all("Consent Bulk Update Item", {"bulk_update": name, "result": "Done"}, pluck="name")
+	assert sorted(done) == names[::100]
+	assert read < len(names) / 2
 
 
 def test_the_first_rule_that_fits_applies(bulk: BulkUpdates):
