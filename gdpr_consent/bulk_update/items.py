@@ -103,12 +103,12 @@ def hash_of(bulk_update: str) -> str:
 
 
 def in_order(bulk_update: str) -> Iterator[list[dict[str, Any]]]:
-	"""Yield all items in the order in which they were found."""
+	"""Yield what is hashed of all items, in the order in which they were found."""
 	item = frappe.qb.DocType(DOCTYPE)
 	last = bulk_update
 	while rows := (
 		frappe.qb.from_(item)
-		.select(item.star)
+		.select(*(item[column] for column in HASHED))
 		# By the primary key: a name starts with that of its update.
 		.where((item.name > last) & item.name.like(f"{bulk_update}-%"))
 		.orderby(item.name)

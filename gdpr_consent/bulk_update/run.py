@@ -20,6 +20,7 @@ from gdpr_consent.double_opt_in import send_confirmation_mail
 from gdpr_consent.failures import log_failure
 from gdpr_consent.register import BulkAction, Order, Outcome
 
+READ_AT_ONCE = 5_000
 AT_ONCE = 500  # others who act on the same addresses wait as long as a chunk takes
 MAILS_AT_ONCE = 10
 
@@ -38,30 +39,67 @@ def carry_out(bulk_update: str) -> None:
 		raise SelectionChanged(
 			_("The records aren't those of the preview any more. Make the preview anew, and look at it.")
 		)
-	_go_through(doc, read(doc), Phase.RUNNING, "Completed", _carry_out_planned)
+	ahead = _Ahead(doc, read(doc), doc.reason, ("plan", "Change"))
+	_go_through(doc, ahead, Phase.RUNNING, "Completed", _carry_out_planned)
 
 
 def take_back(bulk_update: str) -> None:
 	"""Take back what was done, from where an earlier attempt stopped."""
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
-	_go_through(doc, read_to_take_back(doc), Phase.REVERTING, "Reverted", _take_back_done)
+	ahead = _Ahead(doc, read_to_take_back(doc), doc.revert_reason, ("result", "Done"))
+	_go_through(doc, ahead, Phase.REVERTING, "Reverted", _take_back_done)
 
 
-Handler = Callable[[Document, dict[int, Rule], list[Item]], list[Result]]
+Handler = Callable[[Document, list[Item]], list[Result]]
 
 
-def _go_through(
-	doc: Document, rules_in_order: list[Rule], phase: Phase, status_after: str, handle: Handler
-) -> None:
-	rules = {rule.number: rule for rule in rules_in_order}
-	asks = any(rule.action == BulkAction.ASK for rule in rules.values())
+class _Ahead:
+	"""The next items, each with its `order` made anew from what its record says now, or none if it is gone.
+
+	They are read by the thousand, because Frappe takes as long over the user's rights for one as for all.
+	"""
+
+	def __init__(self, doc: Document, rules: list[Rule], reason: str, concerned: tuple[str, str]) -> None:
+		"""
+		Args:
+			concerned: a column and its value, which tell the items that something is to be done about.
+		"""
+		self.doc, self.reason, self.concerned = doc, reason, concerned
+		self.rules = {rule.number: rule for rule in rules}
+		self.items: list[Item] = []
+		self.position: str | None = None
+
+	def take(self, position: str | None, size: int) -> list[Item]:
+		if not self.items or position != self.position:  # a chunk that failed is read again
+			self.items, self.position = items.next_in_chunk(self.doc.name, position, READ_AT_ONCE), position
+			self._make_orders()
+			frappe.db.commit()  # nosemgrep: nothing is written yet; what the register reads next is newer
+		return self.items[:size]
+
+	def is_done(self, chunk: list[Item]) -> None:
+		self.items, self.position = self.items[len(chunk) :], items.position_after(chunk)
+
+	def _make_orders(self) -> None:
+		column, value = self.concerned
+		for number, rule in self.rules.items():
+			mine = [item for item in self.items if item["rule"] == number and item[column] == value]
+			found = selection.among(rule, [item["target"] for item in mine]) if mine else {}
+			here = [item for item in mine if item["target"] in found]
+			orders = selection.orders_for(rule, [found[item["target"]] for item in here], self.reason)
+			for item, order in zip(here, orders, strict=True):
+				item["order"] = order._replace(state=item["state"])
+
+
+def _go_through(doc: Document, ahead: _Ahead, phase: Phase, status_after: str, handle: Handler) -> None:
+	asks = any(rule.action == BulkAction.ASK for rule in ahead.rules.values())
 
 	def next_chunk() -> bool:
 		position = frappe.db.get_value(DOCTYPE, doc.name, "position")
-		chunk = items.next_in_chunk(doc.name, position, MAILS_AT_ONCE if asks else AT_ONCE)
+		chunk = ahead.take(position, MAILS_AT_ONCE if asks else AT_ONCE)
 		if not chunk:
 			return False
-		_handle_each_or_all(doc, rules, chunk, handle)
+		_handle_each_or_all(doc, chunk, handle)
+		ahead.is_done(chunk)
 		return True
 
 	if in_chunks(doc.name, phase, next_chunk):
@@ -79,10 +117,10 @@ def _go_through(
 		tell(doc.name)
 
 
-def _handle_each_or_all(doc: Document, rules: dict[int, Rule], chunk: list[Item], handle: Handler) -> None:
+def _handle_each_or_all(doc: Document, chunk: list[Item], handle: Handler) -> None:
 	"""Handle a chunk; if it fails, one item after the other, so that one that can't be stops no other."""
 	try:
-		_note(doc, chunk, handle(doc, rules, chunk))
+		_note(doc, chunk, handle(doc, chunk))
 	except Exception as error:
 		if is_of_the_database(error):
 			raise  # for all of it to be done again
@@ -91,7 +129,7 @@ def _handle_each_or_all(doc: Document, rules: dict[int, Rule], chunk: list[Item]
 		for item in chunk:
 			frappe.db.commit()  # nosemgrep: each by itself
 			try:
-				_note(doc, [item], handle(doc, rules, [item]))
+				_note(doc, [item], handle(doc, [item]))
 			except Exception as error:
 				if is_of_the_database(error):
 					raise
@@ -114,7 +152,7 @@ def _note(doc: Document, chunk: list[Item], results: list[Result]) -> None:
 # --- the run ------------------------------------------------------------------------------------------------
 
 
-def _carry_out_planned(doc: Document, rules: dict[int, Rule], chunk: list[Item]) -> list[Result]:
+def _carry_out_planned(doc: Document, chunk: list[Item]) -> list[Result]:
 	results = [
 		{
 			"name": item["name"],
@@ -125,37 +163,16 @@ def _carry_out_planned(doc: Document, rules: dict[int, Rule], chunk: list[Item])
 		if item["plan"] != "Change"
 	]
 	planned = [item for item in chunk if item["plan"] == "Change"]
-	orders, gone = _orders_for(doc, rules, planned, doc.reason)
-	results += gone
-	if any(order.action == BulkAction.ASK for _item, order in orders):
-		return results + [_one_with_mail(doc, item, order) for item, order in orders]
-	outcomes = register.change_many([order for _item, order in orders], doc.name)
-	return results + [
-		_result(item, outcome, "Done") for (item, _order), outcome in zip(orders, outcomes, strict=True)
+	results += [
+		{"name": item["name"], "result": "Skipped", "why": Why.GONE.value}
+		for item in planned
+		if "order" not in item
 	]
-
-
-def _orders_for(
-	doc: Document, rules: dict[int, Rule], chunk: list[Item], reason: str
-) -> tuple[list[tuple[Item, Order]], list[Result]]:
-	"""Make the orders anew from what the records say now; also say which can't be found any more."""
-	orders: list[tuple[Item, Order]] = []
-	gone: list[Result] = []
-	for number in sorted({item["rule"] for item in chunk}):
-		mine = [item for item in chunk if item["rule"] == number]
-		found = selection.among(rules[number], [item["target"] for item in mine])
-		here = [item for item in mine if item["target"] in found]
-		gone += [
-			{"name": item["name"], "result": "Skipped", "why": Why.GONE.value}
-			for item in mine
-			if item["target"] not in found
-		]
-		made = selection.orders_for(rules[number], [found[item["target"]] for item in here], reason)
-		orders += [
-			(item, order._replace(state=item["state"])) for item, order in zip(here, made, strict=True)
-		]
-	frappe.db.commit()  # nosemgrep: nothing is written yet; what the register reads next is newer
-	return orders, gone
+	here = [item for item in planned if "order" in item]
+	if any(item["order"].action == BulkAction.ASK for item in here):
+		return results + [_one_with_mail(doc, item) for item in here]
+	outcomes = register.change_many([item["order"] for item in here], doc.name)
+	return results + [_result(item, outcome, "Done") for item, outcome in zip(here, outcomes, strict=True)]
 
 
 def _result(item: Item, outcome: Outcome, done: str) -> Result:
@@ -167,10 +184,10 @@ def _result(item: Item, outcome: Outcome, done: str) -> Result:
 	return result | {"result": "Unchanged", "why": Why.ENOUGH_ON_RECORD.value}
 
 
-def _one_with_mail(doc: Document, item: Item, order: Order) -> Result:
+def _one_with_mail(doc: Document, item: Item) -> Result:
 	"""Ask one person: the request and its mail, or neither."""
 	with savepoint(catch=_TooManyMails):
-		(outcome,) = register.change_many([order], doc.name)
+		(outcome,) = register.change_many([item["order"]], doc.name)
 		if outcome.changed and not send_confirmation_mail(list(outcome.pending)):
 			raise _TooManyMails
 		return _result(item, outcome, "Done")
@@ -180,13 +197,16 @@ def _one_with_mail(doc: Document, item: Item, order: Order) -> Result:
 # --- and back -----------------------------------------------------------------------------------------------
 
 
-def _take_back_done(doc: Document, rules: dict[int, Rule], chunk: list[Item]) -> list[Result]:
+def _take_back_done(doc: Document, chunk: list[Item]) -> list[Result]:
 	done = [item for item in chunk if item["result"] == "Done"]
-	orders, gone = _orders_for(doc, rules, done, doc.revert_reason)
-	orders = [(item, _as_it_was(item, order)) for item, order in orders]
-	outcomes = register.take_back_many([order for _item, order in orders], doc.name)
-	results = [one | {"result": "Not Reverted"} for one in gone]
-	for (item, _order), outcome in zip(orders, outcomes, strict=True):
+	results = [
+		{"name": item["name"], "result": "Not Reverted", "why": Why.GONE.value}
+		for item in done
+		if "order" not in item
+	]
+	here = [item for item in done if "order" in item]
+	outcomes = register.take_back_many([_as_it_was(item) for item in here], doc.name)
+	for item, outcome in zip(here, outcomes, strict=True):
 		result = {"name": item["name"], "result": "Reverted" if outcome.changed else "Not Reverted"}
 		if outcome.error:
 			result["why"] = why_of(outcome.error)
@@ -196,8 +216,9 @@ def _take_back_done(doc: Document, rules: dict[int, Rule], chunk: list[Item]) ->
 	return results
 
 
-def _as_it_was(item: Item, order: Order) -> Order:
+def _as_it_was(item: Item) -> Order:
 	"""What the record's address is by now doesn't matter: it was done to the one of then."""
+	order = item["order"]
 	subject = order.subject._replace(email=item["email"], key=item["address_key"] or "")
 	addresses = order.addresses | ({subject.key: subject.email} if subject.key else {})
 	return order._replace(subject=subject, addresses=addresses, state=item["state_after"])
