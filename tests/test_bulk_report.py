@@ -114,6 +114,7 @@ def sheets(name: str) -> dict[str, list[tuple]]:
 def pdf_text(web, monkeypatch):
 	"""Return the text of the PDF, whose styles wkhtmltopdf fetches from the site."""
 	if not shutil.which("wkhtmltopdf"):
+		# script/bench.sh installs it wherever the distribution packages it; v15 makes PDFs with nothing else.
 		pytest.skip("This distribution has no wkhtmltopdf, and so Frappe v15 no PDF.")
 	monkeypatch.setitem(frappe.local.conf, "host_name", web.base)
 

@@ -404,21 +404,28 @@ def test_a_rule_that_can_not_be_meant_is_refused_by_name(bulk: BulkUpdates, bad:
 		bulk.make(rule)
 
 
-def test_fp_03_nobody_filters_by_what_is_not_shown_to_them(bulk: BulkUpdates):
+@pytest.mark.parametrize(
+	("protected", "condition"),
+	[
+		("department", ["Contact", "department", "like", "%x%"]),
+		("email_ids", ["Contact Email", "email_id", "like", "%x%"]),
+	],
+	ids=["field", "table"],
+)
+def test_fp_03_nobody_filters_by_what_is_not_shown_to_them(
+	bulk: BulkUpdates, protected: str, condition: list[str]
+):
 	user = bulk.user("Privacy Officer", "Sales User")
-	frappe.db.sql(
-		"update tabDocField set permlevel = 2 where parent = 'Contact' and fieldname = 'department'"
-	)
+	field = {"parent": "Contact", "fieldname": protected}
+	frappe.db.set_value("DocField", field, "permlevel", 2)
 	frappe.clear_cache(doctype="Contact")
 	try:
 		frappe.set_user(user)
-		with pytest.raises(RuleNotValid, match="department"):
-			bulk.make(SALES | {"filters": '[["Contact", "department", "like", "%x%"]]'})
+		with pytest.raises(RuleNotValid, match=condition[1] if protected == condition[1] else condition[0]):
+			bulk.make(SALES | {"filters": json.dumps([condition])})
 	finally:
 		frappe.set_user("Administrator")
-		frappe.db.sql(
-			"update tabDocField set permlevel = 0 where parent = 'Contact' and fieldname = 'department'"
-		)
+		frappe.db.set_value("DocField", field, "permlevel", 0)
 		frappe.clear_cache(doctype="Contact")
 		frappe.db.commit()
 
