@@ -125,7 +125,7 @@ def allow_status_blocked() -> None:
 		if not setter:
 			_set_property(doctype, field, "options", "Text", value)
 		elif setter.value != value:
-			frappe.db.set_value("Property Setter", setter.name, "value", value)
+			frappe.db.set_value("Property Setter", setter.name, "value", value, update_modified=False)
 			frappe.clear_cache(doctype=doctype)
 
 
@@ -176,7 +176,7 @@ def after_uninstall() -> None:
 		setters = {"doc_type": doctype, "field_name": field, "property": "options"}
 		for name, value in frappe.get_all("Property Setter", setters, ["name", "value"], as_list=True):
 			options = "\n".join(option for option in value.split("\n") if option != BLOCKED)
-			frappe.db.set_value("Property Setter", name, "value", options)
+			frappe.db.set_value("Property Setter", name, "value", options, update_modified=False)
 	of_others = (frappe.db.get_global(ROLES_OF_OTHERS) or "").split(",")
 	for role in ROLES:
 		if role not in of_others and frappe.db.exists("Role", role):
