@@ -42,9 +42,9 @@ def add_candidates(candidates: list[dict[str, str]] | str) -> list[str]:
 	return finder.add_candidates(frappe.parse_json(candidates))
 
 
-def add_to_boot(boot: dict) -> None:
+def add_to_boot(bootinfo: dict) -> None:
 	"""Hook `extend_bootinfo`: what forms show as dots, and whether the user may reveal it."""
-	boot["gdpr_sensitive_fields"] = {
+	bootinfo["gdpr_sensitive_fields"] = {
 		doctype: {name: {"reveal": revealing.may_reveal(doctype, name)} for name in sorted(names)}
 		for doctype, names in rights.hidden_anywhere().items()
 		if doctype not in rules.all_rules().tables

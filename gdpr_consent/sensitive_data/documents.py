@@ -11,6 +11,7 @@ from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules
 
 V16 = int(frappe.__version__.split(".")[0]) >= 16
+SHORTEST_SECRET = 4  # what is shorter stands in other fields by chance
 ALLOWED = True if V16 else None  # on v15 an answer ends the questions, so others wouldn't be asked
 
 
@@ -120,12 +121,12 @@ def after_mapping(doc: Any, _method: str | None, source: Any) -> None:
 	"""Take out of a new document what was copied from fields that the user may not see or write: the
 	server fills true copies when it is saved."""
 	hidden = rights.hidden_fields(source.doctype) | rights.locked_fields(source.doctype)
-	values = {_text(source.get(name)) for name in hidden} - {""}
+	values = {_text(source.get(name)) for name in hidden if len(_text(source.get(name))) >= SHORTEST_SECRET}
 	for part in (doc, *doc.get_all_children()):
 		out_of_reach = rights.hidden_fields(part.doctype) | rights.locked_fields(part.doctype)
-		for name in {*hidden, *out_of_reach} & part.as_dict(no_nulls=True).keys():
-			if name in out_of_reach or _text(part.get(name)) in values:
-				part.set(name, None)
+		for field in part.meta.get_valid_columns():
+			if field in out_of_reach or (isinstance(part.get(field), str) and part.get(field) in values):
+				part.set(field, None)
 
 
 # --- histories ----------------------------------------------------------------------------------------------
