@@ -2,12 +2,13 @@
 versioned."""
 
 import json
+import re
 from typing import Any
 
 import frappe
 from frappe import _
 
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.exceptions import ConsentError, FieldProtected
 from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules
 
 V16 = int(frappe.__version__.split(".")[0]) >= 16
@@ -80,6 +81,8 @@ def _source(doc: Any, name: str) -> Any:
 
 def validate(doc: Any, _method: str | None = None) -> None:
 	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
+	if doc.doctype in TEMPLATES:
+		_refuse_template_that_reads_more(doc)
 	protected = rules.protected_fields(doc.doctype)
 	if not protected:
 		return
@@ -90,6 +93,50 @@ def validate(doc: Any, _method: str | None = None) -> None:
 			doc.set(name, _source(doc, name))
 		if rule.sensitivity == "Special Category" and not rule.condition:
 			_refuse_without_condition(doc, name)
+
+
+#: DocTypes with text that Frappe renders as a template, where `frappe` reads every table.
+TEMPLATES = (
+	"Address Template",
+	"Assignment Rule",
+	"Auto Repeat",
+	"Contract Template",
+	"Email Account",
+	"Email Template",
+	"Letter Head",
+	"Newsletter",
+	"Notification",
+	"Payment Request",
+	"Print Format",
+	"Process Statement Of Accounts",
+	"Request for Quotation",
+	"Terms and Conditions",
+	"Web Page",
+	"Webhook",
+)
+READS_MORE = re.compile(r"\{[{%][^}]*\b(frappe|db_get|reload|get_latest|load_from_db|get_doc_before_save)\b")
+
+
+def _refuse_template_that_reads_more(doc: Any) -> None:
+	"""Who may not see a value may not write a template that fetches it past the document it is given."""
+	before = doc.get_doc_before_save()
+	for field in doc.meta.fields:
+		text = doc.get(field.fieldname)
+		if (
+			field.fieldtype not in rules.TEXT_TYPES
+			or not isinstance(text, str)
+			or not READS_MORE.search(text)
+		):
+			continue
+		if (not before or before.get(field.fieldname) != text) and rights.hidden_anywhere():
+			frappe.throw(
+				_(
+					"{0} reads the database, and so could show what you may not see. Use fields of the record, "
+					"such as {1}, or ask somebody who may see protected fields."
+				).format(frappe.bold(_(field.label or field.fieldname)), "doc.name"),
+				FieldProtected,
+				title=_("Protected Field"),
+			)
 
 
 def _refuse_without_condition(doc: Any, name: str) -> None:

@@ -50,6 +50,7 @@ def check_request() -> None:
 	for parameter in ORDERS:
 		if form.get(parameter) and isinstance(form[parameter], str):
 			_refuse_if_hidden(form[parameter], about)
+	_check_lists_of_the_website(form, about)
 	_check_columns(form, about)
 	_check_writing(form, about)
 	_check_settings(form)
@@ -190,12 +191,23 @@ def _linked(about: str | None, fieldname: str) -> str | None:
 def _refuse(doctype: str | None, fieldname: str) -> None:
 	field = doctype and frappe.get_meta(doctype).get_field(fieldname)
 	frappe.throw(
-		_("{0} is protected, so you can't filter, sort, group or calculate by it. {1} says who may.").format(
-			frappe.bold(_(field.label) if field else fieldname), _("Sensitive Field")
-		),
+		_(
+			"{0} is protected, so you can't show, filter, sort, group or calculate by it. {1} says who may."
+		).format(frappe.bold(_(field.label) if field else fieldname), _("Sensitive Field")),
 		FieldProtected,
 		title=_("Protected Field"),
 	)
+
+
+def _check_lists_of_the_website(form: dict, about: str | None) -> None:
+	"""Portal lists take every parameter that is the name of a field for a filter. Which DocType a page lists
+	isn't known yet, so there it is left out."""
+	if command().endswith(("www.list.get", "www.list.get_list_data")):
+		for name in form:
+			_refuse_if_hidden(name, about)
+	elif not frappe.request.path.startswith("/api/") and not form.get("cmd"):
+		for name in rights.hidden_names() & form.keys():
+			form.pop(name)
 
 
 # --- settings that hold a question --------------------------------------------------------------------------
@@ -209,11 +221,24 @@ def _check_settings(form: dict) -> None:
 		if name and frappe.db.exists("Dashboard Chart", name):
 			_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
 		_refuse_setting({"doctype": "Dashboard Chart"} | dict(chart))
+	if command().endswith("auto_repeat.generate_message_preview"):
+		_refuse_preview(form.get("name"))
 	for parameter in ("doc", "docs"):
 		value = _parsed(form.get(parameter))
 		for doc in value if isinstance(value, list) else [value]:
 			if isinstance(doc, dict):
 				_refuse_setting(doc)
+
+
+def _refuse_preview(name: Any) -> None:
+	found = frappe.db.get_value(
+		"Auto Repeat", {"name": str(name)}, ["reference_doctype", "subject", "message"], as_dict=True
+	)
+	if found:
+		text = f"{found.subject} {found.message}"
+		for field in rights.hidden_fields(found.reference_doctype):
+			if re.search(rf"\b{field}\b", text):
+				_refuse(found.reference_doctype, field)
 
 
 def _refuse_setting(doc: dict) -> None:
