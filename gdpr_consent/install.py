@@ -70,6 +70,10 @@ def create_missing_seeds() -> None:
 
 def set_missing_settings() -> None:
 	settings = frappe.get_doc("Consent Settings")
+	stored = set(frappe.get_all("Singles", {"doctype": "Consent Settings"}, pluck="field"))
+	for field in settings.meta.fields:
+		if field.default and field.fieldname not in stored:  # it came with a newer version
+			settings.set(field.fieldname, field.default)
 	if not settings.default_purpose:
 		settings.default_purpose = DEFAULT_PURPOSE
 	if not settings.address_key_fingerprint:

@@ -42,8 +42,13 @@ def _refuse_foreign_values(doc: Any, user: str | None) -> None:
 			continue
 		stored = _stored(part, [*wanted])
 		for name, value in wanted.items():
-			if _text(value) not in stored[name]:
+			if _text(_cast(part, name, value)) not in stored[name]:
 				incoming.refuse_writing(part.doctype, name)
+
+
+def _cast(part: Any, name: str, value: Any) -> Any:
+	"""A browser sends 10 for 10.0, and a date as text."""
+	return part.cast(value, part.meta.get_field(name))
 
 
 def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
@@ -55,13 +60,17 @@ def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
 		else:
 			row = frappe.db.get_value(part.doctype, part.name, names, as_dict=True)
 	if row:
-		return {name: {_text(row[name])} for name in names}
+		return {name: {_text(_cast(part, name, row[name]))} for name in names}
 	blank = frappe.new_doc(part.doctype)
 	original = part.get("amended_from") and frappe.db.get_value(
 		part.doctype, part.amended_from, names, as_dict=True
 	)
 	return {
-		name: {"", _text(blank.get(name)), _text(_source(part, name)), _text(original and original[name])}
+		name: {"", "0", "0.0"}  # what an empty field is in a new document
+		| {
+			_text(_cast(part, name, value))
+			for value in (blank.get(name), _source(part, name), original and original[name])
+		}
 		for name in names
 	}
 
@@ -114,7 +123,10 @@ TEMPLATES = (
 	"Web Page",
 	"Webhook",
 )
-READS_MORE = re.compile(r"\{[{%][^}]*\b(frappe|db_get|reload|get_latest|load_from_db|get_doc_before_save)\b")
+HARMLESS = r"\.(?:utils|format\w*|date_format|time_format|get_url|bold|lang|session|user|full_name)\b"
+READS_MORE = re.compile(
+	rf"\{{[{{%][^}}]*\b(?:frappe\b(?!{HARMLESS})|(?:db_get|reload|get_latest|load_from_db|get_doc_before_save)\b)"
+)
 
 
 def _refuse_template_that_reads_more(doc: Any) -> None:
@@ -131,8 +143,8 @@ def _refuse_template_that_reads_more(doc: Any) -> None:
 		if (not before or before.get(field.fieldname) != text) and rights.hidden_anywhere():
 			frappe.throw(
 				_(
-					"{0} reads the database, and so could show what you may not see. Use fields of the record, "
-					"such as {1}, or ask somebody who may see protected fields."
+					"{0} reads the database, and so could show what you may not see. Use fields of the "
+					"record, such as {1}, or ask somebody who may see protected fields."
 				).format(frappe.bold(_(field.label or field.fieldname)), "doc.name"),
 				FieldProtected,
 				title=_("Protected Field"),
@@ -162,6 +174,7 @@ def before_print(doc: Any, _method: str | None = None, *_args: Any) -> None:
 		]
 		if fields:
 			access_log.record("Print", part_doctype, fields, [doc.name])
+			frappe.local.flags.commit = True  # prints are asked for by GET, too
 
 
 def after_mapping(doc: Any, _method: str | None, source: Any) -> None:

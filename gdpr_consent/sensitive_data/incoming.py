@@ -18,8 +18,9 @@ from gdpr_consent.exceptions import FieldProtected
 from gdpr_consent.sensitive_data import reports, rights, rules
 
 FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
-ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "searchfield", "search_field", "aggregate_on")
-COLUMNS = ("fields", "field", "fieldname", "txt_field")
+ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "searchfield", "field")
+COLUMNS = ("fields", "fieldname")
+EXPORTED = ("export_fields", "select_columns")
 DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt")
 LISTS = (
 	"frappe.client.get_list",
@@ -112,11 +113,14 @@ def _check_columns(form: dict, about: str | None) -> None:
 				# An expression tells something of the value without showing it.
 				_refuse_if_hidden(text, about)
 			asked |= {name for _of, name in _names_in(text, about) if name in protected}
+			asked |= protected.keys() if text.strip("`").endswith("*") else set()
 	if about and asked and _is_single(about):
 		for name in asked:  # the core reads these without asking for levels
 			_refuse_if_hidden(name, about)
-	if form.get("export_fields"):
-		form["export_fields"] = _without_hidden(form["export_fields"])
+	for parameter in EXPORTED:
+		if form.get(parameter):
+			form[parameter] = _without_hidden(form[parameter], about)
+			asked |= _exported(form[parameter], about) & protected.keys()
 	frappe.flags.gdpr_asked_for = frozenset(asked)
 
 
@@ -124,13 +128,12 @@ def _is_single(doctype: str) -> bool:
 	return bool(frappe.db.exists("DocType", doctype) and frappe.get_meta(doctype).issingle)
 
 
-def _without_hidden(export_fields: Any) -> Any:
+def _without_hidden(export_fields: Any, about: str | None) -> Any:
 	"""Take hidden fields out of what a template of Data Import is to hold; the core doesn't do it for tables
 	and for a field that follows another."""
 	wanted = _parsed(export_fields)
 	if not isinstance(wanted, dict):
 		return export_fields
-	about = doctype()
 	for table, names in wanted.items():
 		of = _doctype_of_table(about, table)
 		if of and isinstance(names, list):
@@ -138,11 +141,17 @@ def _without_hidden(export_fields: Any) -> Any:
 	return json.dumps(wanted) if isinstance(export_fields, str) else wanted
 
 
+def _exported(export_fields: Any, about: str | None) -> set[str]:
+	wanted = _parsed(export_fields)
+	names = wanted.get(about) if isinstance(wanted, dict) else None
+	return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
 def _doctype_of_table(about: str | None, table: str) -> str | None:
 	if not about or table == about:
 		return about
 	field = frappe.get_meta(about).get_field(table)
-	return field.options if field else None
+	return field.options if field else table if frappe.db.exists("DocType", table) else None
 
 
 def _fields_of_filters(node: Any, about: str | None) -> Iterator[tuple[str | None, str]]:
