@@ -32,7 +32,7 @@ def daily() -> None:
 
 
 def delete_old_logs() -> None:
-	"""Delete Consent Decisions and Sensitive Access Logs whose retention (months, Consent Settings) is over."""
+	"""Delete what is older than its retention (months, Consent Settings)."""
 	for doctype, written_on, setting in LOGS:
 		if months := cint(frappe.db.get_single_value("Consent Settings", setting)):
 			_delete_older(doctype, written_on, add_months(now_utc(), -months))
