@@ -69,6 +69,24 @@ def add_candidates(candidates: list[dict[str, str]] | str) -> list[str]:
 	return finder.add_candidates(frappe.parse_json(candidates))
 
 
+@frappe.whitelist()
+@frappe.validate_and_sanitize_search_inputs
+def search_roles(
+	doctype: str, txt: str, searchfield: str, start: int, page_len: int, filters: Any
+) -> list[tuple[str]]:
+	"""Suggest roles to whoever says who may see a field: a Privacy Officer may not read Role."""
+	frappe.only_for(OFFICERS, message=True)
+	return frappe.get_all(
+		"Role",
+		{"disabled": 0, "name": ["not in", ["Administrator", "Guest"]]},
+		or_filters={"name": ["like", f"%{txt}%"]},
+		order_by="name",
+		limit_start=start,
+		limit_page_length=page_len,
+		as_list=True,
+	)
+
+
 def add_to_boot(bootinfo: dict) -> None:
 	"""Hook `extend_bootinfo`: what forms show as dots, whether the user may reveal it, and which of them have
 	a log that the user may read."""

@@ -30,6 +30,7 @@ export async function find_candidates(done = () => {}) {
 		primary_action_label: __("Protect"),
 		primary_action: async ({ why_kept }) => {
 			const chosen = chosen_of(dialog).map((at) => ({ ...found[at], why_kept }));
+			if (!chosen.length) return;
 			const { message: names } = await frappe.call({
 				method: "gdpr_consent.sensitive_data.api.add_candidates",
 				type: "POST",
@@ -73,7 +74,7 @@ function show_proposals(dialog, found) {
 			<button type="button" class="btn btn-default btn-xs" data-class="">${__("Choose None")}</button>
 			<span class="ml-auto text-muted" role="status" data-count></span>
 		</div>
-		<div style="max-height: 45vh; overflow-y: auto">
+		<div class="mb-3" style="max-height: 45vh; overflow-y: auto">
 			<table class="table table-sm mb-0">
 				<thead style="position: sticky; top: 0; z-index: 1; background-color: var(--modal-bg)"><tr>
 					<th><span class="sr-only">${__("Choose")}</span></th>

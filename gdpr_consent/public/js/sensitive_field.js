@@ -55,7 +55,7 @@ const make_control = () =>
 			this.$wrapper.find("label").attr("for", id);
 			this.$wrapper.find(".control-input").remove();
 			this.$wrapper.find(".control-value").addClass("d-flex align-items-center").css("display", "").html(`
-				<span class="mr-2" aria-hidden="true">${frappe.utils.icon("lock", "sm")}</span>
+				<span class="sensitive-lock mr-2" aria-hidden="true"></span>
 				<output id="${id}" aria-live="polite" class="flex-fill" style="min-width: 0; white-space: pre-wrap; overflow-wrap: anywhere"></output>
 			`);
 			this.output = this.$wrapper.find("output").get(0);
@@ -97,7 +97,12 @@ const make_control = () =>
 
 		get_value() {}
 
+		show_lock(icon) {
+			this.$wrapper.find(".sensitive-lock").html(frappe.utils.icon(icon, "sm"));
+		}
+
 		show_dots() {
+			this.show_lock("lock");
 			this.output.innerHTML = `<span aria-hidden="true">${DOTS}</span><span class="sr-only">${escape(__("Protected. You may not see it."))}</span>`;
 		}
 
@@ -105,6 +110,7 @@ const make_control = () =>
 			this.hide();
 			this.shown_of = this.docname;
 			this.output.textContent = value === "" ? __("Empty") : as_text(value, this.df, this.frm.doc);
+			this.show_lock("unlock");
 			this.$left.show();
 			this.name_button(__("Hide"));
 			const end = Date.now() + seconds * SECOND; // not counted: a browser slows down what is in the background
@@ -189,6 +195,7 @@ async function ask(control) {
 			if (!went_on) control.show(message.value, message.seconds);
 		},
 	});
+	dialog.on_page_show = () => dialog.fields_dict.purpose.$input.trigger("focus");
 	dialog.on_hide = () => control.$button.trigger("focus");
 	dialog.show();
 }

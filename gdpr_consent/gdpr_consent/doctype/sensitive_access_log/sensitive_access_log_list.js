@@ -4,17 +4,18 @@ const LOG = "Sensitive Access Log";
 const COLOURS = { View: "blue", Reveal: "orange", Print: "grey", Report: "blue", Export: "red" };
 
 frappe.listview_settings[LOG] = {
-	add_fields: ["how", "record_count", "ref_doctype"],
-	hide_name_column: true,
-
-	onload(listview) {
-		gdpr_consent.do_not_filter_by_instant(listview);
-	},
+	add_fields: ["accessed_on", "user", "how", "ref_doctype", "fields"],
+	hide_name_column: true, // the first column tells more
 
 	refresh: show_records,
 
 	formatters: {
-		fields: (fields) => gdpr_consent.words.escape((fields || "").split(",").join(", ")),
+		// A narrow list has no columns for these.
+		name: (_name, _df, { accessed_on, user, ref_doctype, fields }) => {
+			const what = `${__(ref_doctype)} ${(fields || "").split(",").join(", ")}`;
+			const parts = [gdpr_consent.local_time(accessed_on), frappe.user.full_name(user), what];
+			return parts.join(" · "); // set as text
+		},
 		record_count: (count, _df, { name }) =>
 			`<span class="ellipsis" data-records-of="${name}">${Number(count)}</span>`,
 	},

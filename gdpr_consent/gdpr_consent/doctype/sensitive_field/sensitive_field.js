@@ -1,11 +1,16 @@
+const ROLES = ["viewers", "editors", "revealers"];
 const NO_VALUE = ["Section Break", "Column Break", "Tab Break", "HTML", "Button", "Fold", "Heading", "Image"];
 
 frappe.ui.form.on("Sensitive Field", {
 	setup(frm) {
 		frm.set_query("ref_doctype", () => ({ filters: { is_virtual: 0 } }));
+		const query = "gdpr_consent.sensitive_data.api.search_roles";
+		ROLES.forEach((table) => frm.set_query(table, () => ({ query })));
 	},
 
 	refresh(frm) {
+		// The server checks them. The desk would ask for the right to read Role.
+		ROLES.forEach((table) => frm.set_df_property(table, "ignore_link_validation", 1));
 		show_state(frm);
 		offer_fields(frm);
 	},
@@ -13,6 +18,10 @@ frappe.ui.form.on("Sensitive Field", {
 	ref_doctype(frm) {
 		frm.set_value("fieldname", null);
 		offer_fields(frm);
+	},
+
+	after_save(frm) {
+		return frm.reload_doc(); // the state is written after the record
 	},
 
 	enabled(frm) {

@@ -1,8 +1,8 @@
 const COLOURS = { "In Force": "green", "Not in Force": "red", Off: "grey" };
 
 frappe.listview_settings["Sensitive Field"] = {
-	add_fields: ["state", "state_reason", "sensitivity", "field_label"],
-	hide_name_column: true,
+	add_fields: ["state", "ref_doctype", "fieldname", "field_label"],
+	hide_name_column: true, // the first column tells more
 
 	onload(listview) {
 		if (!frappe.model.can_create("Sensitive Field")) return;
@@ -12,10 +12,10 @@ frappe.listview_settings["Sensitive Field"] = {
 	},
 
 	formatters: {
-		fieldname: (fieldname, _df, { field_label }) =>
-			fieldname
-				? gdpr_consent.words.escape(__(field_label || fieldname))
-				: `<i>${__("The whole DocType")}</i>`,
+		name: (_name, _df, { ref_doctype, fieldname, field_label }) => {
+			const field = fieldname ? __(field_label || fieldname) : __("as a whole");
+			return `${__(ref_doctype)}: ${field}`; // set as text
+		},
 	},
 
 	get_indicator: ({ state }) => [__(state || "Off"), COLOURS[state] || "grey", `state,=,${state}`],
