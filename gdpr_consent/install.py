@@ -70,6 +70,16 @@ def create_missing_seeds() -> None:
 
 def set_missing_settings() -> None:
 	settings = frappe.get_doc("Consent Settings")
+	singles = frappe.qb.Table("tabSingles")
+	stored = set(
+		frappe.qb.from_(singles)
+		.select(singles.field)
+		.where(singles.doctype == settings.doctype)
+		.run(pluck=True)
+	)
+	for field in settings.meta.fields:
+		if field.default and field.fieldname not in stored:  # it came with a newer version
+			settings.set(field.fieldname, field.default)
 	if not settings.default_purpose:
 		settings.default_purpose = DEFAULT_PURPOSE
 	if not settings.address_key_fingerprint:

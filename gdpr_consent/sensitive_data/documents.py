@@ -2,15 +2,17 @@
 versioned."""
 
 import json
+import re
 from typing import Any
 
 import frappe
 from frappe import _
 
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.exceptions import ConsentError, FieldProtected
 from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules
 
 V16 = int(frappe.__version__.split(".")[0]) >= 16
+SHORTEST_SECRET = 4  # what is shorter stands in other fields by chance
 ALLOWED = True if V16 else None  # on v15 an answer ends the questions, so others wouldn't be asked
 
 
@@ -40,8 +42,13 @@ def _refuse_foreign_values(doc: Any, user: str | None) -> None:
 			continue
 		stored = _stored(part, [*wanted])
 		for name, value in wanted.items():
-			if _text(value) not in stored[name]:
+			if _text(_cast(part, name, value)) not in stored[name]:
 				incoming.refuse_writing(part.doctype, name)
+
+
+def _cast(part: Any, name: str, value: Any) -> Any:
+	"""A browser sends 10 for 10.0, and a date as text."""
+	return part.cast(value, part.meta.get_field(name))
 
 
 def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
@@ -53,13 +60,17 @@ def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
 		else:
 			row = frappe.db.get_value(part.doctype, part.name, names, as_dict=True)
 	if row:
-		return {name: {_text(row[name])} for name in names}
+		return {name: {_text(_cast(part, name, row[name]))} for name in names}
 	blank = frappe.new_doc(part.doctype)
 	original = part.get("amended_from") and frappe.db.get_value(
 		part.doctype, part.amended_from, names, as_dict=True
 	)
 	return {
-		name: {"", _text(blank.get(name)), _text(_source(part, name)), _text(original and original[name])}
+		name: {"", "0", "0.0"}  # what an empty field is in a new document
+		| {
+			_text(_cast(part, name, value))
+			for value in (blank.get(name), _source(part, name), original and original[name])
+		}
 		for name in names
 	}
 
@@ -79,6 +90,8 @@ def _source(doc: Any, name: str) -> Any:
 
 def validate(doc: Any, _method: str | None = None) -> None:
 	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
+	if doc.doctype in TEMPLATES:
+		_refuse_template_that_reads_more(doc)
 	protected = rules.protected_fields(doc.doctype)
 	if not protected:
 		return
@@ -89,6 +102,53 @@ def validate(doc: Any, _method: str | None = None) -> None:
 			doc.set(name, _source(doc, name))
 		if rule.sensitivity == "Special Category" and not rule.condition:
 			_refuse_without_condition(doc, name)
+
+
+#: DocTypes with text that Frappe renders as a template, where `frappe` reads every table.
+TEMPLATES = (
+	"Address Template",
+	"Assignment Rule",
+	"Auto Repeat",
+	"Contract Template",
+	"Email Account",
+	"Email Template",
+	"Letter Head",
+	"Newsletter",
+	"Notification",
+	"Payment Request",
+	"Print Format",
+	"Process Statement Of Accounts",
+	"Request for Quotation",
+	"Terms and Conditions",
+	"Web Page",
+	"Webhook",
+)
+HARMLESS = r"\.(?:utils|format\w*|date_format|time_format|get_url|bold|lang|session|user|full_name)\b"
+READS_MORE = re.compile(
+	rf"\{{[{{%][^}}]*\b(?:frappe\b(?!{HARMLESS})|(?:db_get|reload|get_latest|load_from_db|get_doc_before_save)\b)"
+)
+
+
+def _refuse_template_that_reads_more(doc: Any) -> None:
+	"""Who may not see a value may not write a template that fetches it past the document it is given."""
+	before = doc.get_doc_before_save()
+	for field in doc.meta.fields:
+		text = doc.get(field.fieldname)
+		if (
+			field.fieldtype not in rules.TEXT_TYPES
+			or not isinstance(text, str)
+			or not READS_MORE.search(text)
+		):
+			continue
+		if (not before or before.get(field.fieldname) != text) and rights.hidden_anywhere():
+			frappe.throw(
+				_(
+					"{0} reads the database, and so could show what you may not see. Use fields of the "
+					"record, such as {1}, or ask somebody who may see protected fields."
+				).format(frappe.bold(_(field.label or field.fieldname)), "doc.name"),
+				FieldProtected,
+				title=_("Protected Field"),
+			)
 
 
 def _refuse_without_condition(doc: Any, name: str) -> None:
@@ -114,18 +174,19 @@ def before_print(doc: Any, _method: str | None = None, *_args: Any) -> None:
 		]
 		if fields:
 			access_log.record("Print", part_doctype, fields, [doc.name])
+			frappe.local.flags.commit = True  # prints are asked for by GET, too
 
 
 def after_mapping(doc: Any, _method: str | None, source: Any) -> None:
 	"""Take out of a new document what was copied from fields that the user may not see or write: the
 	server fills true copies when it is saved."""
 	hidden = rights.hidden_fields(source.doctype) | rights.locked_fields(source.doctype)
-	values = {_text(source.get(name)) for name in hidden} - {""}
+	values = {_text(source.get(name)) for name in hidden if len(_text(source.get(name))) >= SHORTEST_SECRET}
 	for part in (doc, *doc.get_all_children()):
 		out_of_reach = rights.hidden_fields(part.doctype) | rights.locked_fields(part.doctype)
-		for name in {*hidden, *out_of_reach} & part.as_dict(no_nulls=True).keys():
-			if name in out_of_reach or _text(part.get(name)) in values:
-				part.set(name, None)
+		for field in part.meta.get_valid_columns():
+			if field in out_of_reach or (isinstance(part.get(field), str) and part.get(field) in values):
+				part.set(field, None)
 
 
 # --- histories ----------------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ from gdpr_consent.exceptions import FieldProtected
 from gdpr_consent.sensitive_data import reports, rights, rules
 
 FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
-ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "searchfield", "search_field", "aggregate_on")
-COLUMNS = ("fields", "field", "fieldname", "txt_field")
+ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "searchfield", "field")
+COLUMNS = ("fields", "fieldname")
+EXPORTED = ("export_fields", "select_columns")
 DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt")
 LISTS = (
 	"frappe.client.get_list",
@@ -50,6 +51,7 @@ def check_request() -> None:
 	for parameter in ORDERS:
 		if form.get(parameter) and isinstance(form[parameter], str):
 			_refuse_if_hidden(form[parameter], about)
+	_check_lists_of_the_website(form, about)
 	_check_columns(form, about)
 	_check_writing(form, about)
 	_check_settings(form)
@@ -111,11 +113,14 @@ def _check_columns(form: dict, about: str | None) -> None:
 				# An expression tells something of the value without showing it.
 				_refuse_if_hidden(text, about)
 			asked |= {name for _of, name in _names_in(text, about) if name in protected}
+			asked |= protected.keys() if text.strip("`").endswith("*") else set()
 	if about and asked and _is_single(about):
 		for name in asked:  # the core reads these without asking for levels
 			_refuse_if_hidden(name, about)
-	if form.get("export_fields"):
-		form["export_fields"] = _without_hidden(form["export_fields"])
+	for parameter in EXPORTED:
+		if form.get(parameter):
+			form[parameter] = _without_hidden(form[parameter], about)
+			asked |= _exported(form[parameter], about) & protected.keys()
 	frappe.flags.gdpr_asked_for = frozenset(asked)
 
 
@@ -123,13 +128,12 @@ def _is_single(doctype: str) -> bool:
 	return bool(frappe.db.exists("DocType", doctype) and frappe.get_meta(doctype).issingle)
 
 
-def _without_hidden(export_fields: Any) -> Any:
+def _without_hidden(export_fields: Any, about: str | None) -> Any:
 	"""Take hidden fields out of what a template of Data Import is to hold; the core doesn't do it for tables
 	and for a field that follows another."""
 	wanted = _parsed(export_fields)
 	if not isinstance(wanted, dict):
 		return export_fields
-	about = doctype()
 	for table, names in wanted.items():
 		of = _doctype_of_table(about, table)
 		if of and isinstance(names, list):
@@ -137,11 +141,17 @@ def _without_hidden(export_fields: Any) -> Any:
 	return json.dumps(wanted) if isinstance(export_fields, str) else wanted
 
 
+def _exported(export_fields: Any, about: str | None) -> set[str]:
+	wanted = _parsed(export_fields)
+	names = wanted.get(about) if isinstance(wanted, dict) else None
+	return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
 def _doctype_of_table(about: str | None, table: str) -> str | None:
 	if not about or table == about:
 		return about
 	field = frappe.get_meta(about).get_field(table)
-	return field.options if field else None
+	return field.options if field else table if frappe.db.exists("DocType", table) else None
 
 
 def _fields_of_filters(node: Any, about: str | None) -> Iterator[tuple[str | None, str]]:
@@ -190,12 +200,23 @@ def _linked(about: str | None, fieldname: str) -> str | None:
 def _refuse(doctype: str | None, fieldname: str) -> None:
 	field = doctype and frappe.get_meta(doctype).get_field(fieldname)
 	frappe.throw(
-		_("{0} is protected, so you can't filter, sort, group or calculate by it. {1} says who may.").format(
-			frappe.bold(_(field.label) if field else fieldname), _("Sensitive Field")
-		),
+		_(
+			"{0} is protected, so you can't show, filter, sort, group or calculate by it. {1} says who may."
+		).format(frappe.bold(_(field.label) if field else fieldname), _("Sensitive Field")),
 		FieldProtected,
 		title=_("Protected Field"),
 	)
+
+
+def _check_lists_of_the_website(form: dict, about: str | None) -> None:
+	"""Portal lists take every parameter that is the name of a field for a filter. Which DocType a page lists
+	isn't known yet, so there it is left out."""
+	if command().endswith(("www.list.get", "www.list.get_list_data")):
+		for name in form:
+			_refuse_if_hidden(name, about)
+	elif not frappe.request.path.startswith("/api/") and not form.get("cmd"):
+		for name in rights.hidden_names() & form.keys():
+			form.pop(name)
 
 
 # --- settings that hold a question --------------------------------------------------------------------------
@@ -209,11 +230,24 @@ def _check_settings(form: dict) -> None:
 		if name and frappe.db.exists("Dashboard Chart", name):
 			_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
 		_refuse_setting({"doctype": "Dashboard Chart"} | dict(chart))
+	if command().endswith("auto_repeat.generate_message_preview"):
+		_refuse_preview(form.get("name"))
 	for parameter in ("doc", "docs"):
 		value = _parsed(form.get(parameter))
 		for doc in value if isinstance(value, list) else [value]:
 			if isinstance(doc, dict):
 				_refuse_setting(doc)
+
+
+def _refuse_preview(name: Any) -> None:
+	found = frappe.db.get_value(
+		"Auto Repeat", {"name": str(name)}, ["reference_doctype", "subject", "message"], as_dict=True
+	)
+	if found:
+		text = f"{found.subject} {found.message}"
+		for field in rights.hidden_fields(found.reference_doctype):
+			if re.search(rf"\b{field}\b", text):
+				_refuse(found.reference_doctype, field)
 
 
 def _refuse_setting(doc: dict) -> None:

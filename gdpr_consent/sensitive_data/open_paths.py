@@ -18,13 +18,15 @@ class OpenPath(NamedTuple):
 
 OPEN_PATHS = (
 	OpenPath(
-		_("Scripts and templates that read the database themselves"),
+		_("Scripts, and templates that read the database themselves"),
 		_(
-			"A Server Script, a print format, a mail template or a report's SQL may call frappe.db or "
-			"frappe.get_all and give the value another name. Only a System Manager can write one."
+			"A Server Script, the SQL of a report, or frappe.db in a print format or a mail template may "
+			"fetch the value and give it another name. Only people who may see all protected fields can "
+			"write such a template; scripts need System Manager or Script Manager, and what was there before "
+			"stays."
 		),
 		"15, 16",
-		_("Read doc.field, which is checked; give System Manager to few."),
+		_("Read doc.field, which is checked, and go through the scripts and templates that you have."),
 	),
 	OpenPath(
 		_("Backups, the bench and the database"),

@@ -26,11 +26,14 @@ def redact_response(response: Any = None, request: Any = None) -> None:
 
 
 def _redact(response: Any) -> None:
-	if response is None or response.is_streamed or response.mimetype != "application/json":
+	names, asked = rules.protected_names(), incoming.protected_fields_asked_for()
+	if response is None or not names or response.is_streamed:
 		return
-	names = rules.protected_names()
-	asked = incoming.protected_fields_asked_for()
-	if not names or not (body := response.get_data()):
+	if response.mimetype != "application/json":
+		if asked and response.status_code == 200:
+			_log_export(asked)
+		return
+	if not (body := response.get_data()):
 		return
 	if not asked and not rules.pattern(names).search(body):
 		return
@@ -60,13 +63,29 @@ def _note_table(redaction: Redaction, asked: frozenset[str], answer: Any) -> Non
 
 
 def _write_log(seen: dict[str, dict[str, set[str]]]) -> None:
-	report = frappe.form_dict.get("report_name")
+	form = frappe.form_dict
+	named = [form.get(name) for name in ("name", "docname", "filters", "report_name")]
+	named = [name for name in named if isinstance(name, str) and name[:1] not in ("{", "[")]
 	for doctype, fields in seen.items():
+		names = set().union(*fields.values()) - {""}
 		if doctype:
-			access_log.record("View", doctype, fields, set().union(*fields.values()))
-		else:  # rows of a report, or what a method says of something
-			access_log.record("Report" if report else "View", incoming.doctype() or "", fields, [report])
+			access_log.record("View", doctype, fields, names or named[:1])
+		elif not frappe.flags.gdpr_report_is_logged:  # rows of a report, or what a method says of something
+			access_log.record("View", incoming.doctype() or "", fields, named[-1:])
 	frappe.db.commit()  # nosemgrep: Frappe has ended the request's transaction before
+
+
+def _log_export(asked: frozenset[str]) -> None:
+	"""A file that was made of a list: it holds the records that the same question finds now."""
+	doctype, form = incoming.doctype(), frappe.form_dict
+	fields = asked - rights.hidden_fields(doctype) if doctype else ()
+	if not fields or form.get("export_records") == "blank_template":
+		return
+	chosen = frappe.parse_json(form.get("selected_items") or "null")
+	filters = frappe.parse_json(form.get("filters") or form.get("export_filters") or "[]")
+	names = chosen or frappe.get_list(doctype, filters=filters or [], pluck="name", limit_page_length=0)
+	access_log.record("Export", doctype, fields, names)
+	frappe.db.commit()  # nosemgrep: as above
 
 
 def _refuse(response: Any) -> None:

@@ -24,6 +24,14 @@ COPIED_COLUMNS = {"name", "creation", "modified", "modified_by", "owner", "docst
 
 def put_in_force(doctype: str) -> None:
 	"""Make the permissions of a DocType those that its Sensitive Fields ask for."""
+
+	def forget() -> None:
+		rules.forget()
+		frappe.clear_cache(doctype=doctype)
+
+	# Another process may read the old state until we commit, and keep it; or keep ours if we roll back.
+	frappe.db.after_commit.add(forget)
+	frappe.db.after_rollback.add(forget)
 	rules.forget()
 	take_back(doctype)
 	if not frappe.db.exists("DocType", doctype):

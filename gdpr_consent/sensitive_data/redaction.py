@@ -139,19 +139,46 @@ def mask_version(data: dict, names: Iterable[str], names_in_rows: Iterable[str])
 
 
 def hidden_columns(columns: Iterable[Any], ref_doctype: str | None) -> list[tuple[int, str]]:
-	"""Return position and name of the columns of a report that its readers may not see.
+	"""Return position and name of the columns of a report that its readers may not see."""
+	return _columns_named(columns, ref_doctype, rights.hidden_names(), rights.hidden_anywhere())
 
-	A column is known by its name, and where the name is common, only in reports about its DocType.
-	"""
-	names = rights.hidden_names() | (rights.hidden_fields(ref_doctype) if ref_doctype else frozenset())
-	named = [_name_of_column(column) for column in columns]
-	for doctype, fields in rights.hidden_anywhere().items():
-		if any(isinstance(column, dict) and column.get("options") == doctype for column in columns):
-			names |= fields
+
+def protected_columns(columns: Iterable[Any], ref_doctype: str | None) -> list[tuple[int, str]]:
+	"""Return position and name of the columns of a report that hold protected fields."""
+	fields = {doctype: frozenset(known) for doctype, known in rules.all_rules().fields.items()}
+	by_name = frozenset(
+		name
+		for known in rules.all_rules().fields.values()
+		for name, rule in known.items()
+		if rule.known_by_name
+	)
+	return _columns_named(columns, ref_doctype, by_name, fields)
+
+
+def _columns_named(
+	columns: Iterable[Any],
+	ref_doctype: str | None,
+	names: frozenset[str],
+	by_doctype: dict[str, frozenset[str]],
+) -> list[tuple[int, str]]:
+	"""A column is known by its name, and where the name is common, only in reports about its DocType."""
+	columns = list(columns)
+	about = {column.get("options") for column in columns if isinstance(column, dict)} | {ref_doctype}
+	names = names.union(*(fields for doctype, fields in by_doctype.items() if doctype in about))
+	named = [name_of_column(column) for column in columns]
 	return [(position, name) for position, name in enumerate(named) if name in names]
 
 
-def _name_of_column(column: Any) -> str:
+def column_of_records(columns: list) -> int | None:
+	"""Return the position of the column that says which record a row is of: the first link."""
+	for position, column in enumerate(columns):
+		kind = column.get("fieldtype") if isinstance(column, dict) else str(column).split(":")[1:2]
+		if str(kind).strip("[']").startswith(("Link", "Dynamic Link")):
+			return position
+	return None
+
+
+def name_of_column(column: Any) -> str:
 	"""As `frappe.desk.query_report.get_column_as_dict` names it: Label:Type/Options:Width."""
 	if isinstance(column, dict):
 		name = column.get("fieldname") or frappe.scrub(column.get("label") or "")

@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent.exceptions import FieldProtected
-from gdpr_consent.sensitive_data import redaction, rights
+from gdpr_consent.sensitive_data import access_log, redaction, rights, rules
 
 
 class SensitiveReportMixin:
@@ -22,7 +22,8 @@ class SensitiveReportMixin:
 
 	def get_data(self, *args: Any, **kwargs: Any) -> Any:
 		columns, rows = super().get_data(*args, **kwargs)
-		self._mask(columns, rows)
+		if self.report_type == "Report Builder":  # the others were executed above
+			self._mask(columns, rows)
 		return columns, rows
 
 	def _without_hidden(self, result: Any) -> Any:
@@ -31,8 +32,27 @@ class SensitiveReportMixin:
 		return result
 
 	def _mask(self, columns: Iterable[Any], rows: Any) -> None:
-		if rows and isinstance(rows, list) and (names := rights.hidden_names()):
-			redaction.mask_rows(rows, redaction.hidden_columns(columns or (), self.ref_doctype), names)
+		if not rows or not isinstance(rows, list) or not rules.protected_names():
+			return
+		columns = list(columns or ())
+		hidden = redaction.hidden_columns(columns, self.ref_doctype)
+		redaction.mask_rows(rows, hidden, rights.hidden_names())
+		shown = {name for _position, name in redaction.protected_columns(columns, self.ref_doctype)}
+		if shown := shown - {name for _position, name in hidden}:
+			_log(self, shown, columns, rows)
+
+
+def _log(report: Any, shown: set[str], columns: list, rows: list) -> None:
+	named = redaction.column_of_records(columns)
+	cells = (row[named] if isinstance(row, list | tuple) else None for row in rows)
+	if named is not None and isinstance(rows[0], dict):
+		name = redaction.name_of_column(columns[named])
+		cells = (row.get(name) for row in rows)
+	names = {str(cell) for cell in cells if cell} if named is not None else set()
+	how = "Export" if "export" in (frappe.form_dict.get("cmd") or "") else "Report"
+	access_log.record(how, report.ref_doctype, shown, names or [report.name])
+	frappe.flags.gdpr_report_is_logged = True
+	frappe.local.flags.commit = True  # a report may be asked for by GET
 
 
 class SensitiveAutoEmailReportMixin:
