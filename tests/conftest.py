@@ -771,8 +771,8 @@ def phone(chromium, web) -> Iterator:
 
 @pytest.fixture
 def desk(chromium, web) -> Iterator[Callable]:
-	"""Open a page for the desk, as a user. If it says an error on its console, the test fails, unless the test
-	has taken it out of `errors`."""
+	"""Open a page for the desk, as a user. If it says an error on its console, the test fails, unless it has
+	expected it and taken it out of `errors`."""
 	contexts, errors = [], []
 
 	def note(message) -> None:

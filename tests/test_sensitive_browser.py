@@ -1,9 +1,10 @@
-"""Protected fields on the desk, in Chromium: who sees them, who sees dots, and what a reveal leaves behind."""
+"""Protected fields on the desk, in Chromium: who sees them, who sees dots, and what a reveal leaves."""
 
 import re
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import timezone
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -39,7 +40,10 @@ def tax_id() -> str:
 def customer(bulk: BulkUpdates, tax_id: str) -> Iterator[str]:
 	frappe.db.delete(LOG)
 	frappe.cache.delete_keys("consent_reveal")
-	yield bulk.customer(tax_id=tax_id)
+	name = bulk.customer(tax_id=tax_id)
+	frappe.db.set_value("Customer", name, "customer_name", "Meble Kowalski")
+	frappe.db.commit()
+	yield name
 	frappe.db.rollback()
 	frappe.db.delete(LOG)
 	frappe.db.commit()
@@ -99,7 +103,9 @@ def log_of(user: str) -> list[frappe._dict]:
 
 
 def what_page_holds(page: Page) -> str:
-	return page.content() + page.evaluate("JSON.stringify([cur_frm.doc, frappe.get_doc(cur_frm.doctype, cur_frm.docname)])")
+	return page.content() + page.evaluate(
+		"JSON.stringify([cur_frm.doc, frappe.get_doc(cur_frm.doctype, cur_frm.docname)])"
+	)
 
 
 def test_fp_06_au_08_dots_until_a_reveal_that_is_logged(bulk, customer, tax_id, desk, picture):
@@ -115,7 +121,8 @@ def test_fp_06_au_08_dots_until_a_reveal_that_is_logged(bulk, customer, tax_id, 
 	expect(value).to_have_accessible_name("Tax ID")
 	expect(page.get_by_text("Created by").or_(page.get_by_text("created this")).first).to_be_attached()
 	picture(page, "dots", full_page=False)
-	texts = [answer.text() for answer in responses if answer.request.resource_type in ("document", "xhr", "fetch")]
+	kinds = ("document", "xhr", "fetch")
+	texts = [answer.text() for answer in responses if answer.request.resource_type in kinds]
 	assert any(customer in text for text in texts)
 	assert not [text for text in texts if tax_id in text]
 	assert tax_id not in what_page_holds(page)
@@ -227,18 +234,18 @@ def test_a_reveal_on_a_phone_and_by_keyboard(bulk, customer, tax_id, desk, pictu
 	assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-# --- rules ---------------------------------------------------------------------------------------------------
+# --- rules --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def custom_field() -> Iterator[Callable[[], str]]:
+def custom_field() -> Iterator[Callable[..., str]]:
 	"""Add a field to Customer whose name the finder knows, and name it."""
 	made = []
 
-	def make() -> str:
+	def make(label: str = "Health Note") -> str:
 		made.append(f"health_note_{frappe.generate_hash(length=6)}")
-		field = {"label": "Health <b>Note</b>", "fieldtype": "Small Text", "insert_after": "tax_category"}
-		create_custom_field("Customer", field | {"fieldname": made[-1]})
+		field = {"fieldname": made[-1], "label": label, "fieldtype": "Small Text"}
+		create_custom_field("Customer", field | {"insert_after": "tax_category"})
 		frappe.db.commit()
 		return made[-1]
 
@@ -274,7 +281,9 @@ def test_find_candidates_protects_a_custom_field(bulk, customer, custom_field, d
 	dialog.get_by_role("button", name="Choose All: Special Category").click()
 	expect(dialog.get_by_role("checkbox", checked=True)).to_have_count(1)
 	dialog.locator("[data-fieldname=why_kept] textarea").fill("For deliveries to people who can't carry")
-	picture(page, "candidates-chosen", full_page=False)
+	page.set_viewport_size({"width": 390, "height": 800})
+	assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+	page.set_viewport_size({"width": 1200, "height": 900})
 	press(dialog, "Protect")
 	expect(dialog).to_have_count(0)
 	expect(page.locator(".list-row-container", has_text="Customer: Health").first).to_be_visible()
@@ -286,8 +295,27 @@ def test_find_candidates_protects_a_custom_field(bulk, customer, custom_field, d
 
 	other = desk(bulk.user(*SEES_NOT))
 	open_customer(other, customer)
-	field = other.locator(f".sensitive-field[data-fieldname={name}]")
-	expect(field).to_contain_text("Health <b>Note</b>")  # a label is text
+	expect(other.locator(f".sensitive-field[data-fieldname={name}]")).to_contain_text("Health Note")
+
+
+def test_a_label_is_text(bulk, customer, custom_field, desk):
+	label = "Health <i>Note</i>"
+	name = custom_field(label)
+	page = desk(bulk.user("Privacy Officer", *MAY_REVEAL))
+	dialog = find_candidates(page)
+	dialog.get_by_role("searchbox").fill("customer health")
+	expect(dialog.locator("tbody tr:visible")).to_contain_text(label)
+	roles = [{"role": "Sales Manager"}]
+	values = {"ref_doctype": "Customer", "fieldname": name, "why_kept": "For a test", "revealers": roles}
+	frappe.get_doc(doctype="Sensitive Field", **values).insert()
+	frappe.db.commit()
+	page.goto("/app/sensitive-field?ref_doctype=Customer")
+	expect(page.locator(".list-row", has_text=f"Customer: {label}")).to_be_visible()
+	open_customer(page, customer)
+	field = page.locator(f".sensitive-field[data-fieldname={name}]")
+	expect(field.get_by_text(label, exact=True)).to_be_visible()
+	field.get_by_role("button", name=f"Reveal: {label}").click()
+	expect(page.locator(".modal.show .modal-title")).to_have_text(f"Reveal {label}")
 
 
 def test_candidates_are_added_all_or_none(bulk, custom_field, desk):
@@ -321,14 +349,16 @@ def test_a_rule_is_made_by_label_and_switched_off(bulk, customer, tax_id, custom
 	choose(page.locator(".frappe-control[data-fieldname=fieldname]"), name)
 	page.locator("[data-fieldname=why_kept] textarea").fill("For a test")
 	choose(page.locator(".frappe-control[data-fieldname=revealers]"), "Stock Manager")
-	expect(page.locator(".frappe-control[data-fieldname=revealers] .tb-selected-value")).to_have_text("Stock Manager")
+	expect(page.locator(".frappe-control[data-fieldname=revealers] .tb-selected-value")).to_have_text(
+		"Stock Manager"
+	)
 	page.keyboard.press("Tab")
 	save(page)
 	expect(page.locator(".consent-headline")).to_have_text("In force.")
 	picture(page, "rule", full_page=False)
 	frappe.db.rollback()
 	rule = frappe.get_doc("Sensitive Field", f"Customer-{name}")
-	assert (rule.fieldname, rule.state, rule.field_label) == (name, "In Force", "Health <b>Note</b>")
+	assert (rule.fieldname, rule.state, rule.field_label) == (name, "In Force", "Health Note")
 	assert [row.role for row in rule.revealers] == ["Stock Manager"]
 
 	page.get_by_role("checkbox", name="Enabled").uncheck()
@@ -366,6 +396,15 @@ def test_the_settings_publish_the_open_paths(bulk, desk, picture):
 	picture(page, "open-paths", full_page=False)
 
 
+def test_the_documentation_publishes_the_open_paths():
+	text = " ".join((Path(__file__).parents[1] / "docs" / "sensitive-data.md").read_text().split())
+	published = text.split("<!-- open paths -->")[1]
+	assert published.count("- **") == len(OPEN_PATHS)
+	for path in OPEN_PATHS:
+		entry = f"- **{path.title}** (Frappe {path.frappe}). {path.why} What helps: {path.workaround}"
+		assert entry in published
+
+
 def test_contract_is_closed_to_whom_no_rule_names(bulk, desk):
 	page = desk(bulk.user("Sales Manager"))
 	page.goto("/app/contract")
@@ -375,7 +414,7 @@ def test_contract_is_closed_to_whom_no_rule_names(bulk, desk):
 	assert page.request.get("/api/resource/Contract").status == 403
 
 
-# --- the log -------------------------------------------------------------------------------------------------
+# --- the log ------------------------------------------------------------------------------------------------
 
 
 def test_who_saw_it_leads_from_the_record_to_the_log(bulk, customer, tax_id, desk, picture):
@@ -396,7 +435,9 @@ def test_who_saw_it_leads_from_the_record_to_the_log(bulk, customer, tax_id, des
 	expect(rows).to_contain_text("Reveal")
 	expect(rows).to_contain_text(customer)
 	(row,) = frappe.get_all(LOG, {"records": customer}, ["accessed_on"])
-	local = row.accessed_on.replace(tzinfo=timezone.utc).astimezone(ZoneInfo(frappe.utils.get_system_timezone()))
+	local = row.accessed_on.replace(tzinfo=timezone.utc).astimezone(
+		ZoneInfo(frappe.utils.get_system_timezone())
+	)
 	expect(rows).to_contain_text(local.strftime("%d.%m.%Y %H:%M"))
 	picture(page, "log", full_page=False)
 	rows.locator(".list-subject a").click()

@@ -29,8 +29,8 @@ def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -
 
 @frappe.whitelist(methods=["GET"])
 def purposes() -> list[str]:
-	"""Return the names of the purposes that a value may be revealed for. Who reveals one needn't be allowed to
-	read Processing Purpose."""
+	"""Return the names of the purposes that a value may be revealed for. Who reveals one may know no more of
+	them."""
 	if not any(field["reveal"] for fields in _masked().values() for field in fields.values()):
 		frappe.throw(_("You may not reveal any protected field."), frappe.PermissionError)
 	return frappe.get_all("Processing Purpose", {"enabled": 1}, pluck="name", order_by="name")

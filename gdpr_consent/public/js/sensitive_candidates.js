@@ -126,7 +126,7 @@ function row_html(one, at) {
 			<div class="text-muted small">${escape(one.fieldname)}</div>
 			${narrow(doctype)}${narrow(escape(one.reason))}</td>
 		<td class="d-none d-md-table-cell">${doctype}</td>
-		<td><span class="indicator-pill no-indicator-dot ${CLASS_COLOURS[one.sensitivity]}">${escape(__(one.sensitivity))}</span></td>
+		<td><span class="indicator-pill no-indicator-dot text-nowrap ${CLASS_COLOURS[one.sensitivity]}">${escape(__(one.sensitivity))}</span></td>
 		<td class="d-none d-md-table-cell text-muted">${escape(one.reason)}</td>
 	</tr>`;
 }

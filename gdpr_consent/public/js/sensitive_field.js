@@ -54,7 +54,8 @@ const make_control = () =>
 			this.$wrapper.addClass("sensitive-field");
 			this.$wrapper.find("label").attr("for", id);
 			this.$wrapper.find(".control-input").remove();
-			this.$wrapper.find(".control-value").addClass("d-flex align-items-center").css("display", "").html(`
+			this.$wrapper.find(".control-value").addClass("d-flex align-items-center").css("display", "")
+				.html(`
 				<span class="sensitive-lock mr-2" aria-hidden="true"></span>
 				<output id="${id}" aria-live="polite" class="flex-fill" style="min-width: 0; white-space: pre-wrap; overflow-wrap: anywhere"></output>
 			`);

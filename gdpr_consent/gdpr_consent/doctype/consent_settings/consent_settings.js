@@ -64,5 +64,7 @@ async function show_open_paths(frm) {
 	const intro = paths.length
 		? __("On these ways a protected value can still be read. No app can close them:")
 		: __("No way to a protected value is known to be open.");
-	field.$wrapper.html(`<p>${intro}</p><ul class="pl-4" style="overflow-wrap: anywhere">${items.join("")}</ul>`);
+	field.$wrapper.html(
+		`<p>${intro}</p><ul class="pl-4" style="overflow-wrap: anywhere">${items.join("")}</ul>`,
+	);
 }

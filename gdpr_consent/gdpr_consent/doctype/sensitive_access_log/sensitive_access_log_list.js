@@ -4,20 +4,21 @@ const LOG = "Sensitive Access Log";
 const COLOURS = { View: "blue", Reveal: "orange", Print: "grey", Report: "blue", Export: "red" };
 
 frappe.listview_settings[LOG] = {
-	add_fields: ["accessed_on", "user", "how", "ref_doctype", "fields"],
+	add_fields: ["accessed_on", "user", "how", "ref_doctype", "record_count"],
 	hide_name_column: true, // the first column tells more
 
 	refresh: show_records,
 
 	formatters: {
-		// A narrow list has no columns for these.
-		name: (_name, _df, { accessed_on, user, ref_doctype, fields }) => {
-			const what = `${__(ref_doctype)} ${(fields || "").split(",").join(", ")}`;
-			const parts = [gdpr_consent.local_time(accessed_on), frappe.user.full_name(user), what];
-			return parts.join(" · "); // set as text
+		// Set as text. A narrow list has no columns for these.
+		name: (_name, _df, { accessed_on, user }) =>
+			[gdpr_consent.local_time(accessed_on), frappe.user.full_name(user)].join(" · "),
+		fields(fields, _df, { name, ref_doctype, record_count }) {
+			const escape = gdpr_consent.words.escape;
+			const of = escape(`${__(ref_doctype)}: ${Number(record_count)}`);
+			const what = escape((fields || "").split(",").join(", "));
+			return `<span class="ellipsis"><span data-records-of="${name}">${of}</span> · ${what}</span>`;
 		},
-		record_count: (count, _df, { name }) =>
-			`<span class="ellipsis" data-records-of="${name}">${Number(count)}</span>`,
 	},
 
 	get_indicator: ({ how }) => [__(how), COLOURS[how], `how,=,${how}`],
@@ -33,6 +34,6 @@ async function show_records(listview) {
 		limit: single.length,
 	});
 	for (const { name, records } of rows) {
-		listview.$result.find(`[data-records-of="${name}"]`).text(records).attr("title", records);
+		listview.$result.find(`[data-records-of="${name}"]`).text(records);
 	}
 }

@@ -33,17 +33,26 @@ frappe.ui.form.on("Sensitive Field", {
 function show_state(frm) {
 	const { state, state_reason, enabled, sensitivity, is_standard } = frm.doc;
 	const escape = gdpr_consent.words.escape;
-	if (frm.is_new()) return gdpr_consent.set_headline(frm, __("It protects nothing until it is saved."), "blue");
+	if (frm.is_new())
+		return gdpr_consent.set_headline(frm, __("It protects nothing until it is saved."), "blue");
 	const say = (text, colour) => gdpr_consent.set_headline(frm, text, colour);
 	if (!enabled) {
 		const text = frm.is_dirty()
 			? __("Save to switch it off. Permissions become what they were before.")
 			: __("Off. Whoever may read the record sees the field.");
-		return say(is_standard ? `${text} ${__("It came with the app, and an update doesn't switch it on again.")}` : text, "orange");
+		return say(
+			is_standard
+				? `${text} ${__("It came with the app, and an update doesn't switch it on again.")}`
+				: text,
+			"orange",
+		);
 	}
 	if (state === "Not in Force") return say(`<b>${__("Not in force.")}</b> ${escape(state_reason)}`, "red");
 	if (sensitivity === "General")
-		return say(__("Noted only: data of the class General is open to whoever may read the record."), "blue");
+		return say(
+			__("Noted only: data of the class General is open to whoever may read the record."),
+			"blue",
+		);
 	if (state === "In Force" && !frm.is_dirty()) return say(__("In force."), "green");
 	say(__("Save to put it in force."), "blue");
 }
@@ -55,9 +64,7 @@ async function offer_fields(frm) {
 	if (!doctype || !frm.is_new() || !control.set_data) return;
 	await new Promise((resolve) => frappe.model.with_doctype(doctype, resolve));
 	if (frm.doc.ref_doctype !== doctype) return; // the user chose another one meanwhile
-	const fields = frappe
-		.get_meta(doctype)
-		.fields.filter(({ fieldtype }) => !NO_VALUE.includes(fieldtype));
+	const fields = frappe.get_meta(doctype).fields.filter(({ fieldtype }) => !NO_VALUE.includes(fieldtype));
 	control.set_data(
 		// With the name, because Frappe finds the field that was chosen by this text, and labels can be the same.
 		fields.map(({ fieldname, label, parent }) => ({
