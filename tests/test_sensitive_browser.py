@@ -139,6 +139,7 @@ def test_fp_06_au_08_dots_until_a_reveal_that_is_logged(bulk, customer, tax_id, 
 	expect(field).to_contain_text("Hidden in")
 	expect(field.get_by_role("button", name="Hide: Tax ID")).to_be_focused()
 	assert tax_id not in page.evaluate("JSON.stringify(cur_frm.doc)")
+	expect(page.locator(".modal-backdrop")).to_have_count(0)
 	picture(page, "revealed", full_page=False)
 
 	(row,) = log_of(user)
@@ -198,6 +199,70 @@ def test_without_the_right_a_save_keeps_the_value(bulk, customer, tax_id, desk):
 	save(page)
 	assert stored(customer) == {"tax_id": tax_id, "website": "https://shop.example"}
 	assert tax_id not in what_page_holds(page)
+
+
+def test_without_the_role_no_reveal_by_hand_either(bulk, customer, tax_id, desk):
+	page = desk(user := bulk.user(*SEES_NOT))
+	open_customer(page, customer)
+	door = "gdpr_consent.sensitive_data.api.reveal"
+	args = {
+		"doctype": "Customer",
+		"name": customer,
+		"fieldname": "tax_id",
+		"purpose": PURPOSE,
+		"reason": REASON,
+	}
+	with page.expect_response(f"**/{door}") as answer:
+		page.evaluate("([method, args]) => frappe.call({method, args}).catch(() => {})", [door, args])
+	assert answer.value.status == 403
+	assert tax_id not in answer.value.text()
+	expect(page.locator(".msgprint")).to_contain_text("You may not reveal Tax ID of Customer")
+	assert all("403" in error or "FieldProtected" in error or error == "Object" for error in desk.errors)
+	desk.errors.clear()
+	assert log_of(user) == []
+
+
+def test_a_reveal_without_a_reason_is_refused_and_can_be_mended(bulk, customer, tax_id, desk):
+	page = desk(user := bulk.user(*MAY_REVEAL))
+	field = open_customer(page, customer)
+	field.get_by_role("button", name="Reveal: Tax ID").click()
+	dialog = page.locator(".modal.show", has=page.locator("[data-fieldname=purpose]"))
+	dialog.locator("[data-fieldname=purpose] select").select_option(PURPOSE)
+	dialog.locator("[data-fieldname=reason] textarea").fill("x")
+	press(dialog, "Reveal")
+	expect(page.locator(".msgprint")).to_contain_text("say in a few words why")
+	assert "417" in desk.errors[0]
+	desk.errors.clear()
+	assert log_of(user) == []
+	page.locator(".msgprint-dialog .btn-modal-close").click()
+	dialog.locator("[data-fieldname=reason] textarea").fill(REASON)
+	press(dialog, "Reveal")
+	expect(field.locator("output")).to_have_text(tax_id)
+
+
+@pytest.fixture
+def bank_account(bulk: BulkUpdates) -> Iterator[str]:
+	bank = frappe.new_doc("Bank", bank_name=f"Bank {frappe.generate_hash(length=8)}").insert()
+	account = frappe.new_doc(
+		"Bank Account", account_name="Main", bank=bank.name, iban="DE89370400440532013000"
+	).insert()
+	frappe.db.commit()
+	yield account.name
+	frappe.db.rollback()
+	account.delete()
+	bank.delete()
+	frappe.db.commit()
+
+
+def test_a_section_shows_though_all_its_fields_are_protected(bulk, bank_account, desk):
+	page = desk(bulk.user("Accounts User"))
+	page.goto(f"/app/bank-account/{bank_account}")
+	expect(page.locator(".sensitive-field[data-fieldname=iban] output")).to_contain_text(DOTS)
+	section = page.locator(".form-section", has=page.locator("[data-fieldname=iban]"))
+	fields = section.locator(".frappe-control").locator("visible=true")
+	names = fields.evaluate_all("all => all.map((one) => one.dataset.fieldname)")
+	assert sorted(names) == ["bank_account_no", "branch_code", "iban"]
+	assert "DE89370400440532013000" not in what_page_holds(page)
 
 
 def test_no_dots_on_a_new_document(bulk, customer, desk):
@@ -425,7 +490,7 @@ def test_who_saw_it_leads_from_the_record_to_the_log(bulk, customer, tax_id, des
 		sensitive_api.reveal("Customer", name, "tax_id", PURPOSE, REASON)
 		frappe.set_user("Administrator")
 	frappe.db.commit()
-	page = desk(bulk.user(*OFFICER))
+	page = desk(bulk.user(*OFFICER), width=1500)
 	open_customer(page, customer)
 	page.locator(".menu-btn-group button").click()
 	page.get_by_text("Who Saw It?").click()
