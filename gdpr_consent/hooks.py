@@ -45,12 +45,12 @@ permission_query_conditions = {
 	"Version": f"{_sensitive}.documents.version_conditions",
 	"Deleted Document": f"{_sensitive}.documents.deleted_document_conditions",
 }
-_copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
-	"Custom Field": _copies,
-	"Property Setter": _copies,
+	**dict.fromkeys(
+		("Custom Field", "Property Setter"), {"on_update": f"{_sensitive}.finder.protect_new_copies"}
+	),
 	"Contact": _person,
 	"Lead": _person,
 	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
@@ -65,6 +65,7 @@ doc_events = {
 
 before_request = [f"{_sensitive}.incoming.check_request"]
 after_request = ["gdpr_consent.pages.act_without_session", f"{_sensitive}.outgoing.redact_response"]
+update_website_context = [f"{_sensitive}.messages.redact_page"]
 before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 

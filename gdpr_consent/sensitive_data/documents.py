@@ -90,6 +90,8 @@ def _source(doc: Any, name: str) -> Any:
 
 def validate(doc: Any, _method: str | None = None) -> None:
 	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
+	if doc.doctype == "Milestone Tracker" and doc.track_field in rules.protected_fields(doc.document_type):
+		incoming.refuse(doc.document_type, doc.track_field)
 	if doc.doctype in TEMPLATES:
 		_refuse_template_that_reads_more(doc)
 	protected = rules.protected_fields(doc.doctype)
