@@ -96,6 +96,8 @@ def find_candidates() -> list[dict[str, str]]:
 			found.append(_candidate(field, source.sensitivity, reason))
 		elif sign := _sign_of(field):
 			reason = _("Its name looks like {0}.").format(_(sign.means))
+			if frappe.get_meta(field.doctype).get_field(field.fieldname).reqd:
+				reason += " " + _("It must be filled in; make it optional in Customize Form first.")
 			found.append(_candidate(field, sign.sensitivity, reason))
 	return sorted(found, key=lambda one: (one["ref_doctype"], one["fieldname"]))
 
