@@ -2,8 +2,7 @@
 
 import frappe
 
-from gdpr_consent.overrides.core import DOORS as _DOORS
-from gdpr_consent.overrides.core import MIXINS as _MIXINS
+from gdpr_consent.overrides import core as _core
 
 app_name = "gdpr_consent"
 app_title = "GDPR Consent"
@@ -26,11 +25,11 @@ doctype_js = {name: f"overrides/{name.lower().replace(' ', '_')}.js" for name in
 doctype_list_js = {name: f"overrides/{name.lower()}_list.js" for name in ("Contact", "Customer", "Lead")}
 
 if int(frappe.__version__.split(".")[0]) < 16:  # one class for a DocType, whose name is that without blanks
-	override_doctype_class = {name: f"gdpr_consent.gate.v15.{name.replace(' ', '')}" for name in _MIXINS}
+	override_doctype_class = {name: f"gdpr_consent.gate.v15.{name.replace(' ', '')}" for name in _core.MIXINS}
 else:  # all apps may add to it
-	extend_doctype_class = _MIXINS
+	extend_doctype_class = _core.MIXINS
 
-override_whitelisted_methods = _DOORS
+override_whitelisted_methods = _core.DOORS
 jinja = {"methods": ["gdpr_consent.bulk_update.report.consent_bulk_update_report"]}
 extend_bootinfo = ["gdpr_consent.sensitive_data.api.add_to_boot"]
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
@@ -47,6 +46,8 @@ _copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
+	"Communication": {"before_insert": f"{_sensitive}.documents.mask_communication"},
+	"Email Queue": {"after_insert": f"{_sensitive}.documents.mask_sent_communication"},
 	"Custom Field": _copies,
 	"Property Setter": _copies,
 	"Contact": _person,
@@ -68,7 +69,7 @@ before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
 _register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
-ignore_links_on_delete = [*_register]  # it outlives the people and records it names
+ignore_links_on_delete = [*_register, "Sensitive Access Log"]  # they outlive whom they name
 consent_bulk_update_targets = {"Email Group Member": "email"}  # besides people: the field of the address
 
 scheduler_events = {

@@ -190,7 +190,7 @@ def test_no_hidden_value_leaves_in_any_shape(clerk, answer):
 def test_the_same_field_of_another_doctype_stays(as_clerk):
 	company = {"doctype": "Company", "name": "C", "tax_id": "DE1"}
 	assert redaction.Redaction().clean({"docs": [dict(company)]}) == {"docs": [company]}
-	prices = [{"name": "P", "valid_upto": "2026-01-01"}]
+	prices = [{"name": "P", "valid_upto": "2026-01-01", "message": "Hello"}]
 	assert redaction.Redaction().clean(json.loads(json.dumps(prices))) == prices
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import frappe
 from frappe import _
+from frappe.utils import cint
 
 from gdpr_consent.exceptions import ConsentError, FieldProtected
 from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules
@@ -90,6 +91,8 @@ def _source(doc: Any, name: str) -> Any:
 
 def validate(doc: Any, _method: str | None = None) -> None:
 	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
+	if doc.doctype in ("Property Setter", "Custom Field"):
+		_refuse_to_make_searchable(doc)
 	if doc.doctype == "Milestone Tracker" and doc.track_field in rules.protected_fields(doc.document_type):
 		incoming.refuse(doc.document_type, doc.track_field)
 	if doc.doctype in TEMPLATES:
@@ -104,6 +107,30 @@ def validate(doc: Any, _method: str | None = None) -> None:
 			doc.set(name, _source(doc, name))
 		if rule.sensitivity == "Special Category" and not rule.condition:
 			_refuse_without_condition(doc, name)
+
+
+def _refuse_to_make_searchable(doc: Any) -> None:
+	"""A search finds a value letter by letter, and shows it beside what it finds."""
+	doctype = doc.get("doc_type") or doc.get("dt")
+	names = rules.protected_fields(doctype)
+	searched: set[str] = set()
+	if doc.doctype == "Custom Field" and doc.in_global_search:
+		searched = {doc.fieldname}
+	elif doc.get("property") in ("search_fields", "title_field"):
+		searched = {name.strip() for name in (doc.value or "").split(",")}
+	elif doc.get("property") == "in_global_search" and cint(doc.value):
+		searched = {doc.field_name}
+	for name in searched & names.keys():
+		frappe.throw(
+			_(
+				"{0} is protected, so no search may find or show it. Take it out, or switch off {1} first."
+			).format(
+				frappe.bold(_(frappe.get_meta(doctype).get_label(name))),
+				frappe.bold(rules.name_of(doctype, name)),
+			),
+			ConsentError,
+			title=_("Protected Field"),
+		)
 
 
 #: DocTypes with text that Frappe renders as a template, where `frappe` reads every table.
@@ -209,6 +236,8 @@ def mask_version(doc: Any, _method: str | None = None) -> None:
 
 def _tells_hidden(doc: Any, user: str | None) -> bool:
 	about = doc.get(HISTORIES[doc.doctype])
+	if about in rights.closed_doctypes(user):
+		return True
 	names = rights.hidden_fields(about, user) if about else frozenset()
 	data = json.loads(doc.get("data") or "{}")
 	if doc.doctype == "Version":
@@ -226,7 +255,45 @@ def history_conditions(user: str | None = None, doctype: str = "Version") -> str
 		texts = (frappe.db.escape(f"%{json.dumps(name)}%") for name in sorted(names))
 		tells = " or ".join(f"`tab{doctype}`.data like {text}" for text in texts)
 		parts.append(f"not ({of} = {frappe.db.escape(about)} and ({tells}))")
+	parts += [f"{of} != {frappe.db.escape(closed)}" for closed in rights.closed_doctypes(user)]
 	return " and ".join(parts)
+
+
+# --- mail that is kept --------------------------------------------------------------------------------------
+
+
+def mask_communication(doc: Any, _method: str | None = None) -> None:
+	"""Take out of the copy of a mail that the timeline keeps what the mail said of protected fields: not
+	everybody who reads the timeline was meant by it. What a person wrote themselves is masked once it is
+	sent.
+	"""
+	if doc.communication_type == "Automated Message":
+		for field in COPY_OF_MAIL:
+			doc.set(field, redaction.mask_values(doc.get(field), doc.reference_doctype, doc.reference_name))
+
+
+def mask_sent_communication(doc: Any, _method: str | None = None) -> None:
+	"""Hook of Email Queue: the message is made, so its copy isn't needed for that any more."""
+	if not doc.communication:
+		return
+	copy = frappe.db.get_value(
+		"Communication",
+		doc.communication,
+		["reference_doctype", "reference_name", *COPY_OF_MAIL],
+		as_dict=True,
+	)
+	if not copy or not rules.protected_fields(copy.reference_doctype or ""):
+		return
+	masked = {
+		field: redaction.mask_values(copy[field], copy.reference_doctype, copy.reference_name)
+		for field in COPY_OF_MAIL
+	}
+	changed = {field: text for field, text in masked.items() if text != copy[field]}
+	if changed:
+		frappe.db.set_value("Communication", doc.communication, changed, update_modified=False)
+
+
+COPY_OF_MAIL = ("subject", "content", "text_content")
 
 
 def _may_read_file(doc: Any) -> bool | None:

@@ -1,6 +1,5 @@
 """Proposes fields that look as if they should be protected: by their names, and because they are copies."""
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,9 +8,8 @@ from frappe import _
 from frappe.query_builder.functions import Coalesce
 
 from gdpr_consent.sensitive_data import rules
-from gdpr_consent.sensitive_data.signs import SENSITIVE, SIGNS, SPECIAL, Sign
+from gdpr_consent.sensitive_data.signs import SENSITIVE, SPECIAL, Sign, signs_in
 
-PATTERNS = [(re.compile(rf"(?<![a-z])(?:{sign.words})(?![a-z])"), sign) for sign in SIGNS]
 TYPES = (*rules.TEXT_TYPES, "Date", "Select", "Attach", "Currency", "Float", "Int", "Link")
 # The settings of the site and its software aren't about people.
 MODULES_OF_THE_SITE = (
@@ -70,7 +68,7 @@ def _sign_of(field: Field) -> Sign | None:
 	if field.doctype in ABOUT_THE_COMPANY or field.fieldname.startswith("company_"):
 		return None
 	text = f"{field.fieldname} {frappe.scrub(field.label or '')}".lower()
-	found = (sign for pattern, sign in PATTERNS if pattern.search(text))
+	found = signs_in(text)
 	# A link to a bank account isn't its number; a link to a religion says it.
 	return next((sign for sign in found if field.fieldtype != "Link" or sign.sensitivity == SPECIAL), None)
 
@@ -146,7 +144,7 @@ def protect_new_copies(doc: object = None, _method: str | None = None) -> None:
 
 	Hook of Custom Field and Property Setter, through which a field gets its source.
 	"""
-	if frappe.flags.in_uninstall or not rules.protected_names():
+	if frappe.flags.in_uninstall or not rules.all_rules().fields:
 		return
 	if doc is not None and not (doc.get("fetch_from") or doc.get("property") == "fetch_from"):
 		return

@@ -22,7 +22,10 @@ FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_
 ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "sort_order", "searchfield", "field", "stats")
 COLUMNS = ("fields", "fieldname")
 EXPORTED = ("export_fields", "select_columns")
-DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt")
+DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt", "goal_doctype")
+#: Parameters in which the name of a field says nothing: what is read is filtered, what is written is
+# compared.
+HARMLESS = (*COLUMNS, *EXPORTED, "txt", "value", "reason", "data", "doc", "docs")
 LISTS = (
 	"frappe.client.get_list",
 	"frappe.client.get_value",
@@ -43,7 +46,7 @@ def check_request() -> None:
 			the request sets one that the user may not write
 	"""
 	frappe.flags.gdpr_asked_for = frozenset()
-	if not rules.protected_names() or (frappe.session.user == "Administrator" and not _asks_for_fields()):
+	if not rules.all_rules().fields or (frappe.session.user == "Administrator" and not _asks_for_fields()):
 		return
 	form = frappe.form_dict
 	for parameter in FILTERS:
@@ -52,6 +55,7 @@ def check_request() -> None:
 	for parameter in ORDERS:
 		for _of, text in _texts_of_filters([_parsed(form.get(parameter))], ()):
 			_refuse_if_hidden(text, doctypes())
+	_check_names(form)
 	_check_lists_of_the_website(form)
 	_check_columns(form)
 	_check_writing(form)
@@ -136,6 +140,20 @@ def _check_columns(form: dict) -> None:
 			form[parameter] = _without_hidden(form[parameter], about)
 			asked |= _exported(form[parameter], about) & protected.keys()
 	frappe.flags.gdpr_asked_for = frozenset(asked)
+
+
+def _check_names(form: dict) -> None:
+	"""Refuse a parameter that is the name of a hidden field: whatever the method does with it, it reads
+	it."""
+	about = doctypes()
+	hidden = frozenset().union(*(rights.hidden_fields(doctype) for doctype in about))
+	if not hidden:
+		return
+	for parameter in form.keys() - {*HARMLESS, *DOCTYPES}:
+		value = _parsed(form[parameter])
+		for text in value if isinstance(value, list) else [value]:
+			if isinstance(text, str) and fold(text) in hidden:
+				_refuse_if_hidden(text, about)
 
 
 def _is_single(doctype: str) -> bool:
@@ -280,6 +298,12 @@ def _refuse_preview(name: Any) -> None:
 				refuse(found.reference_doctype, field)
 
 
+SHOW_A_RECORD = (
+	("Webhook", "webhook_doctype", "preview_document"),
+	("Audit Trail", "doctype_name", "document"),
+)
+
+
 def _refuse_setting(doc: dict) -> None:
 	about = doc.get("document_type")
 	if doc.get("doctype") in ("Dashboard Chart", "Number Card") and about:
@@ -289,9 +313,10 @@ def _refuse_setting(doc: dict) -> None:
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
 				_refuse_if_hidden(doc[parameter], about)
-	if doc.get("doctype") == "Webhook" and doc.get("preview_document"):
-		for name in rights.hidden_fields(doc.get("webhook_doctype") or ""):
-			refuse(doc["webhook_doctype"], name)
+	for shown_by, parameter, chosen in SHOW_A_RECORD:
+		if doc.get("doctype") == shown_by and doc.get(chosen) and isinstance(doc.get(parameter), str):
+			for name in rights.hidden_fields(doc[parameter]):
+				refuse(doc[parameter], name)
 
 
 # --- writing ------------------------------------------------------------------------------------------------

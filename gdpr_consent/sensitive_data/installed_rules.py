@@ -10,6 +10,7 @@ TAX = _("Needed on invoices and in tax returns.")
 BANK = _("Needed to pay and to assign payments.")
 IDENTITY = _("Needed to prove who somebody is, for authorities and for travel.")
 HEALTH = _("Needed for the safety of employees at work.")
+MAIL = _("Proof of what was sent; a mail may hold what only its readers may see.")
 CONTRACT = _("Its terms concern only those who negotiate and fulfil it.")
 
 SALES, PURCHASE, ACCOUNTS, HR = "Sales Manager", "Purchase Manager", "Accounts Manager", "HR Manager"
@@ -59,5 +60,6 @@ RULES = (
 	*(_rule("Employee", field, BANK, (HR,)) for field in _EMPLOYEE_BANK),
 	*(_rule("Employee", field, IDENTITY, (HR,)) for field in _EMPLOYEE_IDENTITY),
 	*(_rule("Employee", field, HEALTH, (), sensitivity="Special Category") for field in _EMPLOYEE_HEALTH),
+	_rule("Email Queue", "message", MAIL, ()),
 	_rule("Contract", "", CONTRACT, ()),
 )

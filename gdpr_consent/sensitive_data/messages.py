@@ -20,7 +20,7 @@ def sent_for(mail: Any) -> Iterator[None]:
 	that the mail's author and those of its readers who are users may see. What other people get is up to the
 	author."""
 	readers: set[str] = set()
-	if PRINT in (mail.attachments or "") and rules.protected_names():
+	if PRINT in (mail.attachments or "") and rules.all_rules().fields:
 		author = {mail.owner} - {"Guest", None}
 		readers = author | rights.users_among((row.recipient for row in mail.recipients), outsiders=False)
 	with rights.read_also_by(readers):
@@ -85,7 +85,10 @@ def before_job(method: str | None = None, kwargs: dict | None = None, **_more: A
 def redact_page(context: dict) -> None:
 	"""Hook `update_website_context`: what a page holds of a record is for its reader (FP-02)."""
 	for name, value in [*context.items()]:
-		if isinstance(value, Document):
+		if isinstance(value, Document) and rules.protected_fields(value.doctype):
 			redaction.empty(value)
+			context["no_cache"] = 1  # the next reader may see more, or less
+			for field in rights.hidden_fields(value.doctype) & context.keys():
+				context[field] = None  # a page about a record has its fields for variables
 		elif isinstance(value, dict) and value.get("doctype") in rules.all_rules().fields:
 			context[name] = redaction.Redaction().clean(value)

@@ -13,7 +13,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent.sensitive_data import access_log, incoming, rights, rules
-from gdpr_consent.sensitive_data.redaction import Redaction
+from gdpr_consent.sensitive_data.redaction import Redaction, mask_words, secrets_of
 
 
 def redact_response(response: Any = None, request: Any = None) -> None:
@@ -26,8 +26,8 @@ def redact_response(response: Any = None, request: Any = None) -> None:
 
 
 def _redact(response: Any) -> None:
-	names, asked = rules.protected_names(), incoming.protected_fields_asked_for()
-	if response is None or not names or response.is_streamed:
+	asked = incoming.protected_fields_asked_for()
+	if response is None or not rules.all_rules().fields or response.is_streamed:
 		return
 	if response.mimetype != "application/json":
 		if asked and response.status_code == 200:
@@ -35,16 +35,48 @@ def _redact(response: Any) -> None:
 		return
 	if not (body := response.get_data()):
 		return
-	if not asked and not rules.pattern(names).search(body):
+	secrets, of_list = _secrets_of_the_form(), incoming.doctype_of_list()
+	common = rules.doctypes_with_common_names()
+	looked_for = rules.pattern(rules.known_names(), common)
+	if not asked and not secrets and of_list not in common and not looked_for.search(body):
 		return
-	redaction = Redaction(incoming.doctype_of_list())
+	redaction = Redaction(of_list)
 	answer = redaction.clean(json.loads(body))
+	if secrets and isinstance(answer, dict):
+		redaction.changed |= _mask_timeline(answer, secrets)
 	if redaction.changed:
 		response.set_data(json.dumps(answer, separators=(",", ":"), ensure_ascii=False))
 	if asked:
 		_note_table(redaction, asked, answer)
 	if redaction.seen:
 		_write_log(redaction.seen)
+
+
+def _secrets_of_the_form() -> list[str]:
+	"""Return what the record of a form holds and the user may not see, to take it out of its timeline, where
+	mails, comments and versions from before the app repeat it."""
+	form, about = frappe.form_dict, incoming.doctype()
+	if not incoming.command().startswith("frappe.desk.form.") or not about:
+		return []
+	hidden, name = rights.hidden_fields(about), form.get("name") or form.get("docname")
+	if not hidden or not isinstance(name, str) or frappe.get_meta(about).issingle:
+		return []
+	return secrets_of(frappe.db.get_value(about, name, [*hidden], as_dict=True) or {})
+
+
+def _mask_timeline(answer: dict, secrets: list[str]) -> bool:
+	timeline = {part: answer[part] for part in ("docinfo", "message") if part in answer}
+	before = json.dumps(timeline)
+	answer.update(_masked(timeline, secrets))
+	return json.dumps({part: answer[part] for part in timeline}) != before
+
+
+def _masked(node: Any, secrets: list[str]) -> Any:
+	if isinstance(node, dict):
+		return {key: _masked(value, secrets) for key, value in node.items()}
+	if isinstance(node, list):
+		return [_masked(value, secrets) for value in node]
+	return mask_words(node, secrets) if isinstance(node, str) else node
 
 
 def _note_table(redaction: Redaction, asked: frozenset[str], answer: Any) -> None:

@@ -94,6 +94,9 @@ def _why_not_in_force(rule: Any) -> str:
 			"Somebody set its permission level to {0} in Customize Form; it has to be {1}. Save this record "
 			"to set it."
 		).format(field.permlevel or 0, rule.permlevel)
+	searched = (meta.get("search_fields") or "").replace(" ", "").split(",")
+	if field.get("in_global_search") or rule.fieldname in searched:
+		return _("A search finds it. Take it out of search fields and global search in Customize Form.")
 	return ""
 
 

@@ -1,6 +1,7 @@
 """Takes hidden values out of what leaves: documents, JSON, versions and reports."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import frappe
 from gdpr_consent.sensitive_data import rights, rules
 
 MASK = "•••"
+SHORTEST_SECRET = 5  # what is shorter stands in other texts by chance
 
 
 # --- documents ----------------------------------------------------------------------------------------------
@@ -35,6 +37,25 @@ def emptied(doc: Any) -> Iterator[None]:
 	finally:
 		for part, name, value in held:
 			part.set(name, value)
+
+
+def mask_values(text: str | None, doctype: str | None, name: str | None) -> str | None:
+	"""Mask in a text what a record holds in its protected fields."""
+	fields = [*rules.protected_fields(doctype or "")]
+	if not text or not name or not fields or frappe.get_meta(doctype).istable:
+		return text
+	row = frappe.db.get_value(doctype, name, fields, as_dict=True) or {}
+	return mask_words(text, secrets_of(row))
+
+
+def secrets_of(row: dict) -> list[str]:
+	return [str(value) for value in row.values() if value and len(str(value)) >= SHORTEST_SECRET]
+
+
+def mask_words(text: str, secrets: list[str]) -> str:
+	for secret in secrets:
+		text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
+	return text
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------
@@ -86,7 +107,7 @@ class Redaction:
 		if doctype is None and self.doctype:
 			doctype = self.doctype
 		if doctype is None:
-			return self.names, rules.protected_names(), ""
+			return self.names, rules.known_names(), ""
 		return self.hidden.get(doctype, frozenset()), rules.protected_fields(doctype), doctype
 
 	def _note(self, doctype: str, name: str, node: dict, key: str) -> None:
@@ -95,7 +116,8 @@ class Redaction:
 
 	def _clean_text(self, text: str) -> str:
 		"""JSON within JSON, such as the data of a Version and the rows of a portal's list."""
-		if text[:1] not in ("{", "[") or not rules.quoted(rules.protected_names()).search(text):
+		looked_for = rules.quoted(rules.known_names() | rules.doctypes_with_common_names())
+		if text[:1] not in ("{", "[") or not looked_for.search(text):
 			return text
 		try:
 			inner = json.loads(text)

@@ -32,7 +32,7 @@ class SensitiveReportMixin:
 		return result
 
 	def _mask(self, columns: Iterable[Any], rows: Any) -> None:
-		if not rows or not isinstance(rows, list) or not rules.protected_names():
+		if not rows or not isinstance(rows, list) or not rules.all_rules().fields:
 			return
 		columns = list(columns or ())
 		hidden = redaction.hidden_columns(columns, self.ref_doctype)

@@ -58,6 +58,11 @@ def hidden_names(user: str | None = None) -> frozenset[str]:
 	)
 
 
+def closed_doctypes(user: str | None = None) -> list[str]:
+	"""Return the DocTypes that are protected as a whole and that the user may not read."""
+	return [doctype for doctype in rules.all_rules().whole if not frappe.has_permission(doctype, user=user)]
+
+
 @contextmanager
 def read_also_by(readers: Iterable[str]) -> Iterator[None]:
 	"""What is made inside the block is read by these users too, or by an OUTSIDER."""

@@ -9,6 +9,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.sensitive_data.signs import signs_in
 
 VIEWER, EDITOR = "Sensitive Data Viewer", "Sensitive Data Editor"
 SENSITIVE_ROLES = (VIEWER, EDITOR)
@@ -41,7 +42,7 @@ class Rule(NamedTuple):
 	may_leave_site: bool
 	revealers: tuple[str, ...]
 	copy_of: str
-	#: Nothing that anybody may see has this name, so it is hidden even where its DocType isn't known.
+	#: The name alone tells what it is, so it is hidden even where nobody knows of which DocType a value is.
 	known_by_name: bool
 
 
@@ -67,8 +68,21 @@ def protected_fields(doctype: str) -> dict[str, Rule]:
 	return all_rules().fields.get(doctype, {})
 
 
-def protected_names() -> frozenset[str]:
-	return frozenset(name for fields in all_rules().fields.values() for name in fields)
+def known_names() -> frozenset[str]:
+	"""Return the names that tell by themselves that a value is protected."""
+	return frozenset(
+		name for fields in all_rules().fields.values() for name, rule in fields.items() if rule.known_by_name
+	)
+
+
+def doctypes_with_common_names() -> frozenset[str]:
+	"""Return the DocTypes that have a protected field whose name may be anything elsewhere, such as
+	message."""
+	return frozenset(
+		doctype
+		for doctype, fields in all_rules().fields.items()
+		if not all(rule.known_by_name for rule in fields.values())
+	)
 
 
 def _read() -> Rules:
@@ -97,7 +111,7 @@ def _read() -> Rules:
 				bool(row.may_leave_site),
 				tuple(revealers.get(row.name, ())),
 				row.copy_of or field.get("fetch_from") or "",
-				field.fieldtype in TEXT_TYPES or not _used_elsewhere(row.fieldname, doctypes_by_name),
+				any(signs_in(row.fieldname)) or not _used_elsewhere(row.fieldname, doctypes_by_name),
 			)
 	tables = {doctype: parents_of(doctype) for doctype in fields if frappe.get_meta(doctype).istable}
 	return Rules(fields, tables, tuple(row.ref_doctype for row in rows if not row.fieldname))
@@ -118,16 +132,31 @@ def parents_of(table: str) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def pattern(names: frozenset[str]) -> re.Pattern[bytes]:
-	"""Find one of the names as a key of JSON, also of JSON that stands in a text of JSON."""
-	words = b"|".join(re.escape(name.encode()) for name in sorted(names))
-	return re.compile(rb'"(?:' + words + rb')"\s*:|\\"(?:' + words + rb')\\"', re.IGNORECASE)
+def pattern(names: frozenset[str], doctypes: frozenset[str]) -> re.Pattern[bytes]:
+	"""Find one of the names as a key of JSON, or a document of one of the DocTypes; also in JSON that stands
+	in a text of JSON."""
+	keys = _alternatives(names).encode()
+	kinds = _alternatives(doctypes).encode()
+	return re.compile(
+		rb'"(?:'
+		+ keys
+		+ rb')"\s*:|\\"(?:'
+		+ keys
+		+ rb')\\"|\\?"doctype\\?"\s*:\s*\\?"(?:'
+		+ kinds
+		+ rb')\\?"',
+		re.IGNORECASE,
+	)
 
 
 @lru_cache(maxsize=16)
 def quoted(names: frozenset[str]) -> re.Pattern[str]:
 	"""Find one of the names in a text that is JSON itself."""
-	return re.compile('"(?:' + "|".join(re.escape(name) for name in sorted(names)) + ')"', re.IGNORECASE)
+	return re.compile(f'"(?:{_alternatives(names)})"', re.IGNORECASE)
+
+
+def _alternatives(words: frozenset[str]) -> str:
+	return "|".join(re.escape(word) for word in sorted(words)) or "(?!)"
 
 
 # --- checking a rule before it is stored --------------------------------------------------------------------

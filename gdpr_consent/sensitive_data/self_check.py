@@ -19,7 +19,7 @@ MIXINS = {
 def problems() -> Iterator[str]:
 	for name, reason in protection.show_states():
 		yield _("Sensitive Field {0} isn't in force. {1}").format(name, reason)
-	if not rules.protected_names():
+	if not rules.all_rules().fields:
 		return
 	for doctype, mixin in MIXINS.items():
 		controller = get_controller(doctype)

@@ -1,5 +1,7 @@
-"""What names of fields look as if they held data that should be protected. Data only."""
+"""What names of fields look as if they held data that should be protected."""
 
+import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 SENSITIVE, SPECIAL = "Sensitive", "Special Category"
@@ -50,3 +52,9 @@ SIGNS = (
 	Sign(r"sexual\w*|gender_identity", SPECIAL, _("sex life or orientation (Art. 9)")),
 	Sign(r"biometric\w*|fingerprint\w*|genetic\w*", SPECIAL, _("biometric or genetic data (Art. 9)")),
 )
+
+PATTERNS = [(re.compile(rf"(?<![a-z])(?:{sign.words})(?![a-z])"), sign) for sign in SIGNS]
+
+
+def signs_in(text: str) -> Iterator[Sign]:
+	return (sign for pattern, sign in PATTERNS if pattern.search(text))
