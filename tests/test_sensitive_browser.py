@@ -498,6 +498,7 @@ def test_who_saw_it_leads_from_the_record_to_the_log(bulk, customer, tax_id, des
 	rows = page.locator(".list-row")
 	expect(rows).to_have_count(1)
 	expect(rows).to_contain_text("Reveal")
+	expect(rows).to_contain_text(colleague)
 	expect(rows).to_contain_text(customer)
 	(row,) = frappe.get_all(LOG, {"records": customer}, ["accessed_on"])
 	local = row.accessed_on.replace(tzinfo=timezone.utc).astimezone(
