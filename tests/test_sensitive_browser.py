@@ -175,7 +175,9 @@ def test_a_revealed_value_goes_with_hide_refresh_and_leaving(bulk, customer, tax
 	assert tax_id not in page.content()
 
 
-def test_fp_02_with_the_right_all_is_as_before(bulk, customer, tax_id, desk, picture):
+def test_fp_02_with_the_right_all_is_as_before_and_without_there_are_dots(
+	bulk, customer, tax_id, desk, picture
+):
 	user = bulk.user(*SEES)
 	page = desk(user)
 	field = open_customer(page, customer)
@@ -187,6 +189,13 @@ def test_fp_02_with_the_right_all_is_as_before(bulk, customer, tax_id, desk, pic
 	save(page)
 	assert stored(customer).tax_id == "PL1234563218"
 	assert {(row.how, row.fields, row.records) for row in log_of(user)} == {("View", "tax_id", customer)}
+
+	other = desk(bulk.user(*MAY_REVEAL))
+	field = open_customer(other, customer)
+	expect(field.locator("output")).to_contain_text(DOTS)
+	assert "PL1234563218" not in what_page_holds(other)
+	reveal(other, field)
+	expect(field.locator("output")).to_have_text("PL1234563218")
 
 
 def test_without_the_right_a_save_keeps_the_value(bulk, customer, tax_id, desk):
