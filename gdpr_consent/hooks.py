@@ -41,16 +41,14 @@ _person = {
 }
 _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
-permission_query_conditions = {
-	"Version": f"{_sensitive}.documents.version_conditions",
-	"Deleted Document": f"{_sensitive}.documents.deleted_document_conditions",
-}
+_histories = ("Version", "Deleted Document")
+permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions")
+_copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
-	**dict.fromkeys(
-		("Custom Field", "Property Setter"), {"on_update": f"{_sensitive}.finder.protect_new_copies"}
-	),
+	"Custom Field": _copies,
+	"Property Setter": _copies,
 	"Contact": _person,
 	"Lead": _person,
 	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
