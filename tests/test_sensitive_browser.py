@@ -175,7 +175,7 @@ def test_a_revealed_value_goes_with_hide_refresh_and_leaving(bulk, customer, tax
 	assert tax_id not in page.content()
 
 
-def test_fp_02_with_the_right_all_is_as_before_and_without_there_are_dots(
+def test_fp_02_with_the_right_all_is_as_before_and_without_are_dots(
 	bulk, customer, tax_id, desk, picture
 ):
 	user = bulk.user(*SEES)
