@@ -155,6 +155,7 @@ async function ask(control) {
 	const { message: purposes } = await frappe.call({
 		method: "gdpr_consent.sensitive_data.api.purposes",
 		type: "GET",
+		freeze: true, // a second click would open a second dialog
 	});
 	const dialog = new frappe.ui.Dialog({
 		title: __("Reveal {0}", [escape(label)]),
