@@ -13,7 +13,7 @@ import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { find_candidates } from "./sensitive_candidates";
 import { mask_sensitive_fields } from "./sensitive_field";
-import { do_not_filter_by_instant, local_time, show_local_times } from "./time";
+import { do_not_filter_by_instant, show_local_times } from "./time";
 import * as words from "./words";
 
 frappe.provide("gdpr_consent");
@@ -39,7 +39,6 @@ Object.assign(gdpr_consent, {
 	history_html,
 	invalidate,
 	lines,
-	local_time,
 	object,
 	problems_html,
 	record,

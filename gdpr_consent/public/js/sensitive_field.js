@@ -8,8 +8,8 @@ const LOG = "Sensitive Access Log";
 
 /** Put the dots on every form from now on. Called once, when the desk is loaded. */
 export function mask_sensitive_fields() {
-	frappe.ui.form.ControlSensitiveField = make_control();
-	// Both come before the scripts of the DocType, and for all DocTypes.
+	frappe.ui.form.ControlSensitiveField = ControlSensitiveField; // by its name, Frappe makes it
+	// Both come for all DocTypes, and before the scripts of one load or refresh it.
 	$(document).on("form-load", (_event, frm) => replace_controls(frm));
 	$(document).on("form-refresh", (_event, frm) => {
 		masks_of(frm).forEach((control) => control.hide());
@@ -43,100 +43,97 @@ function add_link_to_log(frm) {
 	});
 }
 
-// A function, because the classes of Frappe's controls are loaded after this module.
-const make_control = () =>
-	class ControlSensitiveField extends frappe.ui.form.ControlInput {
-		is_mask = true;
+class ControlSensitiveField extends frappe.ui.form.ControlInput {
+	is_mask = true;
 
-		make_wrapper() {
-			super.make_wrapper();
-			const id = `sensitive-${frappe.utils.get_random(8)}`;
-			this.$wrapper.addClass("sensitive-field");
-			this.$wrapper.find("label").attr("for", id);
-			this.$wrapper.find(".control-input").remove();
-			this.$wrapper.find(".control-value").addClass("d-flex align-items-center").css("display", "")
-				.html(`
-				<span class="sensitive-lock mr-2" aria-hidden="true"></span>
-				<output id="${id}" aria-live="polite" class="flex-fill" style="min-width: 0; white-space: pre-wrap; overflow-wrap: anywhere"></output>
-			`);
-			this.output = this.$wrapper.find("output").get(0);
-			// Not within the output: a screen reader would say every second.
-			this.$left = $(`<p class="small text-muted mb-0" style="display: none"></p>`).appendTo(
-				this.$wrapper.find(".control-input-wrapper"),
-			);
-			this.show_dots();
+	make_wrapper() {
+		super.make_wrapper();
+		const id = `sensitive-${frappe.utils.get_random(8)}`;
+		this.$wrapper.addClass("sensitive-field");
+		this.$wrapper.find("label").attr("for", id);
+		this.$wrapper.find(".control-input").remove();
+		this.$wrapper.find(".control-value").addClass("d-flex align-items-center").css("display", "").html(`
+			<span class="sensitive-lock mr-2" aria-hidden="true"></span>
+			<output id="${id}" aria-live="polite" class="flex-fill" style="min-width: 0; white-space: pre-wrap; overflow-wrap: anywhere"></output>
+		`);
+		this.output = this.$wrapper.find("output").get(0);
+		// Not within the output: a screen reader would say every second.
+		this.$left = $(`<p class="small text-muted mb-0" style="display: none"></p>`).appendTo(
+			this.$wrapper.find(".control-input-wrapper"),
+		);
+		this.show_dots();
+	}
+
+	set_up(frm, may_reveal) {
+		if (may_reveal) {
+			this.$button = $(`<button type="button" class="btn btn-default btn-xs ml-2"></button>`)
+				.on("click", () => (this.timer ? this.hide() : ask(this)))
+				.appendTo(this.$wrapper.find(".control-value"));
 		}
+		$(frm.wrapper).on("hide", () => this.hide());
+		this.hide();
+	}
 
-		set_up(frm, may_reveal) {
-			if (may_reveal) {
-				this.$button = $(`<button type="button" class="btn btn-default btn-xs ml-2"></button>`)
-					.on("click", () => (this.timer ? this.hide() : ask(this)))
-					.appendTo(this.$wrapper.find(".control-value"));
-			}
-			$(frm.wrapper).on("hide", () => this.hide());
-			this.hide();
-		}
+	get_status() {
+		const { hidden, hidden_due_to_dependency } = this.df;
+		const away = Number(hidden) || Number(hidden_due_to_dependency);
+		return away || !this.frm || this.frm.is_new() ? "None" : "Read";
+	}
 
-		get_status() {
-			const { hidden, hidden_due_to_dependency } = this.df;
-			const away = Number(hidden) || Number(hidden_due_to_dependency);
-			return away || !this.frm || this.frm.is_new() ? "None" : "Read";
-		}
+	refresh_input() {
+		this.set_label();
+		if (this.docname !== this.shown_of) this.hide();
+		this.set_description();
+	}
 
-		refresh_input() {
-			this.set_label();
-			if (this.docname !== this.shown_of) this.hide();
-			this.set_description();
-		}
+	set_label(label) {
+		if (label) this.df.label = label;
+		this.label_span.textContent = __(this.df.label, null, this.df.parent);
+	}
 
-		set_label(label) {
-			if (label) this.df.label = label;
-			this.label_span.textContent = __(this.df.label, null, this.df.parent);
-		}
+	set_input() {} // there is none
 
-		set_input() {} // there is none
+	get_value() {}
 
-		get_value() {}
+	show_lock(icon) {
+		this.$wrapper.find(".sensitive-lock").html(frappe.utils.icon(icon, "sm"));
+	}
 
-		show_lock(icon) {
-			this.$wrapper.find(".sensitive-lock").html(frappe.utils.icon(icon, "sm"));
-		}
+	show_dots() {
+		this.show_lock("lock");
+		this.output.innerHTML = `<span aria-hidden="true">${DOTS}</span><span class="sr-only">${escape(__("Protected. You may not see it."))}</span>`;
+	}
 
-		show_dots() {
-			this.show_lock("lock");
-			this.output.innerHTML = `<span aria-hidden="true">${DOTS}</span><span class="sr-only">${escape(__("Protected. You may not see it."))}</span>`;
-		}
+	show(value, seconds) {
+		this.hide();
+		this.shown_of = this.docname;
+		this.output.textContent = value === "" ? __("Empty") : as_text(value, this.df, this.frm.doc);
+		this.show_lock("unlock");
+		this.$left.show();
+		this.name_button(__("Hide"));
+		const end = Date.now() + seconds * SECOND; // not counted: a browser slows down what is in the background
+		const tick = () => {
+			const left = Math.ceil((end - Date.now()) / SECOND);
+			if (left <= 0) return this.hide();
+			this.$left.text(__("Hidden in {0} s", [left]));
+		};
+		this.timer = window.setInterval(tick, SECOND / 4);
+		tick();
+	}
 
-		show(value, seconds) {
-			this.hide();
-			this.shown_of = this.docname;
-			this.output.textContent = value === "" ? __("Empty") : as_text(value, this.df, this.frm.doc);
-			this.show_lock("unlock");
-			this.$left.show();
-			this.name_button(__("Hide"));
-			const end = Date.now() + seconds * SECOND; // not counted: a browser slows down what is in the background
-			const tick = () => {
-				const left = Math.ceil((end - Date.now()) / SECOND);
-				if (left <= 0) return this.hide();
-				this.$left.text(__("Hidden in {0} s", [left]));
-			};
-			this.timer = window.setInterval(tick, SECOND / 4);
-			tick();
-		}
+	hide() {
+		window.clearInterval(this.timer);
+		this.timer = this.shown_of = null;
+		this.show_dots();
+		this.$left.hide().text("");
+		this.name_button(__("Reveal"));
+	}
 
-		hide() {
-			window.clearInterval(this.timer);
-			this.timer = this.shown_of = null;
-			this.show_dots();
-			this.$left.hide().text("");
-			this.name_button(__("Reveal"));
-		}
-
-		name_button(text) {
-			if (!this.$button) return;
-			this.$button.text(text).attr("aria-label", `${text}: ${this.label_span.textContent}`);
-		}
-	};
+	name_button(text) {
+		if (!this.$button) return;
+		this.$button.text(text).attr("aria-label", `${text}: ${this.label_span.textContent}`);
+	}
+}
 
 function as_text(value, df, doc) {
 	if (["Text Editor", "HTML Editor"].includes(df.fieldtype)) return frappe.utils.html2text(value);
@@ -155,6 +152,7 @@ async function ask(control) {
 	const { message: purposes } = await frappe.call({
 		method: "gdpr_consent.sensitive_data.api.purposes",
 		type: "GET",
+		freeze: true, // a second click would open a second dialog
 	});
 	const dialog = new frappe.ui.Dialog({
 		title: __("Reveal {0}", [escape(label)]),

@@ -4,15 +4,17 @@ const LOG = "Sensitive Access Log";
 const COLOURS = { View: "blue", Reveal: "orange", Print: "grey", Report: "blue", Export: "red" };
 
 frappe.listview_settings[LOG] = {
-	add_fields: ["accessed_on", "user", "how", "ref_doctype", "record_count"],
+	add_fields: ["user", "how", "ref_doctype", "record_count"],
 	hide_name_column: true, // the first column tells more
+
+	onload(listview) {
+		gdpr_consent.do_not_filter_by_instant(listview);
+	},
 
 	refresh: show_records,
 
 	formatters: {
-		// Set as text. A narrow list has no columns for these.
-		name: (_name, _df, { accessed_on, user }) =>
-			[gdpr_consent.local_time(accessed_on), frappe.user.full_name(user)].join(" · "),
+		name: (_name, _df, { user }) => frappe.user.full_name(user), // set as text
 		fields(fields, _df, { name, ref_doctype, record_count }) {
 			const escape = gdpr_consent.words.escape;
 			const of = escape(`${__(ref_doctype)}: ${Number(record_count)}`);
