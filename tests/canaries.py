@@ -60,6 +60,7 @@ STAFF_ROLES = (
 	"Sales User",
 	"Stock Manager",
 	"Stock User",
+	"Support Team",
 )
 CONTROL, STAFF, MANAGER, PORTAL, PORTAL_CONTROL, GUEST = (
 	"control",
@@ -174,6 +175,22 @@ class Planted:
 		frappe.db.set_value(doctype, name, values, update_modified=False)
 		frappe.clear_document_cache(doctype, name)
 
+	def customize(self, doctype: str, field: str | None, name: str, value: str, kind: str) -> None:
+		"""As an administrator does it in Customize Form."""
+		frappe.make_property_setter(
+			{
+				"doctype": doctype,
+				"doctype_or_field": "DocField" if field else "DocType",
+				"fieldname": field,
+				"property": name,
+				"value": value,
+				"property_type": kind,
+			},
+			is_system_generated=False,
+		)
+		found = {"doc_type": doctype, "property": name, "field_name": field or ["is", "not set"]}
+		self.made.append(("Property Setter", frappe.db.get_value("Property Setter", found)))
+
 	# --- who reads --------------------------------------------------------------------------------------
 
 	def make_users(self) -> None:
@@ -250,10 +267,13 @@ class Planted:
 			is_default=1,
 		)
 		self.plant("Bank Account", self.bank_account.name)
+		frappe.db.set_value(
+			"Bank Account", self.bank_account.name, "last_integration_date", add_days(today(), -90)
+		)
 		parent = frappe.get_all(
 			"Account", {"company": self.company, "root_type": "Asset", "is_group": 1}, pluck="name"
 		)[-1]
-		ledger = self.new(
+		self.ledger = self.new(
 			"Account", account_name=f"Ledger {self.tag}", company=self.company, parent_account=parent
 		)
 		self.own_account = self.new(
@@ -262,7 +282,7 @@ class Planted:
 			bank=self.bank.name,
 			company=self.company,
 			is_company_account=1,
-			account=ledger.name,
+			account=self.ledger.name,
 		)
 		self.plant("Bank Account", self.own_account.name)
 

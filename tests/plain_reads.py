@@ -28,6 +28,8 @@ def main(site: str, only: str = "") -> None:
 	controller.start()
 	send_to(port)
 	load_paths()
+	frappe.db.delete("Email Queue", {"status": "Not Sent"})
+	frappe.db.commit()
 	unprotect(RIGHT)
 	protect_by_permlevel(RIGHT)
 	planted = Planted(RIGHT)
@@ -45,5 +47,6 @@ def main(site: str, only: str = "") -> None:
 
 
 if __name__ == "__main__":
+	import faulthandler; faulthandler.dump_traceback_later(70, exit=True)
 	os.environ["FRAPPE_SITE"] = sys.argv[1]
 	main(*sys.argv[1:])

@@ -103,7 +103,7 @@ class Visit:
 		self.planted = trial.planted
 		self.marker = f"mk{frappe.generate_hash(length=10)}"
 		self.seen: list[str] = []
-		self.sent: list[str] = []
+		self.guessed: list[str] = []  # what they knew before they asked
 		self.statuses: list[int] = []
 		self.errors: list[str] = []
 		self.told = False
@@ -115,7 +115,6 @@ class Visit:
 	# asking
 
 	def call(self, method: str, path: str, **more: Any) -> requests.Response:
-		self.sent.append(f"{path} {more}")
 		answer = self.session.call(method, path, **more)
 		self.statuses.append(answer.status_code)
 		if answer.status_code >= 400:
@@ -135,7 +134,7 @@ class Visit:
 		return answer.json().get("message") if answer.ok else None
 
 	def document(self, doctype: str, name: str) -> dict:
-		"""A document as the desk's form holds it."""
+		"""A document as the desk's form holds it. To have got it is another path."""
 		answer = self.session.call(
 			"GET", "/api/method/frappe.desk.form.load.getdoc", params={"doctype": doctype, "name": name}
 		)
@@ -155,14 +154,20 @@ class Visit:
 	def guess(self, ask: Callable[[str], requests.Response], right: str, wrong: str | None = None) -> None:
 		"""An oracle: two questions that differ in the guess alone, and get answers that differ in more."""
 		wrong = wrong or _other(right)
-		answers = []
-		for value in (right, wrong):
-			answer = ask(value)
-			answers.append((answer.status_code, _without_times(answer.text.replace(value, "?"))))
-		self.told = self.told or answers[0] != answers[1]
+		self.guessed.append(right)
+		answers = [ask(value) for value in (right, wrong)]
+		self.compare(
+			*answers, _without_times(answers[0].text.replace(right, "?")),
+			_without_times(answers[1].text.replace(wrong, "?")),
+		)  # fmt: skip
 
-	def compare(self, one: requests.Response, other: requests.Response) -> None:
-		self.told = self.told or (one.status_code, one.text) != (other.status_code, other.text)
+	def compare(
+		self, one: requests.Response, other: requests.Response, said: str | None = None, otherwise: str | None = None
+	) -> None:
+		"""Two errors tell nothing: they differ in their numbers at least."""
+		if one.ok or other.ok:
+			said, otherwise = said or one.text, otherwise or other.text
+			self.told = self.told or (one.ok, said) != (other.ok, otherwise)
 
 	# judging
 
@@ -171,10 +176,9 @@ class Visit:
 		return bool(self.statuses) and all(status >= 400 for status in self.statuses)
 
 	def found(self, canaries: Canaries) -> set[str]:
-		asked = {canary.value for canary in canaries.all if canary.value in "\n".join(self.sent)}
-		unasked = Canaries()
-		unasked.all = [canary for canary in canaries.all if canary.value not in asked]
-		return unasked.seen_in(self.seen) | ({ORACLE} if self.told else set())
+		unknown = Canaries()
+		unknown.all = [canary for canary in canaries.all if canary.value not in self.guessed]
+		return unknown.seen_in(self.seen) | ({ORACLE} if self.told else set())
 
 
 def _as_text(values: dict[str, Any]) -> dict[str, Any]:
@@ -202,6 +206,7 @@ class Path(NamedTuple):
 	cases: tuple[str, ...]
 	readers: tuple[str, ...]
 	control: str | None  # who proves that the path shows canaries; None where plain ERPNext proves it
+	closed: dict[str, str]  # the cases in which Frappe answers nobody, and why
 
 
 PATHS: list[Path] = []
@@ -212,9 +217,10 @@ def path(
 	cases: Iterable[str] = ("",),
 	readers: tuple[str, ...] = DESK,
 	control: str | None = CONTROL,
+	closed: dict[str, str] | None = None,
 ) -> Callable:
 	def add(drive: Callable[[Visit], Any]) -> Callable:
-		PATHS.append(Path(name, drive, tuple(cases), readers, control))
+		PATHS.append(Path(name, drive, tuple(cases), readers, control, closed or {}))
 		return drive
 
 	return add
@@ -272,9 +278,12 @@ class ReadTrial:
 			frappe.db.commit()
 		return self.things[key]
 
+	def mail_texts(self, content: str) -> list[str]:
+		return [*texts_of_mail(content)]
+
 	def run(self, only: str = "") -> list[Outcome]:
-		sessions = {name: Session(self.web, user) for name, user in self.planted.users.items()}
-		sessions[GUEST] = Session(self.web, None)
+		self.sessions = {name: Session(self.web, user) for name, user in self.planted.users.items()}
+		self.sessions[GUEST] = Session(self.web, None)
 		visits, waiting = [], []
 		for one in PATHS:
 			if only and not re.search(only, one.name):
@@ -282,19 +291,29 @@ class ReadTrial:
 			for case in one.cases:
 				readers = [*one.readers, *([one.control] if one.control else [CONTROL])]
 				for reader in readers:
-					visit = Visit(sessions[reader], reader, case, self)
+					visit = Visit(self.sessions[reader], reader, case, self)
 					visits.append((one, visit))
 					if self._begin(one, visit):
 						waiting.append(visit)
 		while waiting:
 			frappe.db.commit()
+			import sys, time; t=time.time()
 			self.work_off_jobs()
+			print("WORKED", time.time()-t, len(waiting), file=sys.stderr, flush=True)
 			self._flush()
+			print("FLUSHED", time.time()-t, file=sys.stderr, flush=True)
 			self.work_off_jobs()
 			waiting = [visit for visit in waiting if self._continue(visit)]
 		return self._judge(visits)
 
 	def _begin(self, one: Path, visit: Visit) -> bool:
+		import sys, time; t=time.time()
+		try:
+			return self._begin2(one, visit)
+		finally:
+			if time.time()-t > 1.5: print(f"SLOW {time.time()-t:.1f} {one.name} {visit.case} {visit.reader}", file=sys.stderr, flush=True)
+
+	def _begin2(self, one: Path, visit: Visit) -> bool:
 		try:
 			visit.rest = one.drive(visit)
 		except Exception as error:
@@ -344,6 +363,7 @@ def main_field(doctype: str) -> str:
 
 
 def load_paths() -> list[Path]:
-	import read_paths  # noqa: F401  they register themselves
+	import read_outputs  # noqa: F401  they register themselves
+	import read_paths  # noqa: F401
 
 	return PATHS
