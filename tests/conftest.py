@@ -858,8 +858,10 @@ def serve(site: str) -> Iterator[Web]:
 		web = Web(port, site)
 		wait_until(lambda: accepts(port) or server.poll() is not None)
 		assert server.poll() is None, "The web server didn't start."
-		yield web
-		server.terminate()
+		try:
+			yield web
+		finally:
+			server.terminate()
 
 
 def free_port() -> int:

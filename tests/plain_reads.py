@@ -47,6 +47,6 @@ def main(site: str, only: str = "") -> None:
 
 
 if __name__ == "__main__":
-	import faulthandler; faulthandler.dump_traceback_later(70, exit=True)
+	import faulthandler; faulthandler.dump_traceback_later(500, exit=True)
 	os.environ["FRAPPE_SITE"] = sys.argv[1]
 	main(*sys.argv[1:])
