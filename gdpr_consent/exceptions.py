@@ -111,3 +111,7 @@ class AddressKeyLost(ConsentError):
 
 class MessageNotReadable(ConsentError):
 	"""What was posted as returned mail isn't an e-mail message, or is too large."""
+
+
+class FieldProtected(frappe.PermissionError):
+	"""Somebody tried to write, or to search by, a field that isn't theirs to see (FP-02, FP-03)."""

@@ -2,6 +2,9 @@
 
 import frappe
 
+from gdpr_consent.overrides.core import DOORS as _DOORS
+from gdpr_consent.overrides.core import MIXINS as _MIXINS
+
 app_name = "gdpr_consent"
 app_title = "GDPR Consent"
 app_publisher = "gdpr_consent contributors"
@@ -22,36 +25,32 @@ _forms = ("Contact", "Customer", "Email Campaign", "Lead", "Newsletter")
 doctype_js = {name: f"overrides/{name.lower().replace(' ', '_')}.js" for name in _forms}
 doctype_list_js = {name: f"overrides/{name.lower()}_list.js" for name in ("Contact", "Customer", "Lead")}
 
-_mixins = {
-	"Auto Repeat": "gdpr_consent.gate.marking.ConsentAutoRepeatMixin",
-	"Email Account": "gdpr_consent.returned_mail.ConsentEmailAccountMixin",
-	"Email Queue": "gdpr_consent.gate.email_queue.ConsentEmailQueueMixin",
-	"Newsletter": "gdpr_consent.gate.newsletter.ConsentNewsletterMixin",
-	"Notification": "gdpr_consent.gate.marking.ConsentNotificationMixin",
-	"SMS Center": "gdpr_consent.gate.sms.ConsentSMSCenterMixin",
-}
 if int(frappe.__version__.split(".")[0]) < 16:  # one class for a DocType, whose name is that without blanks
-	override_doctype_class = {name: f"gdpr_consent.gate.v15.{name.replace(' ', '')}" for name in _mixins}
+	override_doctype_class = {name: f"gdpr_consent.gate.v15.{name.replace(' ', '')}" for name in _MIXINS}
 else:  # all apps may add to it
-	extend_doctype_class = {name: [mixin] for name, mixin in _mixins.items()}
+	extend_doctype_class = _MIXINS
 
-override_whitelisted_methods = {
-	"frappe.core.doctype.sms_settings.sms_settings.send_sms": "gdpr_consent.gate.sms.send_sms",
-	"frappe.email.queue.unsubscribe": "gdpr_consent.core_doors.unsubscribe",
-	"frappe.website.doctype.web_form.web_form.accept": "gdpr_consent.web_forms.accept",
-} | {
-	f"{place}.newsletter.{method}": f"gdpr_consent.core_doors.{method}"
-	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
-	for method in ("subscribe", "confirm_subscription")
-}
+override_whitelisted_methods = _DOORS
 jinja = {"methods": ["gdpr_consent.bulk_update.report.consent_bulk_update_report"]}
+extend_bootinfo = ["gdpr_consent.sensitive_data.api.add_to_boot"]
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _person = {
 	event: f"gdpr_consent.overrides.person.{event}"
 	for event in ("validate", "on_update", "before_rename", "after_rename", "on_trash")
 }
+_sensitive = "gdpr_consent.sensitive_data"
+has_permission = {"*": f"{_sensitive}.documents.has_permission"}
+permission_query_conditions = {
+	"Version": f"{_sensitive}.documents.version_conditions",
+	"Deleted Document": f"{_sensitive}.documents.deleted_document_conditions",
+}
+_copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
+	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
+	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
+	"Custom Field": _copies,
+	"Property Setter": _copies,
 	"Contact": _person,
 	"Lead": _person,
 	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
@@ -64,7 +63,9 @@ doc_events = {
 	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
 }
 
-after_request = ["gdpr_consent.pages.act_without_session"]
+before_request = [f"{_sensitive}.incoming.check_request"]
+after_request = ["gdpr_consent.pages.act_without_session", f"{_sensitive}.outgoing.redact_response"]
+before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
 _register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")

@@ -7,6 +7,8 @@ from gdpr_consent import export, identity, legacy, links, register
 from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
+from gdpr_consent.sensitive_data import finder, protection, rules
+from gdpr_consent.sensitive_data.installed_rules import RULES
 
 ROLES_OF_OTHERS = "gdpr_consent_roles_of_others"  # which of our roles the site had before us
 INDEXES_OF_OURS = (("Contact Email", ["email_id"], "consent_email_id"),)
@@ -43,6 +45,7 @@ def complete() -> None:
 	for doctype, columns, index in INDEXES_OF_OURS:
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
+	protect_sensitive_fields()
 	self_check.run()
 
 
@@ -67,6 +70,10 @@ def create_missing_seeds() -> None:
 
 def set_missing_settings() -> None:
 	settings = frappe.get_doc("Consent Settings")
+	stored = set(frappe.get_all("Singles", {"doctype": "Consent Settings"}, pluck="field"))
+	for field in settings.meta.fields:
+		if field.default and field.fieldname not in stored:  # it came with a newer version
+			settings.set(field.fieldname, field.default)
 	if not settings.default_purpose:
 		settings.default_purpose = DEFAULT_PURPOSE
 	if not settings.address_key_fingerprint:
@@ -90,6 +97,23 @@ def _give_purposes_a_company() -> None:
 		).run()
 
 
+def protect_sensitive_fields() -> None:
+	"""Add the rules that the site doesn't have yet. Those it has stay as they are, switched off ones too."""
+	for role in rules.SENSITIVE_ROLES:
+		if not frappe.db.exists("Role", role):
+			new = frappe.get_doc(doctype="Role", role_name=role, desk_access=1)
+			new.insert(ignore_permissions=True)  # run by bench
+	for rule in RULES:
+		name = rules.name_of(rule["ref_doctype"], rule["fieldname"])
+		of_the_site = frappe.db.exists("DocType", rule["ref_doctype"]) and (
+			not rule["fieldname"] or frappe.get_meta(rule["ref_doctype"]).has_field(rule["fieldname"])
+		)
+		if of_the_site and not frappe.db.exists("Sensitive Field", name):
+			values = {"doctype": "Sensitive Field", "is_standard": 1, "enabled": 1} | rule
+			frappe.get_doc(values).insert(ignore_permissions=True)  # run by bench
+	finder.protect_new_copies()
+
+
 def allow_status_blocked() -> None:
 	"""Add Blocked to the statuses of Email Queue: to those of core as it is now, or to an admin's own."""
 	for doctype, field in WITH_BLOCKED:
@@ -105,7 +129,7 @@ def allow_status_blocked() -> None:
 		if not setter:
 			_set_property(doctype, field, "options", "Text", value)
 		elif setter.value != value:
-			frappe.db.set_value("Property Setter", setter.name, "value", value)
+			frappe.db.set_value("Property Setter", setter.name, "value", value, update_modified=False)
 			frappe.clear_cache(doctype=doctype)
 
 
@@ -134,6 +158,7 @@ def _set_property(doctype: str, field: str, name: str, kind: str, value: str) ->
 def before_uninstall() -> None:
 	"""Save the evidence first. Also runs in a dry run, so it changes nothing."""
 	export.offer()
+	frappe.flags.gdpr_changes_of_permissions = protection.journal()  # its table is gone when they are undone
 
 
 def after_uninstall() -> None:
@@ -147,6 +172,7 @@ def after_uninstall() -> None:
 				if field["fieldname"] in columns:
 					frappe.db.sql_ddl(f"alter table `tab{doctype}` drop column `{field['fieldname']}`")
 	legacy.restore_global_opt_outs()
+	protection.undo(frappe.flags.gdpr_changes_of_permissions or ())
 	for doctype, _columns, index in INDEXES_OF_OURS:
 		if frappe.db.has_index(f"tab{doctype}", index):
 			frappe.db.sql_ddl(f"alter table `tab{doctype}` drop index `{index}`")
@@ -154,11 +180,12 @@ def after_uninstall() -> None:
 		setters = {"doc_type": doctype, "field_name": field, "property": "options"}
 		for name, value in frappe.get_all("Property Setter", setters, ["name", "value"], as_list=True):
 			options = "\n".join(option for option in value.split("\n") if option != BLOCKED)
-			frappe.db.set_value("Property Setter", name, "value", options)
+			frappe.db.set_value("Property Setter", name, "value", options, update_modified=False)
 	of_others = (frappe.db.get_global(ROLES_OF_OTHERS) or "").split(",")
 	for role in ROLES:
 		if role not in of_others and frappe.db.exists("Role", role):
 			frappe.db.delete("Has Role", {"role": role})
+			frappe.db.delete("Custom DocPerm", {"role": role})
 			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
 	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ROLES_OF_OTHERS})
 	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):

@@ -157,4 +157,4 @@ SEEDS = (
 	("Consent Country Rule", COUNTRY_RULES),
 )
 DEFAULT_PURPOSE = "Email Marketing"
-ROLES = ("Privacy Officer", "Consent User")
+ROLES = ("Privacy Officer", "Consent User", "Sensitive Data Viewer", "Sensitive Data Editor")

@@ -1,5 +1,7 @@
 """What runs by the clock."""
 
+from datetime import datetime
+
 import frappe
 from frappe.utils import cint
 
@@ -9,6 +11,10 @@ from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
 
 DELETE_AT_ONCE = 10_000
+LOGS = (
+	("Consent Decision", "decided_on", "decision_retention_months"),
+	("Sensitive Access Log", "accessed_on", "access_log_retention_months"),
+)
 
 
 def hourly() -> None:
@@ -20,22 +26,24 @@ def hourly() -> None:
 def daily() -> None:
 	self_check.run()
 	email_groups.reconcile_all()
-	delete_old_decisions()
+	delete_old_logs()
 	renewal.remind()
 	items.delete_unused()
 
 
-def delete_old_decisions() -> None:
-	"""Delete Consent Decisions whose retention (months, Consent Settings) is over."""
-	months = cint(frappe.db.get_single_value("Consent Settings", "decision_retention_months"))
-	if not months:
-		return
-	table = frappe.qb.DocType("Consent Decision")
-	limit = add_months(now_utc(), -months)
+def delete_old_logs() -> None:
+	"""Delete what is older than its retention (months, Consent Settings)."""
+	for doctype, written_on, setting in LOGS:
+		if months := cint(frappe.db.get_single_value("Consent Settings", setting)):
+			_delete_older(doctype, written_on, add_months(now_utc(), -months))
+
+
+def _delete_older(doctype: str, written_on: str, limit: datetime) -> None:
+	table = frappe.qb.DocType(doctype)
 	while names := (
 		frappe.qb.from_(table)
 		.select(table.name)
-		.where(table.decided_on < limit)
+		.where(table[written_on] < limit)
 		.limit(DELETE_AT_ONCE)
 		.run(pluck=True)
 	):

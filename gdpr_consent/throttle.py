@@ -10,6 +10,7 @@ from gdpr_consent.exceptions import TooManyAttempts
 AN_HOUR, A_DAY = 60 * 60, 24 * 60 * 60
 WRONG_LINKS_AN_HOUR = 30
 FORMS_AN_HOUR = 30
+REVEALS_AN_HOUR = 30
 
 
 def count_wrong_link() -> None:
@@ -20,6 +21,16 @@ def count_wrong_link() -> None:
 def count_form() -> None:
 	"""Raise TooManyAttempts from the 31st form that one client sends in an hour."""
 	_count("form", client_address(), FORMS_AN_HOUR, AN_HOUR)
+
+
+def count_reveal(user: str) -> None:
+	"""Raise TooManyAttempts from the 31st protected value that a user reveals in an hour."""
+	if _counted("reveal", user, AN_HOUR) > REVEALS_AN_HOUR:
+		raise TooManyAttempts(
+			_(
+				"You have revealed {0} values within an hour. Who needs more needs the right to see them."
+			).format(REVEALS_AN_HOUR)
+		)
 
 
 def may_mail(address_key: str) -> bool:

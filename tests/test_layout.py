@@ -20,7 +20,7 @@ def dotted_paths(value: object) -> list[str]:
 	return []
 
 
-HOOKS = {name: value for name, value in vars(hooks).items() if not name.startswith("__")}
+HOOKS = {name: value for name, value in vars(hooks).items() if not name.startswith("_")}
 
 
 @pytest.mark.parametrize("path", dotted_paths(HOOKS))

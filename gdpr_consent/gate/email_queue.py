@@ -20,6 +20,7 @@ from gdpr_consent.gate.classify import SERVICE, MailClass, classify, shows_signs
 from gdpr_consent.gate.personal import personalise
 from gdpr_consent.identity import address_keys, split_addresses
 from gdpr_consent.policy import Channel, Decision, Reason, block
+from gdpr_consent.sensitive_data.messages import sent_for
 from gdpr_consent.words import reason_in_words
 
 NEVER_ASKED = (Reason.NO_CONSENT, Reason.TOPIC_NOT_SUBSCRIBED)
@@ -39,21 +40,22 @@ class ConsentEmailQueueMixin:
 		if mail_class is None:
 			return
 		if not mail_class.is_marketing:
-			_send(send, *args, **kwargs)
+			_send(self, send, *args, **kwargs)
 		elif others := _give_each_recipient_a_mail(self):
 			for mail in (self, *others):
 				mail.send(*args, **kwargs)
 		elif _admit(self, mail_class):
 			try:
-				_send(send, *args, **kwargs)
+				_send(self, send, *args, **kwargs)
 			except Exception:
 				_note_that_it_didnt_leave(self)
 				raise
 
 
-def _send(send: Callable, *args: Any, **kwargs: Any) -> None:
+def _send(mail: Any, send: Callable, *args: Any, **kwargs: Any) -> None:
 	try:
-		send(*args, **kwargs)
+		with sent_for(mail):
+			send(*args, **kwargs)
 	except SMTPRecipientsRefused as refused:
 		returned_mail.count_refusals(refused.recipients)
 		raise

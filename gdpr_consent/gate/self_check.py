@@ -18,6 +18,7 @@ from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.register import SHARD_DIGITS
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
+from gdpr_consent.sensitive_data import self_check as sensitive_data
 
 NEEDED_INDEXES = (("Consent", "decision"), ("Suppression", "address_key"))  # audience.py insists on them
 ROLES_TO_ALERT = ("System Manager", "Privacy Officer")
@@ -85,6 +86,7 @@ def _problems() -> Iterator[str]:
 			).format(links.KEYS_SETTING)
 	except LinkKeyLost as lost:
 		yield str(lost)
+	yield from sensitive_data.problems()
 
 
 def run() -> list[str]:

@@ -5,6 +5,8 @@ from typing import Any
 
 import frappe
 from frappe.automation.doctype.auto_repeat.auto_repeat import AutoRepeat as CoreAutoRepeat
+from frappe.core.doctype.report.report import Report as CoreReport
+from frappe.email.doctype.auto_email_report.auto_email_report import AutoEmailReport as CoreAutoEmailReport
 from frappe.email.doctype.email_account.email_account import EmailAccount as CoreEmailAccount
 from frappe.email.doctype.email_queue.email_queue import EmailQueue as CoreEmailQueue
 from frappe.email.doctype.newsletter.newsletter import Newsletter as CoreNewsletter
@@ -17,6 +19,8 @@ from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificatio
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
+from gdpr_consent.sensitive_data.messages import SensitiveAutoRepeatMixin, SensitiveNotificationMixin
+from gdpr_consent.sensitive_data.reports import SensitiveAutoEmailReportMixin, SensitiveReportMixin
 
 
 class EmailQueue(ConsentEmailQueueMixin, CoreEmailQueue):
@@ -27,11 +31,11 @@ class Newsletter(ConsentNewsletterMixin, CoreNewsletter):
 	pass
 
 
-class Notification(ConsentNotificationMixin, CoreNotification):
+class Notification(SensitiveNotificationMixin, ConsentNotificationMixin, CoreNotification):
 	pass
 
 
-class AutoRepeat(ConsentAutoRepeatMixin, CoreAutoRepeat):
+class AutoRepeat(SensitiveAutoRepeatMixin, ConsentAutoRepeatMixin, CoreAutoRepeat):
 	pass
 
 
@@ -62,4 +66,12 @@ def _blank(base: type) -> Any:
 
 
 class SMSCenter(ConsentSMSCenterMixin, CoreSMSCenter):
+	pass
+
+
+class Report(SensitiveReportMixin, CoreReport):
+	pass
+
+
+class AutoEmailReport(SensitiveAutoEmailReportMixin, CoreAutoEmailReport):
 	pass

@@ -1,0 +1,241 @@
+"""What happens to documents that hold protected fields: when they are written, printed, mapped and
+versioned."""
+
+import json
+import re
+from typing import Any
+
+import frappe
+from frappe import _
+
+from gdpr_consent.exceptions import ConsentError, FieldProtected
+from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules
+
+V16 = int(frappe.__version__.split(".")[0]) >= 16
+SHORTEST_SECRET = 4  # what is shorter stands in other fields by chance
+ALLOWED = True if V16 else None  # on v15 an answer ends the questions, so others wouldn't be asked
+
+
+def has_permission(doc: Any, ptype: str | None = None, user: str | None = None, **_more: Any) -> bool | None:
+	"""Hook for all DocTypes: refuse a document that holds another value of a locked field than is stored.
+
+	Frappe would put the stored value back without a word, and the user would believe that it was saved. It
+	asks here before it does that.
+	"""
+	if doc.doctype == "File":
+		return _may_read_file(doc)
+	if doc.doctype in HISTORIES:
+		return False if _tells_hidden(doc, user) else ALLOWED
+	if ptype in ("write", "create") and isinstance(doc, frappe.model.document.Document):
+		_refuse_foreign_values(doc, user)
+	return ALLOWED
+
+
+def _refuse_foreign_values(doc: Any, user: str | None) -> None:
+	tables = [field.options for field in doc.meta.get_table_fields()]
+	if not any(rules.protected_fields(part) for part in (doc.doctype, *tables)):
+		return
+	for part in (doc, *doc.get_all_children()):
+		locked = sorted(rights.locked_fields(part.doctype, user))
+		wanted = {name: part.get(name) for name in locked if part.get(name) is not None}
+		if not wanted:
+			continue
+		stored = _stored(part, [*wanted])
+		for name, value in wanted.items():
+			if _text(_cast(part, name, value)) not in stored[name]:
+				incoming.refuse_writing(part.doctype, name)
+
+
+def _cast(part: Any, name: str, value: Any) -> Any:
+	"""A browser sends 10 for 10.0, and a date as text."""
+	return part.cast(value, part.meta.get_field(name))
+
+
+def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
+	"""Return by field which values it may have without having been written by the user."""
+	row = None
+	if part.get("name") and not part.is_new():
+		if part.meta.issingle:
+			row = {name: frappe.db.get_single_value(part.doctype, name) for name in names}
+		else:
+			row = frappe.db.get_value(part.doctype, part.name, names, as_dict=True)
+	if row:
+		return {name: {_text(_cast(part, name, row[name]))} for name in names}
+	blank = frappe.new_doc(part.doctype)
+	original = part.get("amended_from") and frappe.db.get_value(
+		part.doctype, part.amended_from, names, as_dict=True
+	)
+	return {
+		name: {"", "0", "0.0"}  # what an empty field is in a new document
+		| {
+			_text(_cast(part, name, value))
+			for value in (blank.get(name), _source(part, name), original and original[name])
+		}
+		for name in names
+	}
+
+
+def _text(value: Any) -> str:
+	return "" if value is None else str(value)
+
+
+def _source(doc: Any, name: str) -> Any:
+	"""Return the value that a field is a copy of."""
+	link, _dot, source = rules.protected_fields(doc.doctype)[name].copy_of.partition(".")
+	field = doc.meta.get_field(link)
+	if not source or not field or not doc.get(link) or not frappe.get_meta(field.options).has_field(source):
+		return None
+	return frappe.db.get_value(field.options, doc.get(link), source)
+
+
+def validate(doc: Any, _method: str | None = None) -> None:
+	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
+	if doc.doctype in TEMPLATES:
+		_refuse_template_that_reads_more(doc)
+	protected = rules.protected_fields(doc.doctype)
+	if not protected:
+		return
+	locked = rights.locked_fields(doc.doctype)
+	for name, rule in protected.items():
+		link = rule.copy_of.partition(".")[0]
+		if name in locked and link and (doc.is_new() or doc.has_value_changed(link)):
+			doc.set(name, _source(doc, name))
+		if rule.sensitivity == "Special Category" and not rule.condition:
+			_refuse_without_condition(doc, name)
+
+
+#: DocTypes with text that Frappe renders as a template, where `frappe` reads every table.
+TEMPLATES = (
+	"Address Template",
+	"Assignment Rule",
+	"Auto Repeat",
+	"Contract Template",
+	"Email Account",
+	"Email Template",
+	"Letter Head",
+	"Newsletter",
+	"Notification",
+	"Payment Request",
+	"Print Format",
+	"Process Statement Of Accounts",
+	"Request for Quotation",
+	"Terms and Conditions",
+	"Web Page",
+	"Webhook",
+)
+HARMLESS = r"\.(?:utils|format\w*|date_format|time_format|get_url|bold|lang|session|user|full_name)\b"
+READS_MORE = re.compile(
+	rf"\{{[{{%][^}}]*\b(?:frappe\b(?!{HARMLESS})|(?:db_get|reload|get_latest|load_from_db|get_doc_before_save)\b)"
+)
+
+
+def _refuse_template_that_reads_more(doc: Any) -> None:
+	"""Who may not see a value may not write a template that fetches it past the document it is given."""
+	before = doc.get_doc_before_save()
+	for field in doc.meta.fields:
+		text = doc.get(field.fieldname)
+		if (
+			field.fieldtype not in rules.TEXT_TYPES
+			or not isinstance(text, str)
+			or not READS_MORE.search(text)
+		):
+			continue
+		if (not before or before.get(field.fieldname) != text) and rights.hidden_anywhere():
+			frappe.throw(
+				_(
+					"{0} reads the database, and so could show what you may not see. Use fields of the "
+					"record, such as {1}, or ask somebody who may see protected fields."
+				).format(frappe.bold(_(field.label or field.fieldname)), "doc.name"),
+				FieldProtected,
+				title=_("Protected Field"),
+			)
+
+
+def _refuse_without_condition(doc: Any, name: str) -> None:
+	before = doc.get_doc_before_save()
+	if doc.get(name) and (not before or _text(before.get(name)) != _text(doc.get(name))):
+		frappe.throw(
+			_(
+				"{0} holds data of a special category (Art. 9 GDPR). Choose the condition that allows it in "
+				"{1} first."
+			).format(frappe.bold(_(doc.meta.get_label(name))), _("Sensitive Field")),
+			ConsentError,
+		)
+
+
+def before_print(doc: Any, _method: str | None = None, *_args: Any) -> None:
+	"""Empty what the readers of a print may not see, and write down who printed the rest."""
+	redaction.empty(doc)
+	for part_doctype in {part.doctype for part in (doc, *doc.get_all_children())}:
+		fields = [
+			name
+			for name in rules.protected_fields(part_doctype)
+			if any(part.get(name) for part in (doc, *doc.get_all_children()) if part.doctype == part_doctype)
+		]
+		if fields:
+			access_log.record("Print", part_doctype, fields, [doc.name])
+			frappe.local.flags.commit = True  # prints are asked for by GET, too
+
+
+def after_mapping(doc: Any, _method: str | None, source: Any) -> None:
+	"""Take out of a new document what was copied from fields that the user may not see or write: the
+	server fills true copies when it is saved."""
+	hidden = rights.hidden_fields(source.doctype) | rights.locked_fields(source.doctype)
+	values = {_text(source.get(name)) for name in hidden if len(_text(source.get(name))) >= SHORTEST_SECRET}
+	for part in (doc, *doc.get_all_children()):
+		out_of_reach = rights.hidden_fields(part.doctype) | rights.locked_fields(part.doctype)
+		for field in part.meta.get_valid_columns():
+			if field in out_of_reach or (isinstance(part.get(field), str) and part.get(field) in values):
+				part.set(field, None)
+
+
+# --- histories ----------------------------------------------------------------------------------------------
+
+HISTORIES = {"Version": "ref_doctype", "Deleted Document": "deleted_doctype"}
+
+
+def mask_version(doc: Any, _method: str | None = None) -> None:
+	"""Keep in a Version that a protected field was changed, not from what to what (AU-09)."""
+	data = json.loads(doc.data or "{}")
+	if not isinstance(data, dict):
+		return
+	names = rules.protected_fields(doc.ref_doctype).keys()
+	in_rows = {name for table in rules.all_rules().tables for name in rules.protected_fields(table)}
+	if redaction.mask_version(data, names, in_rows):
+		doc.data = frappe.as_json(data)
+
+
+def _tells_hidden(doc: Any, user: str | None) -> bool:
+	about = doc.get(HISTORIES[doc.doctype])
+	names = rights.hidden_fields(about, user) if about else frozenset()
+	data = json.loads(doc.get("data") or "{}")
+	if doc.doctype == "Version":
+		return bool(names) and isinstance(data, dict) and redaction.mask_version(data, names, names)
+	return any(data.get(name) for name in names)
+
+
+def version_conditions(user: str | None = None, doctype: str | None = None) -> str:
+	"""Hook `permission_query_conditions`: leave out versions from before the app that tell a protected
+	value."""
+	return _conditions("Version", user)
+
+
+def deleted_document_conditions(user: str | None = None, doctype: str | None = None) -> str:
+	return _conditions("Deleted Document", user)
+
+
+def _conditions(history: str, user: str | None) -> str:
+	hidden = rights.hidden_anywhere(user)
+	of = f"`tab{history}`.`{HISTORIES[history]}`"
+	parts = []
+	for doctype, names in sorted(hidden.items()):
+		like = " or ".join(
+			f"`tab{history}`.data like {frappe.db.escape(f'%{json.dumps(name)}%')}" for name in sorted(names)
+		)
+		parts.append(f"not ({of} = {frappe.db.escape(doctype)} and ({like}))")
+	return " and ".join(parts)
+
+
+def _may_read_file(doc: Any) -> bool | None:
+	prepared = doc.get("attached_to_doctype") == "Prepared Report" and doc.get("attached_to_name")
+	return False if prepared and reports.holds_hidden_columns(doc.attached_to_name) else ALLOWED

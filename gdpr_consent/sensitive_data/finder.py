@@ -1,0 +1,229 @@
+"""Proposes fields that look as if they should be protected: by their names, and because they are copies."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import frappe
+from frappe import _
+from frappe.query_builder.functions import Coalesce
+
+from gdpr_consent.sensitive_data import rules
+
+SENSITIVE, SPECIAL = "Sensitive", "Special Category"
+
+
+def _N(text: str) -> str:
+	"""Mark a text for translation; it is translated when it is shown."""
+	return text
+
+
+class Sign(NamedTuple):
+	words: str  # a regular expression, over the name of the field and its label in small letters
+	sensitivity: str
+	means: str
+
+
+# Whole words, so that "account" in "account_manager" isn't one.
+SIGNS = (
+	Sign(
+		r"tax_?(id|no|number)|vat_?(id|no|number)|nip|pesel|steuer\w*|ust_?id\w*|gstin|pan",
+		SENSITIVE,
+		_N("a tax number"),
+	),
+	Sign(
+		r"iban|bic|swift\w*|bank_ac\w*|bank_account_(no|number)|account_(no|number)|branch_code|sort_code|routing_\w+|micr\w*|ifsc\w*",
+		SENSITIVE,
+		_N("a bank account"),
+	),
+	Sign(r"credit_card\w*|card_number|cvv", SENSITIVE, _N("a payment card")),
+	Sign(
+		r"passport\w*|id_card\w*|identity_\w+|national_id\w*|ssn|social_security\w*|driving_licen[cs]e\w*",
+		SENSITIVE,
+		_N("an identity document"),
+	),
+	Sign(r"date_of_birth|birth_?(date|day)|dob|place_of_birth", SENSITIVE, _N("a date or place of birth")),
+	Sign(r"salary|wage|ctc|salary_\w+|income", SENSITIVE, _N("what somebody earns")),
+	Sign(r"marital_status|family_\w+", SENSITIVE, _N("somebody's family")),
+	Sign(r"criminal\w*|conviction\w*", SENSITIVE, _N("criminal convictions (Art. 10)")),
+	Sign(
+		r"health\w*|blood_group|disab\w+|illness\w*|diagnos\w+|medical\w*|allerg\w+|pregnan\w+",
+		SPECIAL,
+		_N("health (Art. 9)"),
+	),
+	Sign(r"religio\w*|denomination|church\w*", SPECIAL, _N("religion or belief (Art. 9)")),
+	Sign(r"ethnic\w*|race|racial\w*", SPECIAL, _N("ethnic origin (Art. 9)")),
+	Sign(r"union_member\w*|trade_union\w*", SPECIAL, _N("membership of a trade union (Art. 9)")),
+	Sign(r"political\w*|party_member\w*", SPECIAL, _N("political opinions (Art. 9)")),
+	Sign(r"sexual\w*|gender_identity", SPECIAL, _N("sex life or orientation (Art. 9)")),
+	Sign(r"biometric\w*|fingerprint\w*|genetic\w*", SPECIAL, _N("biometric or genetic data (Art. 9)")),
+)
+PATTERNS = [(re.compile(rf"(?<![a-z])(?:{sign.words})(?![a-z])"), sign) for sign in SIGNS]
+TYPES = (*rules.TEXT_TYPES, "Date", "Select", "Attach", "Currency", "Float", "Int", "Link")
+# The settings of the site and its software aren't about people.
+MODULES_OF_THE_SITE = (
+	"Core",
+	"Custom",
+	"Desk",
+	"Email",
+	"Integrations",
+	"Printing",
+	"Website",
+	"Workflow",
+	"GDPR Consent",
+)
+
+
+class Field(NamedTuple):
+	doctype: str
+	fieldname: str
+	label: str
+	fieldtype: str
+	options: str
+	fetch_from: str
+
+
+def find_candidates() -> list[dict[str, str]]:
+	"""Return fields without a Sensitive Field, custom ones included, each with `reason`."""
+	known = set(frappe.get_all("Sensitive Field", pluck="name"))
+	found = []
+	for field in _all_fields():
+		if rules.name_of(field.doctype, field.fieldname) in known or field.doctype in known:
+			continue
+		if (source := _protected_source(field)) is not None:
+			reason = _("A copy of {0} of {1}, which is protected.").format(source.label, _(source.doctype))
+			found.append(_candidate(field, source.sensitivity, reason))
+		elif sign := _sign_of(field):
+			reason = _("Its name looks like {0}.").format(_(sign.means))
+			found.append(_candidate(field, sign.sensitivity, reason))
+	return sorted(found, key=lambda one: (one["ref_doctype"], one["fieldname"]))
+
+
+def _candidate(field: Field, sensitivity: str, reason: str) -> dict[str, str]:
+	return {
+		"ref_doctype": field.doctype,
+		"fieldname": field.fieldname,
+		"label": field.label or field.fieldname,
+		"sensitivity": sensitivity,
+		"reason": reason,
+		"copy_of": field.fetch_from,
+	}
+
+
+def _sign_of(field: Field) -> Sign | None:
+	text = f"{field.fieldname} {frappe.scrub(field.label or '')}".lower()
+	return next((sign for pattern, sign in PATTERNS if pattern.search(text)), None)
+
+
+class Source(NamedTuple):
+	doctype: str
+	label: str
+	sensitivity: str
+
+
+def _protected_source(field: Field) -> Source | None:
+	link, _dot, source = (field.fetch_from or "").partition(".")
+	if not source:
+		return None
+	meta = frappe.get_meta(field.doctype)
+	linked = meta.get_field(link.strip())
+	rule = (
+		linked and linked.fieldtype == "Link" and rules.protected_fields(linked.options).get(source.strip())
+	)
+	if not rule:
+		return None
+	return Source(linked.options, frappe.get_meta(linked.options).get_label(source.strip()), rule.sensitivity)
+
+
+def _all_fields() -> Iterator[Field]:
+	of, custom, doctype = (frappe.qb.DocType(name) for name in ("DocField", "Custom Field", "DocType"))
+	looked_at = (
+		(doctype.issingle == 0) & (doctype.is_virtual == 0) & doctype.module.notin(MODULES_OF_THE_SITE)
+	)
+	for table, parent in ((of, of.parent), (custom, custom.dt)):
+		query = (
+			frappe.qb.from_(table)
+			.join(doctype)
+			.on(doctype.name == parent)
+			.select(
+				parent,
+				table.fieldname,
+				table.label,
+				table.fieldtype,
+				Coalesce(table.options, ""),
+				Coalesce(table.fetch_from, ""),
+			)
+			.where(looked_at & table.fieldtype.isin(TYPES))
+		)
+		yield from (Field(*row) for row in query.run())
+
+
+def add_candidates(candidates: list[dict[str, str]]) -> list[str]:
+	"""Make a Sensitive Field of each proposal, or of none."""
+	return [_add(candidate) for candidate in candidates]
+
+
+def _add(candidate: dict[str, str], **more: str) -> str:
+	doc = frappe.get_doc(
+		doctype="Sensitive Field",
+		ref_doctype=candidate.get("ref_doctype"),
+		fieldname=candidate.get("fieldname"),
+		sensitivity=candidate.get("sensitivity") or SENSITIVE,
+		found_because=candidate.get("reason"),
+		copy_of=candidate.get("copy_of"),
+		why_kept=candidate.get("why_kept") or _("Not said yet."),
+		enabled=1,
+	)
+	return doc.insert().name
+
+
+# --- copies -------------------------------------------------------------------------------------------------
+
+
+def protect_new_copies(doc: object = None, _method: str | None = None) -> None:
+	"""Protect fields that are filled from a protected field, with the same viewers and editors. A copy that
+	nobody protects would tell the value to everybody.
+
+	Hook of Custom Field and Property Setter, through which a field gets its source.
+	"""
+	if frappe.flags.in_uninstall or not rules.protected_names():
+		return
+	if doc is not None and not (doc.get("fetch_from") or doc.get("property") == "fetch_from"):
+		return
+	known = set(frappe.get_all("Sensitive Field", pluck="name"))
+	for field in _fetched_fields():
+		if rules.name_of(field.doctype, field.fieldname) not in known and (
+			source := _protected_source(field)
+		):
+			_protect_copy(field, source)
+
+
+def _fetched_fields() -> Iterator[Field]:
+	yield from (field for field in _all_fields() if field.fetch_from)
+	for setter in frappe.get_all(
+		"Property Setter", {"property": "fetch_from"}, ["doc_type", "field_name", "value"]
+	):
+		field = frappe.get_meta(setter.doc_type).get_field(setter.field_name)
+		if field and setter.value:
+			yield Field(
+				setter.doc_type, field.fieldname, field.label, field.fieldtype, field.options, setter.value
+			)
+
+
+def _protect_copy(field: Field, source: Source) -> None:
+	fetched = field.fetch_from.partition(".")[2].strip()
+	original = frappe.get_doc("Sensitive Field", rules.name_of(source.doctype, fetched))
+	copy = frappe.get_doc(
+		doctype="Sensitive Field",
+		ref_doctype=field.doctype,
+		fieldname=field.fieldname,
+		sensitivity=original.sensitivity,
+		article_9_condition=original.article_9_condition,
+		why_kept=original.why_kept,
+		copy_of=field.fetch_from,
+		found_because=_("A copy of {0} of {1}, which is protected.").format(source.label, _(source.doctype)),
+		enabled=1,
+	)
+	for table in ("viewers", "editors", "revealers"):
+		copy.set(table, [{"role": row.role} for row in original.get(table)])
+	copy.insert(ignore_permissions=True)  # whoever adds a copy doesn't decide who may see the original

@@ -1,0 +1,67 @@
+"""Notifications, repeated mails and webhooks: their readers aren't the user whose act sends them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gdpr_consent.sensitive_data import redaction, rights, rules
+
+PRINT = "print_format_attachment"
+WEBHOOK = "frappe.integrations.doctype.webhook.webhook.enqueue_webhook"
+
+
+@contextmanager
+def sent_for(mail: Any) -> Iterator[None]:
+	"""Inside the block, a print that a queued mail gets now, from a worker that may see everything, is one
+	that the mail's author and those of its readers who are users may see. What other people get is up to the
+	author."""
+	readers: set[str] = set()
+	if PRINT in (mail.attachments or "") and rules.protected_names():
+		author = {mail.owner} - {"Guest", None}
+		readers = author | rights.users_among((row.recipient for row in mail.recipients), outsiders=False)
+	with rights.read_also_by(readers):
+		yield
+
+
+@contextmanager
+def written_for(doc: Any, emails: list[str]) -> Iterator[None]:
+	"""Inside the block, texts are made from a document without what these people may not see."""
+	with rights.read_also_by(rights.users_among(emails, outsiders=True)), redaction.emptied(doc):
+		yield
+
+
+class SensitiveNotificationMixin:
+	"""Of Notification: what a template says of a document is for whoever gets it."""
+
+	def send_an_email(self, doc: Any, context: dict) -> Any:
+		with written_for(doc, self._readers(doc, context)):
+			return super().send_an_email(doc, context)
+
+	def create_system_notification(self, doc: Any, context: dict) -> Any:
+		with written_for(doc, self._readers(doc, context)):
+			return super().create_system_notification(doc, context)
+
+	def send_a_slack_msg(self, doc: Any, context: dict) -> Any:
+		with rights.read_also_by([rights.OUTSIDER]), redaction.emptied(doc):
+			return super().send_a_slack_msg(doc, context)
+
+	def send_sms(self, doc: Any, context: dict) -> Any:
+		with rights.read_also_by([rights.OUTSIDER]), redaction.emptied(doc):
+			return super().send_sms(doc, context)
+
+	def _readers(self, doc: Any, context: dict) -> list[str]:
+		to, cc, bcc = self.get_list_of_recipients(doc, context)
+		return [*to, *cc, *bcc]
+
+
+class SensitiveAutoRepeatMixin:
+	def send_notification(self, new_doc: Any) -> Any:
+		with written_for(new_doc, (self.recipients or "").replace(",", "\n").split("\n")):
+			return super().send_notification(new_doc)
+
+
+def before_job(method: str | None = None, kwargs: dict | None = None, **_more: Any) -> None:
+	"""Hook: empty the document that a Webhook is about to send. The worker has a copy of its own."""
+	if method == WEBHOOK and kwargs and kwargs.get("doc") is not None:
+		with rights.read_also_by([rights.OUTSIDER]):
+			redaction.empty(kwargs["doc"])

@@ -1,0 +1,58 @@
+"""Shows one protected value of one record to somebody who needs it now, and writes down why (FP-06,
+AU-08)."""
+
+import frappe
+from frappe import _
+
+from gdpr_consent import throttle
+from gdpr_consent.exceptions import FieldProtected
+from gdpr_consent.sensitive_data import access_log, rights, rules
+
+SHORTEST_REASON = 5
+
+
+def may_reveal(doctype: str, fieldname: str, user: str | None = None) -> bool:
+	rule = rules.protected_fields(doctype).get(fieldname)
+	return bool(rule and set(rule.revealers) & set(frappe.get_roles(user)))
+
+
+def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -> str:
+	"""Return the value as text, after the access was logged.
+
+	Raises:
+		frappe.PermissionError: the user may not read the record
+		FieldProtected: no protected field, or the user has none of the roles that may reveal it
+		frappe.ValidationError: no such purpose, or no reason
+		TooManyAttempts: more than 30 in an hour
+	"""
+	doc = frappe.get_doc(doctype, name)
+	doc.check_permission("read")
+	field = doc.meta.get_field(fieldname)
+	if fieldname not in rules.protected_fields(doctype) or not field:
+		frappe.throw(
+			_("{0} of {1} isn't a protected field.").format(
+				frappe.bold(frappe.utils.escape_html(fieldname)), _(doctype)
+			),
+			FieldProtected,
+		)
+	if fieldname in rights.hidden_fields(doctype) and not may_reveal(doctype, fieldname):
+		frappe.throw(
+			_("You may not reveal {0} of {1}. {2} says who may.").format(
+				frappe.bold(_(field.label)), _(doctype), _("Sensitive Field")
+			),
+			FieldProtected,
+		)
+	if not purpose or not frappe.db.exists("Processing Purpose", purpose):
+		frappe.throw(
+			_("Purpose: {0} isn't a Processing Purpose. Choose what you need {1} for.").format(
+				frappe.bold(frappe.utils.escape_html(purpose or "")), frappe.bold(_(field.label))
+			)
+		)
+	if len((reason or "").strip()) < SHORTEST_REASON:
+		frappe.throw(
+			_("Reason: say in a few words why you need {0} now.").format(frappe.bold(_(field.label)))
+		)
+	throttle.count_reveal(frappe.session.user)
+	access_log.record("Reveal", doctype, [fieldname], [name], purpose, reason.strip())
+	value = doc.get(fieldname)
+	return "" if value is None else str(value)

@@ -1,0 +1,375 @@
+"""Saving without the right keeps what is stored; trying to write is an error. Who sees a value is logged."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from conftest import Web
+
+import frappe
+from frappe.model.mapper import get_mapped_doc
+from frappe.utils.password import update_password
+
+from gdpr_consent import throttle
+from gdpr_consent.exceptions import ConsentError, FieldProtected, RegisterIsAppendOnly, TooManyAttempts
+from gdpr_consent.sensitive_data import api, documents
+
+TAX_ID, OTHER = "DE129273398", "PL5213017228"
+STAFF = ("Sales User", "Sales Manager", "Sales Master Manager", "Accounts User")
+PURPOSE = "Contract Fulfilment"
+
+
+@pytest.fixture
+def taxed(customer) -> str:
+	"""Name a Customer that has a tax number."""
+	made = customer()
+	made.tax_id = TAX_ID
+	return made.save().name
+
+
+def tax_id_of(name: str) -> str | None:
+	return frappe.db.get_value("Customer", name, "tax_id")
+
+
+def log_of(name: str) -> list[dict]:
+	named = {"records": ["like", f"%{name}%"]}
+	return frappe.get_all("Sensitive Access Log", named, ["*"], order_by="accessed_on")
+
+
+# --- documents ----------------------------------------------------------------------------------------------
+
+
+def test_a_save_by_somebody_who_cannot_see_the_field_keeps_it(taxed, user_with_roles):
+	"""FP-02, as the desk saves: the field is missing in what the browser sends."""
+	user_with_roles(*STAFF)
+	doc = frappe.get_doc("Customer", taxed)
+	doc.apply_fieldlevel_read_permissions()
+	sent = json.loads(doc.as_json())
+	assert sent.get("tax_id") is None
+	changed = frappe.get_doc(sent | {"customer_details": "Likes tea"})
+	changed.save()
+	assert tax_id_of(taxed) == TAX_ID
+	assert frappe.db.get_value("Customer", taxed, "customer_details") == "Likes tea"
+
+
+@pytest.mark.parametrize("value", [OTHER, "", " "])
+def test_an_attempt_to_write_is_an_error_that_names_the_field(taxed, user_with_roles, value):
+	user_with_roles(*STAFF)
+	doc = frappe.get_doc("Customer", taxed)
+	doc.tax_id = value
+	with pytest.raises(FieldProtected, match="Tax ID"):
+		doc.save()
+	assert tax_id_of(taxed) == TAX_ID
+
+
+def test_a_new_record_with_the_field_is_refused_and_without_it_stored(user_with_roles):
+	user_with_roles(*STAFF)
+	values = {"doctype": "Customer", "customer_name": frappe.generate_hash(length=8)}
+	with pytest.raises(FieldProtected, match="Tax ID"):
+		frappe.get_doc(values | {"tax_id": OTHER}).insert()
+	assert frappe.get_doc(values).insert().name
+
+
+def test_who_may_see_but_not_write_saves_the_rest(taxed, user_with_roles):
+	user_with_roles(*STAFF, "Sensitive Data Viewer")
+	doc = frappe.get_doc("Customer", taxed)
+	assert doc.tax_id == TAX_ID
+	doc.customer_details = "Likes coffee"
+	doc.save()
+	doc.tax_id = OTHER
+	with pytest.raises(FieldProtected):
+		doc.save()
+
+
+def test_an_editor_writes(taxed, user_with_roles):
+	user_with_roles(*STAFF, "Sensitive Data Editor")
+	doc = frappe.get_doc("Customer", taxed)
+	doc.tax_id = OTHER
+	doc.save()
+	assert tax_id_of(taxed) == OTHER
+
+
+def test_copies_are_filled_by_the_server_whoever_saves(taxed, user_with_roles):
+	"""An invoice needs the tax number, also if who writes it may not see it."""
+	user_with_roles(*STAFF)
+	for doctype in ("Sales Order", "Sales Invoice", "POS Invoice", "Delivery Note"):
+		doc = frappe.new_doc(doctype, customer=taxed)
+		documents.validate(doc)
+		assert doc.tax_id == TAX_ID, doctype
+
+
+def test_a_mapped_document_takes_nothing_along_that_its_author_may_not_see(taxed, user_with_roles):
+	"""FP-02: into a field of the same name, and into another one."""
+	table = {"Customer": {"doctype": "Quotation", "field_map": {"tax_id": "order_lost_reason"}}}
+	user_with_roles(*STAFF)
+	mapped = get_mapped_doc("Customer", taxed, table)
+	assert TAX_ID not in mapped.as_json()
+	frappe.set_user("Administrator")
+	assert TAX_ID in get_mapped_doc("Customer", taxed, table).as_json()
+
+
+def test_a_version_tells_that_it_changed_and_not_what_it_was(taxed):
+	"""AU-09"""
+	doc = frappe.get_doc("Supplier", supplier().name)
+	doc.tax_id = OTHER
+	doc.supplier_details = "New details"
+	doc.save(ignore_version=False)
+	(data,) = frappe.get_all("Version", {"ref_doctype": "Supplier", "docname": doc.name}, pluck="data")
+	changed = {name: (old, new) for name, old, new in json.loads(data)["changed"]}
+	assert changed["tax_id"] == ("•••", "•••")
+	assert changed["supplier_details"][1] == "New details"
+	assert TAX_ID not in data
+	assert OTHER not in data
+
+
+def supplier():
+	name = frappe.generate_hash(length=8)
+	return frappe.new_doc("Supplier", supplier_name=name, tax_id=TAX_ID).insert()
+
+
+# --- special categories -------------------------------------------------------------------------------------
+
+
+def test_a_special_category_is_filled_only_once_there_is_a_ground_for_it():
+	"""FP-04, also for an Administrator"""
+	employee = frappe.new_doc("Employee", first_name="Ada", gender="Female", company=company())
+	employee.update(
+		{"date_of_birth": "1990-01-01", "date_of_joining": "2020-01-01", "health_details": "Asthma"}
+	)
+	with pytest.raises(ConsentError, match="special category"):
+		employee.insert()
+	rule = frappe.get_doc("Sensitive Field", "Employee-health_details")
+	rule.article_9_condition = "9(2)(b) Employment and social security law"
+	rule.save()
+	assert employee.insert().health_details == "Asthma"
+	rule.article_9_condition = ""
+	rule.save()
+	employee.last_name = "Lovelace"
+	employee.save()  # what is there may stay
+	employee.health_details = "Asthma, worse"
+	with pytest.raises(ConsentError, match="Health Details"):
+		employee.save()
+
+
+def company() -> str:
+	return frappe.get_all("Company", pluck="name", limit=1)[0]
+
+
+# --- over HTTP ----------------------------------------------------------------------------------------------
+
+
+class Session:
+	"""A logged-in user, over HTTP."""
+
+	def __init__(self, web: Web, user: str) -> None:
+		self.web, self.cookies = web, web.login(user)
+		page = web.call("GET", "/app", cookies=self.cookies).text
+		self.token = page.split('csrf_token = "')[1].split('"')[0]
+
+	def call(self, method: str, path: str, **more):
+		headers = {"X-Frappe-CSRF-Token": self.token, "Accept": "application/json"}
+		return self.web.call(method, path, cookies=self.cookies, headers=headers, **more)
+
+
+@pytest.fixture
+def staff(site: str, web: Web) -> Iterator[Callable[..., Session]]:
+	"""Log in a new user with the roles given; all is committed, and removed afterwards."""
+	made = []
+
+	def log_in(*roles: str) -> Session:
+		email = f"{frappe.generate_hash(length=10)}@gdpr-test.example"
+		user = frappe.new_doc("User", email=email, first_name="Test", send_welcome_email=0)
+		user.append_roles(*roles)
+		user.insert()
+		update_password(email, "admin")
+		frappe.db.commit()
+		made.append(email)
+		return Session(web, email)
+
+	yield log_in
+	frappe.db.rollback()
+	for email in made:
+		frappe.db.delete("Sensitive Access Log", {"user": email})
+		frappe.delete_doc("User", email, force=True)
+	frappe.db.commit()
+
+
+@pytest.fixture
+def committed_customer(taxed: str) -> Iterator[str]:
+	frappe.db.commit()
+	yield taxed
+	frappe.db.rollback()
+	frappe.delete_doc("Customer", taxed, force=True)
+	frappe.db.commit()
+
+
+def writes(name: str) -> dict[str, tuple]:
+	stored = {"doctype": "Customer", "name": name}
+	rest = json.loads(frappe.get_doc("Customer", name).as_json())
+	return {
+		"PUT": ("PUT", f"/api/resource/Customer/{name}", {"json": {"tax_id": OTHER}}),
+		"PUT of null": ("PUT", f"/api/resource/Customer/{name}", {"json": {"tax_id": None}}),
+		"PUT of data": ("PUT", f"/api/resource/Customer/{name}", {"data": {"data": '{"tax_id": ""}'}}),
+		"PUT v2": ("PUT", f"/api/v2/document/Customer/{name}", {"json": {"tax_id": OTHER}}),
+		"set_value": (
+			"POST",
+			"/api/method/frappe.client.set_value",
+			{"json": stored | {"fieldname": "tax_id", "value": ""}},
+		),
+		"set_value of many": (
+			"POST",
+			"/api/method/frappe.client.set_value",
+			{"json": stored | {"fieldname": {"tax_id": OTHER}}},
+		),
+		"client.save": (
+			"POST",
+			"/api/method/frappe.client.save",
+			{"json": {"doc": rest | {"tax_id": OTHER}}},
+		),
+		"savedocs": (
+			"POST",
+			"/api/method/frappe.desk.form.save.savedocs",
+			{"data": {"doc": json.dumps(rest | {"tax_id": OTHER}), "action": "Save"}},
+		),
+		"bulk edit": (
+			"POST",
+			"/api/method/frappe.desk.doctype.bulk_update.bulk_update.submit_cancel_or_update_docs",
+			{
+				"data": {
+					"doctype": "Customer",
+					"docnames": json.dumps([name]),
+					"action": "update",
+					"data": json.dumps({"tax_id": OTHER}),
+				}
+			},
+		),
+		"insert": (
+			"POST",
+			"/api/resource/Customer",
+			{"json": {"customer_name": "Refused", "tax_id": OTHER}},
+		),
+	}
+
+
+def test_every_door_refuses_to_write_it(committed_customer, staff):
+	session = staff(*STAFF)
+	for door, (method, path, more) in writes(committed_customer).items():
+		answer = session.call(method, path, **more)
+		assert answer.status_code == 403, (door, answer.status_code, answer.text)
+		assert "Tax ID" in answer.text, door
+		assert TAX_ID not in answer.text, door
+	frappe.db.rollback()
+	assert tax_id_of(committed_customer) == TAX_ID
+	assert not frappe.db.exists("Customer", "Refused")
+
+
+def test_every_door_lets_an_editor_write_it(committed_customer, staff):
+	session = staff(*STAFF, "Sensitive Data Editor", "System Manager")
+	for door in writes(committed_customer).keys() - {"insert"}:
+		frappe.db.set_value("Customer", committed_customer, "tax_id", TAX_ID, update_modified=False)
+		frappe.db.commit()
+		method, path, more = writes(committed_customer)[door]  # of the record as it is now
+		answer = session.call(method, path, **more)
+		assert answer.status_code == 200, (door, answer.text)
+		frappe.db.rollback()
+		assert tax_id_of(committed_customer) != TAX_ID, door
+
+
+def test_the_rest_of_a_record_is_saved_without_the_right(committed_customer, staff):
+	session = staff(*STAFF)
+	path = f"/api/resource/Customer/{committed_customer}"
+	answer = session.call("PUT", path, json={"customer_details": "Likes tea"})
+	assert answer.status_code == 200
+	assert answer.json()["data"]["customer_details"] == "Likes tea"
+	assert TAX_ID not in answer.text
+	frappe.db.rollback()
+	assert tax_id_of(committed_customer) == TAX_ID
+
+
+# --- revealing ----------------------------------------------------------------------------------------------
+
+
+def reveal(name: str, purpose: str = PURPOSE, reason: str = "The customer asked", field: str = "tax_id"):
+	return api.reveal("Customer", name, field, purpose, reason)
+
+
+def test_a_value_is_revealed_with_purpose_and_reason_and_logged_without_it(taxed, user_with_roles):
+	"""FP-06, AU-08"""
+	user = user_with_roles("Sales Manager")
+	answer = reveal(taxed)
+	assert answer == {"value": TAX_ID, "seconds": 60}
+	(row,) = log_of(taxed)
+	assert (row.user, row.how, row.ref_doctype, row.fields) == (user, "Reveal", "Customer", "tax_id")
+	assert (row.purpose, row.reason, row.record_count) == (PURPOSE, "The customer asked", 1)
+	assert TAX_ID not in json.dumps(row, default=str)
+
+
+@pytest.mark.parametrize(
+	("more", "error", "message"),
+	[
+		({"purpose": ""}, frappe.ValidationError, "Purpose"),
+		({"purpose": "Curiosity"}, frappe.ValidationError, "Curiosity"),
+		({"reason": "  "}, frappe.ValidationError, "Reason"),
+		({"field": "customer_name"}, FieldProtected, "customer_name"),
+		({"field": "no_such"}, FieldProtected, "no_such"),
+	],
+)
+def test_without_a_reason_nothing_is_revealed(taxed, user_with_roles, more, error, message):
+	user_with_roles("Sales Manager")
+	with pytest.raises(error, match=message):
+		reveal(taxed, **more)
+	assert log_of(taxed) == []
+
+
+def test_only_the_roles_of_the_rule_reveal(taxed, user_with_roles):
+	user_with_roles("Sales User")
+	with pytest.raises(FieldProtected, match="Tax ID"):
+		reveal(taxed)
+	frappe.set_user("Administrator")
+	user_with_roles("Employee")
+	with pytest.raises(frappe.PermissionError):
+		reveal(taxed)
+
+
+def test_nobody_reveals_a_whole_database(taxed, user_with_roles, fresh_counters):
+	user_with_roles("Sales Manager")
+	for _time in range(throttle.REVEALS_AN_HOUR):
+		reveal(taxed)
+	with pytest.raises(TooManyAttempts, match="30"):
+		reveal(taxed)
+
+
+# --- who saw it ---------------------------------------------------------------------------------------------
+
+
+def test_what_people_with_the_right_see_is_logged_and_nothing_else(committed_customer, staff):
+	"""AU-08: form, list and print, by name of the record"""
+	viewer, other = staff(*STAFF, "Sensitive Data Viewer"), staff(*STAFF)
+	form = f"/api/method/frappe.desk.form.load.getdoc?doctype=Customer&name={committed_customer}"
+	in_a_list = {
+		"doctype": "Customer",
+		"fields": json.dumps(["name", "tax_id"]),
+		"filters": json.dumps([["Customer", "name", "=", committed_customer]]),
+	}
+	printed = f"/printview?doctype=Customer&name={committed_customer}"
+	for session in (viewer, other):
+		shown = [
+			session.call("GET", form).text,
+			session.call("POST", "/api/method/frappe.desk.reportview.get", data=in_a_list).text,
+			session.call("GET", f"/api/resource/Customer/{committed_customer}").text,
+			session.call("GET", printed).text,
+		]
+		assert [TAX_ID in text for text in shown] == [session is viewer] * 4
+	frappe.db.rollback()
+	rows = log_of(committed_customer)
+	assert [row.how for row in rows] == ["View", "View", "View", "Print"]
+	assert {row.fields for row in rows} == {"tax_id"}
+	assert {row.record_count for row in rows} == {1}
+	assert TAX_ID not in json.dumps(rows, default=str)
+
+
+def test_the_log_cannot_be_written_or_deleted():
+	"""AU-01 for the log of accesses"""
+	row = frappe.get_doc(doctype="Sensitive Access Log", user="Administrator", how="View")
+	with pytest.raises(RegisterIsAppendOnly):
+		row.insert(ignore_permissions=True)
