@@ -70,7 +70,13 @@ def create_missing_seeds() -> None:
 
 def set_missing_settings() -> None:
 	settings = frappe.get_doc("Consent Settings")
-	stored = set(frappe.get_all("Singles", {"doctype": "Consent Settings"}, pluck="field"))
+	singles = frappe.qb.Table("tabSingles")
+	stored = set(
+		frappe.qb.from_(singles)
+		.select(singles.field)
+		.where(singles.doctype == settings.doctype)
+		.run(pluck=True)
+	)
 	for field in settings.meta.fields:
 		if field.default and field.fieldname not in stored:  # it came with a newer version
 			settings.set(field.fieldname, field.default)

@@ -43,7 +43,7 @@ SIGNS = (
 		_N("an identity document"),
 	),
 	Sign(r"date_of_birth|birth_?(date|day)|dob|place_of_birth", SENSITIVE, _N("a date or place of birth")),
-	Sign(r"salary|wage|ctc|salary_\w+|income", SENSITIVE, _N("what somebody earns")),
+	Sign(r"salary|wages?|ctc|salary_(?!mode|slip)\w+", SENSITIVE, _N("what somebody earns")),
 	Sign(r"marital_status|family_\w+", SENSITIVE, _N("somebody's family")),
 	Sign(r"criminal\w*|conviction\w*", SENSITIVE, _N("criminal convictions (Art. 10)")),
 	Sign(
@@ -190,12 +190,19 @@ def protect_new_copies(doc: object = None, _method: str | None = None) -> None:
 		return
 	if doc is not None and not (doc.get("fetch_from") or doc.get("property") == "fetch_from"):
 		return
+	for field, source in unprotected_copies():
+		_protect_copy(field, source)
+
+
+def unprotected_copies() -> list[tuple[Field, Source]]:
+	"""Return fields that are filled from a protected field and have no Sensitive Field of their own."""
 	known = set(frappe.get_all("Sensitive Field", pluck="name"))
-	for field in _fetched_fields():
-		if rules.name_of(field.doctype, field.fieldname) not in known and (
-			source := _protected_source(field)
-		):
-			_protect_copy(field, source)
+	fetched = [
+		field
+		for field in _fetched_fields()
+		if rules.name_of(field.doctype, field.fieldname) not in known and field.doctype not in known
+	]
+	return [(field, source) for field in fetched if (source := _protected_source(field))]
 
 
 def _fetched_fields() -> Iterator[Field]:

@@ -27,8 +27,7 @@ def problems() -> Iterator[str]:
 				"{0} may show protected fields: it is run by {1}. Another app displaces our class; its "
 				"hooks.py must extend gdpr_consent.gate.v15, or be installed before gdpr_consent."
 			).format(_(doctype), f"{controller.__module__}.{controller.__name__}")
-	for candidate in finder.find_candidates():
-		if candidate["copy_of"]:
-			yield _("{0} of {1} isn't protected, and shows a protected value. {2}").format(
-				candidate["label"], _(candidate["ref_doctype"]), candidate["reason"]
-			)
+	for field, source in finder.unprotected_copies():
+		yield _("{0} of {1} isn't protected, and is a copy of {2} of {3}. Run bench migrate.").format(
+			field.label, _(field.doctype), source.label, _(source.doctype)
+		)
