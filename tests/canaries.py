@@ -35,6 +35,7 @@ PROTECTED: dict[str, tuple[str, ...]] = {
 		"place_of_issue",
 		"date_of_issue",
 		"valid_upto",
+		"family_background",
 		"health_details",
 		"blood_group",
 	),

@@ -47,6 +47,5 @@ def main(site: str, only: str = "") -> None:
 
 
 if __name__ == "__main__":
-	import faulthandler; faulthandler.dump_traceback_later(500, exit=True)
 	os.environ["FRAPPE_SITE"] = sys.argv[1]
 	main(*sys.argv[1:])

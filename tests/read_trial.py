@@ -288,9 +288,14 @@ class ReadTrial:
 		before = frappe.conf.get("host_name")
 		update_site_config("host_name", self.web.base)
 		frappe.local.conf.host_name = self.web.base
+		as_pdf = frappe.db.get_single_value("Print Settings", "send_print_as_pdf")
+		frappe.db.set_single_value("Print Settings", "send_print_as_pdf", 0)  # what mails carry, many times faster
 		try:
 			return self._run(only)
 		finally:
+			frappe.db.rollback()
+			frappe.db.set_single_value("Print Settings", "send_print_as_pdf", as_pdf)
+			frappe.db.commit()
 			update_site_config("host_name", before or "None")
 			frappe.local.conf.host_name = before
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 import pytest
-from canaries import CONTROL, Planted
+from canaries import CONTROL, PROTECTED, Planted
 from conftest import PLAIN_SITE, PLAIN_SITE_IS_CLEAN, make_plain_site
 from read_outputs import OWN_SCRIPTS
 from read_trial import PATHS, Outcome, ReadTrial, load_paths
@@ -20,6 +20,7 @@ from trial import as_table
 
 import frappe
 
+from gdpr_consent.sensitive_data.installed_rules import RULES
 from gdpr_consent.sensitive_data.open_paths import OPEN_PATHS
 
 # What of the trial each of the published open paths stands for, as "path: case".
@@ -41,6 +42,7 @@ def outcomes(site, smtp_server, work_off_jobs, web) -> Iterator[list[Outcome]]:
 	smtp_server.fails = False
 	load_paths()
 	planted = Planted("Sensitive Data Viewer")
+	conditions = article_9_conditions()
 	try:
 		planted.make_users()
 		frappe.get_doc("User", planted.users[CONTROL]).add_roles("Sensitive Data Editor")
@@ -49,7 +51,23 @@ def outcomes(site, smtp_server, work_off_jobs, web) -> Iterator[list[Outcome]]:
 	finally:
 		planted.remove()
 		frappe.db.delete("Sensitive Access Log", {"user": ["in", [*planted.users.values()]]})
+		for name, condition in conditions.items():
+			frappe.db.set_value("Sensitive Field", name, "article_9_condition", condition)
 		frappe.db.commit()
+		frappe.clear_cache()
+
+
+def article_9_conditions() -> dict[str, str | None]:
+	"""Let special categories be filled, and return what stood there before."""
+	rules = frappe.get_all(
+		"Sensitive Field", {"sensitivity": "Special Category"}, ["name", "article_9_condition"]
+	)
+	for rule in rules:
+		doc = frappe.get_doc("Sensitive Field", rule.name)
+		doc.article_9_condition = "9(2)(b) Employment and social security law"
+		doc.save()
+	frappe.db.commit()
+	return {rule.name: rule.article_9_condition for rule in rules}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +99,11 @@ def unproven(outcomes: list[Outcome], where_plain_proves: bool) -> list[str]:
 		and one.case not in paths[one.path].closed
 		and (paths[one.path].control or not where_plain_proves)
 	]
+
+
+def test_each_installed_rule_has_a_canary():
+	rules = {(rule["ref_doctype"], rule["fieldname"]) for rule in RULES}
+	assert rules == {(doctype, field) for doctype, fields in PROTECTED.items() for field in fields or ("",)}
 
 
 def test_fp_02_no_canary_reaches_anybody_without_the_right(outcomes):
