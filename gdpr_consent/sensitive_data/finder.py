@@ -32,7 +32,7 @@ SIGNS = (
 		_N("a tax number"),
 	),
 	Sign(
-		r"iban|bic|swift\w*|bank_ac\w*|bank_account_(no|number)|account_(no|number)|branch_code|sort_code|routing_\w+|micr\w*|ifsc\w*",
+		r"iban|bic|swift\w*|bank_ac_\w+|bank_account_(no|number)|account_(no|number)|branch_code|sort_code|routing_n(o|umber)|micr\w*|ifsc\w*",
 		SENSITIVE,
 		_N("a bank account"),
 	),
@@ -43,7 +43,7 @@ SIGNS = (
 		_N("an identity document"),
 	),
 	Sign(r"date_of_birth|birth_?(date|day)|dob|place_of_birth", SENSITIVE, _N("a date or place of birth")),
-	Sign(r"salary|wages?|ctc|salary_(?!mode|slip)\w+", SENSITIVE, _N("what somebody earns")),
+	Sign(r"(gross_|net_)?salary|wages?|ctc", SENSITIVE, _N("what somebody earns")),
 	Sign(r"marital_status|family_\w+", SENSITIVE, _N("somebody's family")),
 	Sign(r"criminal\w*|conviction\w*", SENSITIVE, _N("criminal convictions (Art. 10)")),
 	Sign(
@@ -72,6 +72,7 @@ MODULES_OF_THE_SITE = (
 	"Workflow",
 	"GDPR Consent",
 )
+ABOUT_THE_COMPANY = ("Account", "Bank", "Branch", "Company", "Workstation", "Workstation Type")
 
 
 class Field(NamedTuple):
@@ -111,8 +112,12 @@ def _candidate(field: Field, sensitivity: str, reason: str) -> dict[str, str]:
 
 
 def _sign_of(field: Field) -> Sign | None:
+	if field.doctype in ABOUT_THE_COMPANY or field.fieldname.startswith("company_"):
+		return None
 	text = f"{field.fieldname} {frappe.scrub(field.label or '')}".lower()
-	return next((sign for pattern, sign in PATTERNS if pattern.search(text)), None)
+	found = (sign for pattern, sign in PATTERNS if pattern.search(text))
+	# A link to a bank account isn't its number; a link to a religion says it.
+	return next((sign for sign in found if field.fieldtype != "Link" or sign.sensitivity == SPECIAL), None)
 
 
 class Source(NamedTuple):
