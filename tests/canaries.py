@@ -105,7 +105,8 @@ class Canaries:
 		if fieldname in ("date_of_issue", "valid_upto"):
 			# Of centuries that nothing else on a site is about; days that no format takes for a month.
 			century = {"date_of_issue": 17, "valid_upto": 25}[fieldname]
-			return f"{century}{secrets.randbelow(90) + 10}-{secrets.randbelow(12) + 1:02}-{secrets.randbelow(15) + 13}"
+			year, month, day = (secrets.randbelow(number) for number in (90, 12, 15))
+			return f"{century}{year + 10}-{month + 1:02}-{day + 13}"
 		if fieldname.endswith("iban"):
 			return iban()
 		if fieldname in ("bank_account_no", "bank_ac_no", "bank_party_account_number"):
@@ -172,7 +173,9 @@ class Planted:
 	def plant(self, doctype: str, name: str, **fixed: str) -> None:
 		"""Put a canary into each protected field of a record, as if it had come there by a save."""
 		self.names.setdefault(doctype, name)
-		values = {field: fixed.get(field) or self.canaries.new(doctype, field) for field in fields_of(doctype)}
+		values = {
+			field: fixed.get(field) or self.canaries.new(doctype, field) for field in fields_of(doctype)
+		}
 		frappe.db.set_value(doctype, name, values, update_modified=False)
 		frappe.clear_document_cache(doctype, name)
 

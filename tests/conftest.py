@@ -848,7 +848,16 @@ def web(site: str) -> Iterator[Web]:
 @contextmanager
 def serve(site: str) -> Iterator[Web]:
 	port = free_port()
-	command = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe", "--site", site, "serve", "--noreload"]
+	command = [
+		sys.executable,
+		"-m",
+		"frappe.utils.bench_helper",
+		"frappe",
+		"--site",
+		site,
+		"serve",
+		"--noreload",
+	]
 	with subprocess.Popen(
 		[*command, "--port", str(port)],
 		cwd=os.environ["SITES_PATH"],

@@ -1,4 +1,4 @@
-"""What leaves the database in another form: prints, mails, exports, reports, logs, pages and ERPNext's helpers (FP-02).
+"""What leaves in another form: prints, mails, exports, reports, logs, pages and ERPNext's helpers (FP-02).
 
 Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the same paths.
 """
@@ -12,7 +12,7 @@ from canaries import CONTROL, GUEST, MANAGER, PORTAL, fields_of
 from read_trial import DOCTYPES, path, texts_of
 
 import frappe
-from frappe.utils import add_days, get_url, today
+from frappe.utils import add_days, today
 
 READ = "{{{{ frappe.db.get_value('{doctype}', doc.name, '{field}') }}}}"
 PARTIES = ("Customer", "Supplier", "Bank Account", "Employee", "Sales Invoice", "Contract")
@@ -30,35 +30,43 @@ def template_of(doctype: str) -> str:
 def standard_print(visit):
 	name = visit.planted.names[visit.case]
 	visit.get("/printview", doctype=visit.case, name=name, format="Standard", trigger_print=0)
-	visit.method("frappe.www.printview.get_html_and_style", doc=visit.case, name=name, print_format="Standard")
+	visit.method(
+		"frappe.www.printview.get_html_and_style", doc=visit.case, name=name, print_format="Standard"
+	)
 
 
 @path("print: the standard format as PDF", ("Customer", "Bank Account"))
 def standard_pdf(visit):
 	name = visit.planted.names[visit.case]
-	visit.get("/api/method/frappe.utils.print_format.download_pdf", doctype=visit.case, name=name, format="Standard")
+	visit.get(
+		"/api/method/frappe.utils.print_format.download_pdf", doctype=visit.case, name=name, format="Standard"
+	)
 	visit.get(
 		"/api/method/frappe.utils.print_format.download_multi_pdf",
-		doctype=visit.case, name=json.dumps([name]), format="Standard",
-	)  # fmt: skip
+		doctype=visit.case,
+		name=json.dumps([name]),
+		format="Standard",
+	)
 
 
 def custom_format(visit, doctype: str, template: str, kind: str = "Jinja", **more: Any) -> str:
 	return visit.trial.once(
 		f"print format {template} {kind} {doctype}",
-		lambda: visit.planted.new(
-			"Print Format",
-			**{
-				"__newname": f"Format {frappe.generate_hash(length=6)}",
-				"name": f"Format {frappe.generate_hash(length=6)}",
-				"doc_type": doctype,
-				"custom_format": 1,
-				"standard": "No",
-				"print_format_type": kind,
-				"html": template,
-			}
-			| more,
-		).name,
+		lambda: (
+			visit.planted.new(
+				"Print Format",
+				**{
+					"__newname": f"Format {frappe.generate_hash(length=6)}",
+					"name": f"Format {frappe.generate_hash(length=6)}",
+					"doc_type": doctype,
+					"custom_format": 1,
+					"standard": "No",
+					"print_format_type": kind,
+					"html": template,
+				}
+				| more,
+			).name
+		),
 	)
 
 
@@ -67,7 +75,9 @@ def jinja_print(visit):
 	name = visit.planted.names[visit.case]
 	format_name = custom_format(visit, visit.case, template_of(visit.case))
 	visit.get("/printview", doctype=visit.case, name=name, format=format_name, trigger_print=0)
-	visit.method("frappe.www.printview.get_html_and_style", doc=visit.case, name=name, print_format=format_name)
+	visit.method(
+		"frappe.www.printview.get_html_and_style", doc=visit.case, name=name, print_format=format_name
+	)
 
 
 @path("print: a custom Jinja format as PDF", ("Customer", "Bank Account"))
@@ -117,16 +127,26 @@ def raw_print(visit):
 	)
 	visit.method(
 		"frappe.www.printview.get_rendered_raw_commands",
-		doc=visit.case, name=visit.planted.names[visit.case], print_format=format_name,
-	)  # fmt: skip
+		doc=visit.case,
+		name=visit.planted.names[visit.case],
+		print_format=format_name,
+	)
 
 
 @path("print: a format of the print format builder", ("Customer", "Bank Account"))
 def builder_print(visit):
-	data = [{"fieldname": "print_heading_template", "fieldtype": "Custom HTML", "options": template_of(visit.case)}]
+	data = [
+		{
+			"fieldname": "print_heading_template",
+			"fieldtype": "Custom HTML",
+			"options": template_of(visit.case),
+		}
+	]
 	data += [{"fieldtype": "Section Break", "label": ""}, {"fieldtype": "Column Break"}]
 	data += [{"fieldname": field, "label": field, "print_hide": 0} for field in fields_of(visit.case)]
-	data += [{"fieldname": "_custom_html", "fieldtype": "HTML", "options": template_of(visit.case), "label": "x"}]
+	data += [
+		{"fieldname": "_custom_html", "fieldtype": "HTML", "options": template_of(visit.case), "label": "x"}
+	]
 	format_name = custom_format(visit, visit.case, "", custom_format=0, format_data=json.dumps(data))
 	name = visit.planted.names[visit.case]
 	visit.get("/printview", doctype=visit.case, name=name, format=format_name, trigger_print=0)
@@ -135,14 +155,16 @@ def builder_print(visit):
 def letter_head(visit) -> str:
 	return visit.trial.once(
 		"letter head",
-		lambda: visit.planted.new(
-			"Letter Head",
-			letter_head_name=f"Head {visit.planted.tag}",
-			source="HTML",
-			content="{{ doc.tax_id }}",
-			footer_source="HTML",
-			footer="{{ doc.get('tax_id') }} {{ doc.iban }}",
-		).name,
+		lambda: (
+			visit.planted.new(
+				"Letter Head",
+				letter_head_name=f"Head {visit.planted.tag}",
+				source="HTML",
+				content="{{ doc.tax_id }}",
+				footer_source="HTML",
+				footer="{{ doc.get('tax_id') }} {{ doc.iban }}",
+			).name
+		),
 	)
 
 
@@ -171,14 +193,18 @@ def share_key(visit):
 
 	def make() -> str:
 		key = frappe.get_doc(
-			doctype="Document Share Key", reference_doctype=doctype, reference_docname=name,
+			doctype="Document Share Key",
+			reference_doctype=doctype,
+			reference_docname=name,
 			expires_on=add_days(today(), 9),
-		).insert(ignore_permissions=True)  # fmt: skip
+		).insert(ignore_permissions=True)
 		visit.planted.made.append((key.doctype, key.name))
 		return key.key
 
 	key = visit.trial.once("share key", make)
-	format_name = "Standard" if visit.case == "Standard" else custom_format(visit, doctype, template_of(doctype))
+	format_name = (
+		"Standard" if visit.case == "Standard" else custom_format(visit, doctype, template_of(doctype))
+	)
 	visit.get(f"/{doctype}/{name}", key=key, format=format_name)
 	visit.get("/printview", doctype=doctype, name=name, key=key, format=format_name)
 
@@ -198,7 +224,14 @@ def compose(visit, doctype: str, **more: Any) -> requests.Response:
 	return visit.method("frappe.core.doctype.communication.email.make", **values | more)
 
 
-@path("mail: the composer, with a print attached", [f"{kind}, {doctype}" for kind in ("standard", "Jinja") for doctype in ("Customer", "Bank Account", "Employee")])
+@path(
+	"mail: the composer, with a print attached",
+	[
+		f"{kind}, {doctype}"
+		for kind in ("standard", "Jinja")
+		for doctype in ("Customer", "Bank Account", "Employee")
+	],
+)
 def composed_with_print(visit):
 	kind, doctype = visit.case.split(", ")
 	format_name = "Standard" if kind == "standard" else custom_format(visit, doctype, template_of(doctype))
@@ -212,18 +245,24 @@ def email_template(visit):
 	doctype = "Customer"
 	text = template_of(doctype)
 	if visit.case == OWN_SCRIPTS:
-		text = "{{ frappe.db.get_value('Customer', name, 'tax_id') }} {{ frappe.get_doc('Customer', name).tax_id }}"
+		text = "{{ frappe.db.get_value('Customer', name, 'tax_id') }}"
 
 	template = visit.trial.once(
 		f"email template {visit.case}",
-		lambda: visit.planted.new(
-			"Email Template", name=f"Template {visit.case} {visit.planted.tag}", subject="Hello",
-			response=text.replace("doc.", ""),
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Email Template",
+				name=f"Template {visit.case} {visit.planted.tag}",
+				subject="Hello",
+				response=text.replace("doc.", ""),
+			).name
+		),
+	)
 	document = visit.document(doctype, visit.planted.names[doctype])
 	made = visit.result(
-		"frappe.email.doctype.email_template.email_template.get_email_template", template_name=template, doc=document
+		"frappe.email.doctype.email_template.email_template.get_email_template",
+		template_name=template,
+		doc=document,
 	)
 	compose(visit, doctype, content=(made or {}).get("message") or "nothing", email_template=template)
 	yield
@@ -237,10 +276,16 @@ def communication_of_another(visit):
 
 	def make() -> bool:
 		planted.new(
-			"Notification", name=f"To control {planted.tag}", subject="Changed", document_type="Supplier",
-			event="Save", channel="Email", message="{{ doc.tax_id }}", enabled=1,
+			"Notification",
+			name=f"To control {planted.tag}",
+			subject="Changed",
+			document_type="Supplier",
+			event="Save",
+			channel="Email",
+			message="{{ doc.tax_id }}",
+			enabled=1,
 			recipients=[{"receiver_by_document_field": None, "cc": planted.users[CONTROL]}],
-		)  # fmt: skip
+		)
 		frappe.db.commit()
 		frappe.clear_cache()
 		supplier = frappe.get_doc("Supplier", planted.names["Supplier"])
@@ -254,7 +299,9 @@ def communication_of_another(visit):
 	visit.get("/api/method/frappe.desk.form.load.getdoc", doctype="Supplier", name=name)
 	visit.method("frappe.desk.form.load.get_communications", doctype="Supplier", name=name)
 	visit.get(
-		"/api/resource/Communication", filters=[["reference_name", "=", name]], fields=["name", "content", "text_content"]
+		"/api/resource/Communication",
+		filters=[["reference_name", "=", name]],
+		fields=["name", "content", "text_content"],
 	)
 
 
@@ -292,7 +339,10 @@ def notification_by_mail(visit):
 	visit.mails()
 
 
-@path("Notification by mail: subject, as_json, print attached", ("subject", "as_json", "print attached", "Jinja print attached"))
+@path(
+	"Notification by mail: subject, as_json, print attached",
+	("subject", "as_json", "print attached", "Jinja print attached"),
+)
 def notification_otherwise(visit):
 	more: dict[str, Any] = {}
 	if visit.case == "subject":
@@ -322,7 +372,9 @@ def notification_with_query(visit):
 
 @path("Notification in the system", ("Customer", "Bank Account"))
 def system_notification(visit):
-	made = notification(visit, visit.case, channel="System Notification", subject=f"Hi {template_of(visit.case)}")
+	made = notification(
+		visit, visit.case, channel="System Notification", subject=f"Hi {template_of(visit.case)}"
+	)
 	save_as(visit, visit.case, visit.planted.names[visit.case])
 	made.db_set("enabled", 0)
 	yield
@@ -334,13 +386,19 @@ def system_notification(visit):
 def assignment_rule(visit):
 	planted = visit.planted
 	rule = planted.new(
-		"Assignment Rule", name=f"Rule {visit.marker}", document_type="Customer", priority=0,
-		description=f"{visit.marker} {{{{ tax_id }}}}", assign_condition=f"name == '{planted.names['Customer']}'",
-		rule="Round Robin", users=[{"user": visit.user}],
-		assignment_days=[{"day": day} for day in (
-			"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"
-		)],
-	)  # fmt: skip
+		"Assignment Rule",
+		name=f"Rule {visit.marker}",
+		document_type="Customer",
+		priority=0,
+		description=f"{visit.marker} {{{{ tax_id }}}}",
+		assign_condition=f"name == '{planted.names['Customer']}'",
+		rule="Round Robin",
+		users=[{"user": visit.user}],
+		assignment_days=[
+			{"day": day}
+			for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+		],
+	)
 	frappe.db.commit()
 	frappe.clear_cache()
 	save_as(visit, "Customer", planted.names["Customer"])
@@ -351,7 +409,9 @@ def assignment_rule(visit):
 	frappe.clear_cache()
 	yield
 	visit.mails()
-	visit.get("/api/resource/ToDo", filters=[["assignment_rule", "=", rule.name]], fields=["name", "description"])
+	visit.get(
+		"/api/resource/ToDo", filters=[["assignment_rule", "=", rule.name]], fields=["name", "description"]
+	)
 	frappe.db.set_value("ToDo", {"assignment_rule": rule.name}, "status", "Cancelled")
 	frappe.db.set_value("Customer", planted.names["Customer"], "_assign", None)
 
@@ -361,7 +421,9 @@ def document_follow(visit):
 	from frappe.desk.form.document_follow import send_document_follow_mails
 
 	planted = visit.planted
-	frappe.db.set_value("User", visit.user, {"document_follow_notify": 1, "document_follow_frequency": "Hourly"})
+	frappe.db.set_value(
+		"User", visit.user, {"document_follow_notify": 1, "document_follow_frequency": "Hourly"}
+	)
 	planted.new("Document Follow", ref_doctype="Customer", ref_docname=planted.sorted[0], user=visit.user)
 	frappe.db.commit()
 	value = planted.canaries.new("Customer", "tax_id")
@@ -378,19 +440,37 @@ def document_follow(visit):
 	frappe.db.set_value("Customer", planted.sorted[0], "tax_id", f"ZZ{planted.tag}")
 
 
-@path("Auto Email Report, by somebody else's permissions", [f"{kind}, {form}" for kind in ("Sales Register", "query", "builder") for form in ("HTML", "CSV", "XLSX")])
+@path(
+	"Auto Email Report, by somebody else's permissions",
+	[
+		f"{kind}, {form}"
+		for kind in ("Sales Register", "query", "builder")
+		for form in ("HTML", "CSV", "XLSX")
+	],
+)
 def auto_email_report(visit):
 	kind, form = visit.case.split(", ")
 	report = {"Sales Register": "Sales Register"}.get(kind) or (
 		query_report(visit) if kind == "query" else builder_report(visit)
 	)
-	filters = {"from_date": add_days(today(), -9), "to_date": add_days(today(), 9), "company": visit.planted.company}
+	filters = {
+		"from_date": add_days(today(), -9),
+		"to_date": add_days(today(), 9),
+		"company": visit.planted.company,
+	}
 	made = visit.planted.new(
 		"Auto Email Report",
-		report=report, user=visit.planted.users[CONTROL], email_to=visit.user, format=form, enabled=1,
-		filters=json.dumps(filters if kind == "Sales Register" else {}), frequency="Daily", no_of_rows=100,
-		description=visit.marker, send_if_data=0,
-	)  # fmt: skip
+		report=report,
+		user=visit.planted.users[CONTROL],
+		email_to=visit.user,
+		format=form,
+		enabled=1,
+		filters=json.dumps(filters if kind == "Sales Register" else {}),
+		frequency="Daily",
+		no_of_rows=100,
+		description=visit.marker,
+		send_if_data=0,
+	)
 	frappe.db.commit()
 	visit.trial.sessions[CONTROL].call(
 		"POST",
@@ -410,15 +490,19 @@ def auto_repeat_preview(visit):
 		planted.customize("Sales Invoice", None, "allow_auto_repeat", "1", "Check")
 		frappe.clear_cache()
 		return planted.new(
-			"Auto Repeat", reference_doctype="Sales Invoice", reference_document=planted.invoice.name,
-			start_date=add_days(today(), 30), frequency="Monthly", notify_by_email=1, recipients="x@canary.example",
-			subject="{{ doc.tax_id }}", message="{{ doc.tax_id }}",
-		).name  # fmt: skip
+			"Auto Repeat",
+			reference_doctype="Sales Invoice",
+			reference_document=planted.invoice.name,
+			start_date=add_days(today(), 30),
+			frequency="Monthly",
+			notify_by_email=1,
+			recipients="x@canary.example",
+			subject="{{ doc.tax_id }}",
+			message="{{ doc.tax_id }}",
+		).name
 
 	name = visit.trial.once("auto repeat", make)
-	visit.method(
-		"frappe.automation.doctype.auto_repeat.auto_repeat.generate_message_preview", name=name
-	)
+	visit.method("frappe.automation.doctype.auto_repeat.auto_repeat.generate_message_preview", name=name)
 
 
 @path("preview of a Webhook's request body", readers=(MANAGER,))
@@ -426,12 +510,19 @@ def webhook_preview(visit):
 	planted = visit.planted
 	name = visit.trial.once(
 		"webhook to preview",
-		lambda: planted.new(
-			"Webhook", name=f"Preview {planted.tag}", webhook_doctype="Customer", webhook_docevent="on_update",
-			request_url=f"{visit.trial.sink.url}/preview", request_structure="JSON", enabled=0,
-			webhook_json='{"tax_id": "{{ doc.tax_id }}"}',
-		).name,
-	)  # fmt: skip
+		lambda: (
+			planted.new(
+				"Webhook",
+				name=f"Preview {planted.tag}",
+				webhook_doctype="Customer",
+				webhook_docevent="on_update",
+				request_url=f"{visit.trial.sink.url}/preview",
+				request_structure="JSON",
+				enabled=0,
+				webhook_json='{"tax_id": "{{ doc.tax_id }}"}',
+			).name
+		),
+	)
 	doc = visit.document("Webhook", name) | {"preview_document": planted.names["Customer"]}
 	visit.method("run_doc_method", docs=doc, method="generate_preview")
 
@@ -442,13 +533,21 @@ def webhook(visit):
 	planted = visit.planted
 	more: dict[str, Any] = {"request_structure": "JSON", "webhook_json": '{"tax_id": "{{ doc.tax_id }}"}'}
 	if visit.case == "form fields":
-		more = {"request_structure": "Form URL-Encoded", "webhook_data": [{"fieldname": "tax_id", "key": "tax_id"}]}
+		more = {
+			"request_structure": "Form URL-Encoded",
+			"webhook_data": [{"fieldname": "tax_id", "key": "tax_id"}],
+		}
 	elif visit.case == "whole document":
 		more["webhook_json"] = "{{ frappe.as_json(doc) }}"
 	hook = planted.new(
-		"Webhook", name=f"Webhook {visit.marker}", webhook_doctype="Customer", webhook_docevent="on_update",
-		request_url=f"{visit.trial.sink.url}/{visit.marker}", enabled=1, **more,
-	)  # fmt: skip
+		"Webhook",
+		name=f"Webhook {visit.marker}",
+		webhook_doctype="Customer",
+		webhook_docevent="on_update",
+		request_url=f"{visit.trial.sink.url}/{visit.marker}",
+		enabled=1,
+		**more,
+	)
 	frappe.db.commit()
 	frappe.cache.delete_value("webhooks")
 	save_as(visit, "Customer", planted.names["Customer"])
@@ -459,7 +558,12 @@ def webhook(visit):
 	visit.show(*visit.trial.sink.got.get(visit.marker, []))
 
 
-@path("logs for a System Manager: Webhook Request Log, RQ Job", ("Webhook Request Log", "RQ Job"), readers=(MANAGER,), control=None)
+@path(
+	"logs for a System Manager: Webhook Request Log, RQ Job",
+	("Webhook Request Log", "RQ Job"),
+	readers=(MANAGER,),
+	control=None,
+)
 def webhook_logs(visit):
 	yield
 	yield  # after the webhooks
@@ -470,12 +574,18 @@ def webhook_logs(visit):
 		visit.get("/api/resource/Webhook Request Log", fields=["*"], limit_page_length=50)
 
 
-@path("logs for a System Manager", ("Version", "Deleted Document", "Email Queue", "Communication", "Error Log", "Activity Log"), readers=(MANAGER,))
+@path(
+	"logs for a System Manager",
+	("Version", "Deleted Document", "Email Queue", "Communication", "Error Log", "Activity Log"),
+	readers=(MANAGER,),
+)
 def logs(visit):
 	planted = visit.planted
 
 	def make() -> bool:
-		extra = frappe.get_doc(doctype="Customer", customer_name=f"Gone {planted.tag}", customer_type="Company")
+		extra = frappe.get_doc(
+			doctype="Customer", customer_name=f"Gone {planted.tag}", customer_type="Company"
+		)
 		extra.insert(ignore_permissions=True)
 		frappe.db.set_value("Customer", extra.name, "tax_id", planted.canaries.new("Customer", "tax_id"))
 		frappe.delete_doc("Customer", extra.name)
@@ -488,11 +598,24 @@ def logs(visit):
 
 	visit.trial.once("logs", make)
 	for fields in (["*"],):
-		visit.get(f"/api/resource/{visit.case}", fields=fields, limit_page_length=200, order_by="creation desc")
-	visit.method("frappe.desk.reportview.get", doctype=visit.case, fields=["*"], page_length=200, start=0, order_by="creation desc")
+		visit.get(
+			f"/api/resource/{visit.case}", fields=fields, limit_page_length=200, order_by="creation desc"
+		)
+	visit.method(
+		"frappe.desk.reportview.get",
+		doctype=visit.case,
+		fields=["*"],
+		page_length=200,
+		start=0,
+		order_by="creation desc",
+	)
 	if visit.case in ("Version", "Deleted Document"):
 		frappe.db.rollback()
-		filters = {"docname": planted.names["Customer"]} if visit.case == "Version" else {"deleted_name": ["like", f"%{planted.tag}%"]}
+		filters = (
+			{"docname": planted.names["Customer"]}
+			if visit.case == "Version"
+			else {"deleted_name": ["like", f"%{planted.tag}%"]}
+		)
 		for name in frappe.get_all(visit.case, filters, pluck="name", limit=5):
 			visit.get(f"/api/resource/{visit.case}/{name}")
 			visit.get("/api/method/frappe.desk.form.load.getdoc", doctype=visit.case, name=name)
@@ -537,7 +660,10 @@ def milestones(visit):
 # --- exports and reports ------------------------------------------------------------------------------------
 
 
-@path("Data Import template with records", [f"{doctype}, {kind}" for doctype in DOCTYPES for kind in ("CSV", "Excel")])
+@path(
+	"Data Import template with records",
+	[f"{doctype}, {kind}" for doctype in DOCTYPES for kind in ("CSV", "Excel")],
+)
 def import_template(visit):
 	"""Two protected fields beside each other: core's filter leaves out every second one."""
 	doctype, kind = visit.case.split(", ")
@@ -567,21 +693,25 @@ def data_export(visit):
 
 
 def query_report(visit, **more: Any) -> str:
-	sql = f"select name as `Customer:Link/Customer:200`, tax_id as `Number::200` from tabCustomer where name = '{visit.planted.names['Customer']}'"
+	customer = visit.planted.names["Customer"]
+	columns = "name as `Customer:Link/Customer:200`, tax_id as `Number::200`"
+	sql = f"select {columns} from tabCustomer where name = '{customer}'"
 	return visit.trial.once(
 		f"query report {more}",
-		lambda: visit.planted.new(
-			"Report",
-			**{
-				"report_name": f"Query {frappe.generate_hash(length=6)}",
-				"ref_doctype": "Customer",
-				"report_type": "Query Report",
-				"is_standard": "No",
-				"query": sql,
-				"roles": [{"role": role} for role in ("Sales User", "System Manager", "Accounts User")],
-			}
-			| more,
-		).name,
+		lambda: (
+			visit.planted.new(
+				"Report",
+				**{
+					"report_name": f"Query {frappe.generate_hash(length=6)}",
+					"ref_doctype": "Customer",
+					"report_type": "Query Report",
+					"is_standard": "No",
+					"query": sql,
+					"roles": [{"role": role} for role in ("Sales User", "System Manager", "Accounts User")],
+				}
+				| more,
+			).name
+		),
 	)
 
 
@@ -589,45 +719,67 @@ def script_report(visit) -> str:
 	"""A report that holds its columns and its query itself, as an administrator makes one in the desk."""
 	return visit.trial.once(
 		"report with columns",
-		lambda: visit.planted.new(
-			"Report",
-			report_name=f"Columns {visit.planted.tag}", ref_doctype="Sales Invoice", report_type="Query Report",
-			is_standard="No",
-			query=f"select si.name, c.tax_id as vat from `tabSales Invoice` si join tabCustomer c on c.name = si.customer where si.name = '{visit.planted.invoice.name}'",
-			columns=[
-				{"fieldname": "name", "label": "Invoice", "fieldtype": "Data"},
-				{"fieldname": "vat", "label": "VAT", "fieldtype": "Data"},
-			],
-			roles=[{"role": role} for role in ("Sales User", "System Manager", "Accounts User")],
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Report",
+				report_name=f"Columns {visit.planted.tag}",
+				ref_doctype="Sales Invoice",
+				report_type="Query Report",
+				is_standard="No",
+				query=f"""
+					select si.name, c.tax_id as vat
+					from `tabSales Invoice` si join tabCustomer c on c.name = si.customer
+					where si.name = '{visit.planted.invoice.name}'
+				""",
+				columns=[
+					{"fieldname": "name", "label": "Invoice", "fieldtype": "Data"},
+					{"fieldname": "vat", "label": "VAT", "fieldtype": "Data"},
+				],
+				roles=[{"role": role} for role in ("Sales User", "System Manager", "Accounts User")],
+			).name
+		),
+	)
 
 
 def builder_report(visit) -> str:
 	return visit.trial.once(
 		"builder report",
-		lambda: visit.planted.new(
-			"Report",
-			report_name=f"Builder {visit.planted.tag}", ref_doctype="Customer", report_type="Report Builder",
-			is_standard="No",
-			json=json.dumps(
-				{
-					"fields": [["name", "Customer"], ["tax_id", "Customer"]],
-					"filters": [["Customer", "name", "=", visit.planted.names["Customer"]]],
-					"sort_by": "Customer.modified", "sort_order": "desc",
-				}
-			),
-			roles=[{"role": role} for role in ("Sales User", "System Manager")],
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Report",
+				report_name=f"Builder {visit.planted.tag}",
+				ref_doctype="Customer",
+				report_type="Report Builder",
+				is_standard="No",
+				json=json.dumps(
+					{
+						"fields": [["name", "Customer"], ["tax_id", "Customer"]],
+						"filters": [["Customer", "name", "=", visit.planted.names["Customer"]]],
+						"sort_by": "Customer.modified",
+						"sort_order": "desc",
+					}
+				),
+				roles=[{"role": role} for role in ("Sales User", "System Manager")],
+			).name
+		),
+	)
 
 
 def report_filters(visit, report: str) -> dict[str, Any]:
-	span = {"from_date": add_days(today(), -9), "to_date": add_days(today(), 9), "company": visit.planted.company}
+	span = {
+		"from_date": add_days(today(), -9),
+		"to_date": add_days(today(), 9),
+		"company": visit.planted.company,
+	}
 	return span if report in ("Sales Register", "Purchase Register", "General Ledger") else {}
 
 
-REPORTS = ("Sales Register", "Purchase Register", "a query report", "a query report with columns of another name")
+REPORTS = (
+	"Sales Register",
+	"Purchase Register",
+	"a query report",
+	"a query report with columns of another name",
+)
 
 
 def report_named(visit, case: str) -> str:
@@ -640,7 +792,9 @@ def report_named(visit, case: str) -> str:
 def report_run(visit):
 	report = report_named(visit, visit.case)
 	visit.method("frappe.desk.query_report.run", report_name=report, filters=report_filters(visit, report))
-	visit.get("/api/method/frappe.desk.query_report.run", report_name=report, filters=report_filters(visit, report))
+	visit.get(
+		"/api/method/frappe.desk.query_report.run", report_name=report, filters=report_filters(visit, report)
+	)
 
 
 @path("report: as the user with the right", REPORTS)
@@ -649,23 +803,31 @@ def report_as_another(visit):
 	report = report_named(visit, visit.case)
 	visit.method(
 		"frappe.desk.query_report.run",
-		report_name=report, filters=report_filters(visit, report), user=visit.planted.users[CONTROL],
-	)  # fmt: skip
+		report_name=report,
+		filters=report_filters(visit, report),
+		user=visit.planted.users[CONTROL],
+	)
 
 
 @path("report: export", [f"{report}, {kind}" for report in REPORTS for kind in ("CSV", "Excel")])
 def report_export(visit):
 	name, kind = visit.case.split(", ")
 	report = report_named(visit, name)
-	answer = visit.result("frappe.desk.query_report.run", report_name=report, filters=report_filters(visit, report))
+	answer = visit.result(
+		"frappe.desk.query_report.run", report_name=report, filters=report_filters(visit, report)
+	)
 	rows = len((answer or {}).get("result") or []) or 9
 	before = len(visit.seen)
 	del visit.seen[:before]
 	visit.method(
 		"frappe.desk.query_report.export_query",
-		report_name=report, filters=report_filters(visit, report), file_format_type=kind,
-		visible_idx=[*range(rows)], include_indentation=0, custom_columns=[],
-	)  # fmt: skip
+		report_name=report,
+		filters=report_filters(visit, report),
+		file_format_type=kind,
+		visible_idx=[*range(rows)],
+		include_indentation=0,
+		custom_columns=[],
+	)
 
 
 @path("report: export in the background", ("a query report",))
@@ -673,9 +835,14 @@ def report_export_in_background(visit):
 	report = query_report(visit)
 	visit.method(
 		"frappe.desk.query_report.export_query",
-		report_name=report, filters={}, file_format_type="CSV", visible_idx=[0], include_indentation=0,
-		custom_columns=[], export_in_background=1,
-	)  # fmt: skip
+		report_name=report,
+		filters={},
+		file_format_type="CSV",
+		visible_idx=[0],
+		include_indentation=0,
+		custom_columns=[],
+		export_in_background=1,
+	)
 	yield
 	frappe.db.rollback()
 	for delivery in visit.trial.deliveries:
@@ -687,37 +854,64 @@ def report_export_in_background(visit):
 		visit.get(file.file_url)
 
 
-@path("report: a column added to it", ("General Ledger, now", "General Ledger, saved", "get_data_for_custom_field"))
+@path(
+	"report: a column added to it",
+	("General Ledger, now", "General Ledger, saved", "get_data_for_custom_field"),
+)
 def report_custom_columns(visit):
 	column = {
-		"fieldname": "tax_id", "label": "Tax ID", "fieldtype": "Data", "doctype": "Customer", "width": 100,
-		"link_field": {"fieldname": "party", "names": {}}, "insert_after_index": 1, "custom": True,
-	}  # fmt: skip
+		"fieldname": "tax_id",
+		"label": "Tax ID",
+		"fieldtype": "Data",
+		"doctype": "Customer",
+		"width": 100,
+		"link_field": {"fieldname": "party", "names": {}},
+		"insert_after_index": 1,
+		"custom": True,
+	}
 	filters = report_filters(visit, "General Ledger") | {
-		"party_type": "Customer", "party": [visit.planted.names["Customer"]], "group_by": "Group by Voucher (Consolidated)",
-	}  # fmt: skip
+		"party_type": "Customer",
+		"party": [visit.planted.names["Customer"]],
+		"group_by": "Group by Voucher (Consolidated)",
+	}
 	if visit.case == "get_data_for_custom_field":
 		visit.method(
 			"frappe.desk.query_report.get_data_for_custom_field",
-			doctype="Customer", field="tax_id", names=[visit.planted.names["Customer"]],
-		)  # fmt: skip
+			doctype="Customer",
+			field="tax_id",
+			names=[visit.planted.names["Customer"]],
+		)
 	elif visit.case == "General Ledger, now":
 		visit.method(
-			"frappe.desk.query_report.run", report_name="General Ledger", filters=filters, custom_columns=[column]
+			"frappe.desk.query_report.run",
+			report_name="General Ledger",
+			filters=filters,
+			custom_columns=[column],
 		)
 	else:
 		report = visit.trial.once(
 			"custom report",
-			lambda: visit.planted.new(
-				"Report",
-				report_name=f"Ledger {visit.planted.tag}", ref_doctype="GL Entry", report_type="Custom Report",
-				is_standard="No", reference_report="General Ledger",
-				json=json.dumps({"columns": [
-					{"fieldname": "party", "label": "Party", "fieldtype": "Data"}, column,
-				], "filters": filters}),
-				roles=[{"role": "Accounts User"}, {"role": "System Manager"}],
-			).name,
-		)  # fmt: skip
+			lambda: (
+				visit.planted.new(
+					"Report",
+					report_name=f"Ledger {visit.planted.tag}",
+					ref_doctype="GL Entry",
+					report_type="Custom Report",
+					is_standard="No",
+					reference_report="General Ledger",
+					json=json.dumps(
+						{
+							"columns": [
+								{"fieldname": "party", "label": "Party", "fieldtype": "Data"},
+								column,
+							],
+							"filters": filters,
+						}
+					),
+					roles=[{"role": "Accounts User"}, {"role": "System Manager"}],
+				).name
+			),
+		)
 		visit.method("frappe.desk.query_report.run", report_name=report, filters=filters)
 
 
@@ -738,7 +932,10 @@ def prepared(visit) -> tuple[str, str]:
 	return report, visit.trial.once("prepared report", make)
 
 
-@path("prepared report of somebody with the right", ("run", "run by name", "download_attachment", "the file", "the record", "CSV"))
+@path(
+	"prepared report of somebody with the right",
+	("run", "run by name", "download_attachment", "the file", "the record", "CSV"),
+)
 def prepared_report(visit):
 	report, name = prepared(visit)
 	yield
@@ -746,7 +943,9 @@ def prepared_report(visit):
 	if visit.case == "run":
 		visit.method("frappe.desk.query_report.run", report_name=report, filters={})
 	elif visit.case == "run by name":
-		visit.method("frappe.desk.query_report.run", report_name=report, filters={"prepared_report_name": name})
+		visit.method(
+			"frappe.desk.query_report.run", report_name=report, filters={"prepared_report_name": name}
+		)
 	elif visit.case == "download_attachment":
 		visit.method("frappe.core.doctype.prepared_report.prepared_report.download_attachment", dn=name)
 	elif visit.case == "the file":
@@ -764,11 +963,14 @@ def prepared_report(visit):
 			visit.get(file.file_url)
 	else:
 		visit.method(
-			"frappe.core.doctype.prepared_report.prepared_report.enqueue_json_to_csv_conversion", prepared_report_name=name
+			"frappe.core.doctype.prepared_report.prepared_report.enqueue_json_to_csv_conversion",
+			prepared_report_name=name,
 		)
 		yield
 		frappe.db.rollback()
-		for file in frappe.get_all("File", {"attached_to_name": name, "file_name": ["like", "%.csv%"]}, ["file_url"]):
+		for file in frappe.get_all(
+			"File", {"attached_to_name": name, "file_name": ["like", "%.csv%"]}, ["file_url"]
+		):
 			visit.get(file.file_url)
 
 
@@ -780,26 +982,46 @@ def chart_grouped(visit):
 	field = {"Bank Account": "iban", "Employee": "passport_number"}.get(visit.case, "tax_id")
 	chart = visit.trial.once(
 		f"grouped chart {visit.case}",
-		lambda: visit.planted.new(
-			"Dashboard Chart", chart_name=f"Grouped {visit.case} {visit.planted.tag}", chart_type="Group By",
-			document_type=visit.case, group_by_type="Count", group_by_based_on=field, type="Bar",
-			number_of_groups=0, is_public=1, filters_json="[]",
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Dashboard Chart",
+				chart_name=f"Grouped {visit.case} {visit.planted.tag}",
+				chart_type="Group By",
+				document_type=visit.case,
+				group_by_type="Count",
+				group_by_based_on=field,
+				type="Bar",
+				number_of_groups=0,
+				is_public=1,
+				filters_json="[]",
+			).name
+		),
+	)
 	visit.method("frappe.desk.doctype.dashboard_chart.dashboard_chart.get", chart_name=chart, refresh=1)
-	visit.method("frappe.desk.doctype.dashboard_chart.dashboard_chart.get", chart_name=chart)  # from the cache
+	visit.method(
+		"frappe.desk.doctype.dashboard_chart.dashboard_chart.get", chart_name=chart
+	)  # from the cache
 
 
 @path("dashboard chart grouped by the field, cached for somebody with the right", ("Customer",))
 def chart_cached(visit):
 	chart = visit.trial.once(
 		"cached chart",
-		lambda: visit.planted.new(
-			"Dashboard Chart", chart_name=f"Cached {visit.planted.tag}", chart_type="Group By",
-			document_type=visit.case, group_by_type="Count", group_by_based_on="tax_id", type="Bar",
-			number_of_groups=0, is_public=1, filters_json="[]",
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Dashboard Chart",
+				chart_name=f"Cached {visit.planted.tag}",
+				chart_type="Group By",
+				document_type=visit.case,
+				group_by_type="Count",
+				group_by_based_on="tax_id",
+				type="Bar",
+				number_of_groups=0,
+				is_public=1,
+				filters_json="[]",
+			).name
+		),
+	)
 	where = "/api/method/frappe.desk.doctype.dashboard_chart.dashboard_chart.get"
 	visit.trial.sessions[CONTROL].call("POST", where, data={"chart_name": chart, "refresh": 1})
 	visit.method("frappe.desk.doctype.dashboard_chart.dashboard_chart.get", chart_name=chart)
@@ -810,11 +1032,13 @@ def number_card(visit):
 	visit.method(
 		"frappe.desk.doctype.number_card.number_card.get_result",
 		doc={
-			"doctype": "Number Card", "document_type": "Bank Account", "function": visit.case,
+			"doctype": "Number Card",
+			"document_type": "Bank Account",
+			"function": visit.case,
 			"aggregate_function_based_on": "bank_account_no",
 		},
 		filters=[["Bank Account", "name", "=", visit.planted.names["Bank Account"]]],
-	)  # fmt: skip
+	)
 
 
 @path("Kanban board of the field", ("the cards",))
@@ -822,12 +1046,20 @@ def kanban(visit):
 	planted = visit.planted
 	board = visit.trial.once(
 		"kanban",
-		lambda: planted.new(
-			"Kanban Board", kanban_board_name=f"Board {planted.tag}", reference_doctype="Employee",
-			field_name="blood_group", fields=json.dumps(["passport_number", "blood_group"]), show_labels=1,
-			columns=[{"column_name": planted.canaries.value("Employee", "blood_group"), "status": "Active"}],
-		).name,
-	)  # fmt: skip
+		lambda: (
+			planted.new(
+				"Kanban Board",
+				kanban_board_name=f"Board {planted.tag}",
+				reference_doctype="Employee",
+				field_name="blood_group",
+				fields=json.dumps(["passport_number", "blood_group"]),
+				show_labels=1,
+				columns=[
+					{"column_name": planted.canaries.value("Employee", "blood_group"), "status": "Active"}
+				],
+			).name
+		),
+	)
 	visit.method(
 		"frappe.desk.reportview.get",
 		doctype="Employee",
@@ -840,7 +1072,12 @@ def kanban(visit):
 # --- pages for website users --------------------------------------------------------------------------------
 
 
-PORTAL_LISTS = {"Sales Order": "/orders", "Sales Invoice": "/invoices", "Delivery Note": "/shipments", "Purchase Invoice": "/purchase-invoices"}
+PORTAL_LISTS = {
+	"Sales Order": "/orders",
+	"Sales Invoice": "/invoices",
+	"Delivery Note": "/shipments",
+	"Purchase Invoice": "/purchase-invoices",
+}
 
 
 @path("portal: frappe.www.list.get", PORTAL_LISTS, readers=(PORTAL, *("staff", MANAGER)))
@@ -858,18 +1095,32 @@ def portal_pages(visit):
 	visit.get(f"{page}/{name}")
 
 
-@path("portal: prints", [f"{doctype}, {kind}" for doctype in ("Sales Invoice", "Sales Order", "Delivery Note") for kind in ("Standard", "Jinja")], readers=(PORTAL,))
+@path(
+	"portal: prints",
+	[
+		f"{doctype}, {kind}"
+		for doctype in ("Sales Invoice", "Sales Order", "Delivery Note")
+		for kind in ("Standard", "Jinja")
+	],
+	readers=(PORTAL,),
+)
 def portal_prints(visit):
 	doctype, kind = visit.case.split(", ")
 	format_name = "Standard" if kind == "Standard" else custom_format(visit, doctype, template_of(doctype))
 	visit.get("/printview", doctype=doctype, name=visit.planted.names[doctype], format=format_name)
 	visit.get(
 		"/api/method/frappe.utils.print_format.download_pdf",
-		doctype=doctype, name=visit.planted.names[doctype], format=format_name,
-	)  # fmt: skip
+		doctype=doctype,
+		name=visit.planted.names[doctype],
+		format=format_name,
+	)
 
 
-@path("portal: a guess by the filters of a list", ("Sales Order", "Sales Invoice"), readers=(PORTAL, *("staff", MANAGER)))
+@path(
+	"portal: a guess by the filters of a list",
+	("Sales Order", "Sales Invoice"),
+	readers=(PORTAL, *("staff", MANAGER)),
+)
 def portal_oracle(visit):
 	stored = frappe.db.get_value(visit.case, visit.planted.names[visit.case], "tax_id")
 	visit.guess(
@@ -882,25 +1133,44 @@ def web_form(visit):
 	planted = visit.planted
 	form = visit.trial.once(
 		"web form",
-		lambda: planted.new(
-			"Web Form", title=f"Form {planted.tag}", route=f"form-{planted.tag}", doc_type="Customer", published=1,
-			login_required=1, apply_document_permissions=1, allow_edit=1, allow_multiple=1, show_list=1,
-			is_standard=0, module="Selling",
-			web_form_fields=[
-				{"fieldname": field, "fieldtype": "Data", "label": field} for field in ("customer_name", "tax_id")
-			],
-			list_columns=[{"fieldname": "tax_id", "fieldtype": "Data", "label": "Tax ID"}],
-		).name,
-	)  # fmt: skip
+		lambda: (
+			planted.new(
+				"Web Form",
+				title=f"Form {planted.tag}",
+				route=f"form-{planted.tag}",
+				doc_type="Customer",
+				published=1,
+				login_required=1,
+				apply_document_permissions=1,
+				allow_edit=1,
+				allow_multiple=1,
+				show_list=1,
+				is_standard=0,
+				module="Selling",
+				web_form_fields=[
+					{"fieldname": field, "fieldtype": "Data", "label": field}
+					for field in ("customer_name", "tax_id")
+				],
+				list_columns=[{"fieldname": "tax_id", "fieldtype": "Data", "label": "Tax ID"}],
+			).name
+		),
+	)
 	name = planted.names["Customer"]
 	if visit.case == "the document":
 		visit.method(
-			"frappe.website.doctype.web_form.web_form.get_form_data", doctype="Customer", docname=name, web_form_name=form
+			"frappe.website.doctype.web_form.web_form.get_form_data",
+			doctype="Customer",
+			docname=name,
+			web_form_name=form,
 		)
 		visit.get(f"/form-{planted.tag}/{name}")
 	else:
 		visit.method(
-			"frappe.www.list.get_list_data", doctype="Customer", web_form_name=form, fields=["name", "tax_id"], limit=50
+			"frappe.www.list.get_list_data",
+			doctype="Customer",
+			web_form_name=form,
+			fields=["name", "tax_id"],
+			limit=50,
 		)
 		visit.method("frappe.www.list.get", doctype="Customer", web_form_name=form, limit=50)
 
@@ -909,15 +1179,39 @@ def web_form(visit):
 
 
 MAPPED = {
-	"Sales Order to Sales Invoice": ("erpnext.selling.doctype.sales_order.sales_order.make_sales_invoice", "Sales Order"),
-	"Sales Order to Delivery Note": ("erpnext.selling.doctype.sales_order.sales_order.make_delivery_note", "Sales Order"),
-	"Sales Invoice to Delivery Note": ("erpnext.accounts.doctype.sales_invoice.sales_invoice.make_delivery_note", "Sales Invoice"),
-	"Delivery Note to Sales Invoice": ("erpnext.stock.doctype.delivery_note.delivery_note.make_sales_invoice", "Delivery Note"),
-	"Sales Invoice to its return": ("erpnext.accounts.doctype.sales_invoice.sales_invoice.make_sales_return", "Sales Invoice"),
-	"Purchase Invoice to its return": ("erpnext.accounts.doctype.purchase_invoice.purchase_invoice.make_debit_note", "Purchase Invoice"),
-	"Delivery Note to its return": ("erpnext.stock.doctype.delivery_note.delivery_note.make_sales_return", "Delivery Note"),
-	"Payment Request to Payment Order": ("erpnext.accounts.doctype.payment_request.payment_request.make_payment_order", "Payment Request"),
-}  # fmt: skip
+	"Sales Order to Sales Invoice": (
+		"erpnext.selling.doctype.sales_order.sales_order.make_sales_invoice",
+		"Sales Order",
+	),
+	"Sales Order to Delivery Note": (
+		"erpnext.selling.doctype.sales_order.sales_order.make_delivery_note",
+		"Sales Order",
+	),
+	"Sales Invoice to Delivery Note": (
+		"erpnext.accounts.doctype.sales_invoice.sales_invoice.make_delivery_note",
+		"Sales Invoice",
+	),
+	"Delivery Note to Sales Invoice": (
+		"erpnext.stock.doctype.delivery_note.delivery_note.make_sales_invoice",
+		"Delivery Note",
+	),
+	"Sales Invoice to its return": (
+		"erpnext.accounts.doctype.sales_invoice.sales_invoice.make_sales_return",
+		"Sales Invoice",
+	),
+	"Purchase Invoice to its return": (
+		"erpnext.accounts.doctype.purchase_invoice.purchase_invoice.make_debit_note",
+		"Purchase Invoice",
+	),
+	"Delivery Note to its return": (
+		"erpnext.stock.doctype.delivery_note.delivery_note.make_sales_return",
+		"Delivery Note",
+	),
+	"Payment Request to Payment Order": (
+		"erpnext.accounts.doctype.payment_request.payment_request.make_payment_order",
+		"Payment Request",
+	),
+}
 
 
 @path("make_mapped_doc", MAPPED)
@@ -925,7 +1219,12 @@ def mapped(visit):
 	method, source = MAPPED[visit.case]
 	name = visit.planted.names[source]
 	visit.method("frappe.model.mapper.make_mapped_doc", method=method, source_name=name)
-	visit.method("frappe.model.mapper.map_docs", method=method, source_names=[name], target_doc={"doctype": visit.case.split(" to ")[-1]})
+	visit.method(
+		"frappe.model.mapper.map_docs",
+		method=method,
+		source_names=[name],
+		target_doc={"doctype": visit.case.split(" to ")[-1]},
+	)
 	visit.method(method, source_name=name)
 
 
@@ -936,12 +1235,19 @@ HELPERS = {
 	),
 	"payment entry: get_payment_entry": lambda visit: visit.method(
 		"erpnext.accounts.doctype.payment_entry.payment_entry.get_payment_entry",
-		dt="Sales Invoice", dn=visit.planted.invoice.name, bank_account=visit.planted.ledger.name,
+		dt="Sales Invoice",
+		dn=visit.planted.invoice.name,
+		bank_account=visit.planted.ledger.name,
 	),
 	"payment request: make_payment_request": lambda visit: visit.method(
 		"erpnext.accounts.doctype.payment_request.payment_request.make_payment_request",
-		dt="Sales Invoice", dn=visit.planted.invoice.name, party_type="Customer",
-		party=visit.planted.customer.name, bank_account=visit.planted.bank_account.name, return_doc=1, order_type="Shopping Cart",
+		dt="Sales Invoice",
+		dn=visit.planted.invoice.name,
+		party_type="Customer",
+		party=visit.planted.customer.name,
+		bank_account=visit.planted.bank_account.name,
+		return_doc=1,
+		order_type="Shopping Cart",
 	),
 	"payment request: get_print_format_list, make_payment_entry": lambda visit: visit.method(
 		"erpnext.accounts.doctype.payment_request.payment_request.make_payment_entry",
@@ -949,65 +1255,100 @@ HELPERS = {
 	),
 	"POS closing: get_pos_invoices": lambda visit: visit.method(
 		"erpnext.accounts.doctype.pos_closing_entry.pos_closing_entry.get_pos_invoices",
-		start="2020-01-01 00:00:00", end="2100-01-01 00:00:00", pos_profile="", user="Administrator",
+		start="2020-01-01 00:00:00",
+		end="2100-01-01 00:00:00",
+		pos_profile="",
+		user="Administrator",
 	),
 	"POS: past orders": lambda visit: visit.method(
-		"erpnext.selling.page.point_of_sale.point_of_sale.get_past_order_list", search_term=visit.planted.tag, status="Paid"
+		"erpnext.selling.page.point_of_sale.point_of_sale.get_past_order_list",
+		search_term=visit.planted.tag,
+		status="Paid",
 	),
 	"party: get_party_details": lambda visit: [
-		visit.method("erpnext.accounts.party.get_party_details", party=visit.planted.names[kind], party_type=kind, doctype=f"{word} Invoice")
+		visit.method(
+			"erpnext.accounts.party.get_party_details",
+			party=visit.planted.names[kind],
+			party_type=kind,
+			doctype=f"{word} Invoice",
+		)
 		for kind, word in (("Customer", "Sales"), ("Supplier", "Purchase"))
 	],
 	"terms and conditions with the document": lambda visit: visit.method(
 		"erpnext.setup.doctype.terms_and_conditions.terms_and_conditions.get_terms_and_conditions",
-		template_name=_terms(visit), doc=visit.document("Sales Invoice", visit.planted.draft.name),
+		template_name=_terms(visit),
+		doc=visit.document("Sales Invoice", visit.planted.draft.name),
 	),
 	"contract template with the document": lambda visit: visit.method(
 		"erpnext.crm.doctype.contract_template.contract_template.get_contract_template",
-		template_name=_contract_template(visit), doc=visit.document("Contract", visit.planted.names["Contract"]),
+		template_name=_contract_template(visit),
+		doc=visit.document("Contract", visit.planted.names["Contract"]),
 	),
 	"bank reconciliation: get_linked_payments": lambda visit: visit.method(
 		"erpnext.accounts.doctype.bank_reconciliation_tool.bank_reconciliation_tool.get_linked_payments",
-		bank_transaction_name=visit.planted.names["Bank Transaction"], document_types=["payment_entry"],
-		from_date="2020-01-01", to_date="2100-01-01",
+		bank_transaction_name=visit.planted.names["Bank Transaction"],
+		document_types=["payment_entry"],
+		from_date="2020-01-01",
+		to_date="2100-01-01",
 	),
 	"bank reconciliation: update_bank_transaction": lambda visit: visit.method(
 		"erpnext.accounts.doctype.bank_reconciliation_tool.bank_reconciliation_tool.update_bank_transaction",
-		bank_transaction_name=visit.planted.names["Bank Transaction"], reference_number=visit.marker,
+		bank_transaction_name=visit.planted.names["Bank Transaction"],
+		reference_number=visit.marker,
 	),
 	"payment entry made from a bank transaction": lambda visit: visit.method(
 		"erpnext.accounts.doctype.bank_reconciliation_tool.bank_reconciliation_tool.create_payment_entry_bts",
-		bank_transaction_name=visit.planted.names["Bank Transaction"], reference_number="1", reference_date=today(),
-		party_type="Customer", party=visit.planted.customer.name, posting_date=today(), allow_edit=1,
+		bank_transaction_name=visit.planted.names["Bank Transaction"],
+		reference_number="1",
+		reference_date=today(),
+		party_type="Customer",
+		party=visit.planted.customer.name,
+		posting_date=today(),
+		allow_edit=1,
 	),
 	"employee tree: get_children": lambda visit: visit.method(
-		"erpnext.setup.doctype.employee.employee.get_children", doctype="Employee", parent="", company=visit.planted.company, is_root=1
+		"erpnext.setup.doctype.employee.employee.get_children",
+		doctype="Employee",
+		parent="",
+		company=visit.planted.company,
+		is_root=1,
 	),
 	"customer: make_opportunity, make_quotation": lambda visit: [
-		visit.method("frappe.model.mapper.make_mapped_doc", method=f"erpnext.selling.doctype.customer.customer.{name}", source_name=visit.planted.customer.name)
+		visit.method(
+			"frappe.model.mapper.make_mapped_doc",
+			method=f"erpnext.selling.doctype.customer.customer.{name}",
+			source_name=visit.planted.customer.name,
+		)
 		for name in ("make_quotation", "make_opportunity")
 	],
-}  # fmt: skip
+}
 
 
 def _terms(visit) -> str:
 	return visit.trial.once(
 		"terms",
-		lambda: visit.planted.new(
-			"Terms and Conditions", title=f"Terms {visit.planted.tag}", selling=1,
-			terms="{{ tax_id }} {{ frappe.get_doc('Customer', customer).tax_id }}",
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Terms and Conditions",
+				title=f"Terms {visit.planted.tag}",
+				selling=1,
+				terms="{{ tax_id }} {{ frappe.get_doc('Customer', customer).tax_id }}",
+			).name
+		),
+	)
 
 
 def _contract_template(visit) -> str:
 	return visit.trial.once(
 		"contract template",
-		lambda: visit.planted.new(
-			"Contract Template", title=f"Template {visit.planted.tag}",
-			contract_terms="{{ frappe.get_doc('Contract', name).contract_terms }}",
-		).name,
-	)  # fmt: skip
+		lambda: (
+			visit.planted.new(
+				"Contract Template",
+				title=f"Template {visit.planted.tag}",
+				contract_terms="{{ frappe.get_doc('Contract', name).contract_terms }}",
+			).name
+		),
+	)
 
 
 @path("ERPNext's helpers", HELPERS)

@@ -1,4 +1,4 @@
-"""Every request by which somebody may read a field, or guess it: each path drives it as a user would (FP-02, FP-03).
+"""Every request by which somebody may read a field, or guess it, as a user would send it (FP-02, FP-03).
 
 Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the same paths.
 """
@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
-from canaries import PROTECTED, fields_of
+from canaries import fields_of
 from read_trial import DOCTYPES, main_field, path
 
 import frappe
 
-# --- the history of a record, before others write into it -----------------------------------------------------
+# --- the history of a record, before others write into it ---------------------------------------------------
 
 
 HISTORIES = ("Customer", "Supplier", "Employee", "Bank Account", "Contract")
@@ -163,7 +163,9 @@ JOINS = {
 
 
 @path(
-	"joined tables in fields", JOINS, closed={case: NO_SUCH_QUERY for case in JOINS if case.startswith("of the parent")}
+	"joined tables in fields",
+	JOINS,
+	closed={case: NO_SUCH_QUERY for case in JOINS if case.startswith("of the parent")},
 )
 def joins(visit):
 	doctype, field = JOINS[visit.case]
@@ -220,7 +222,11 @@ def _new(visit) -> dict[str, Any]:
 	base = {"doctype": visit.case, "company": planted.company, "currency": "EUR", "due_date": later}
 	return {
 		"Sales Order": base
-		| {"customer": planted.customer.name, "delivery_date": later, "items": [row | {"delivery_date": later}]},
+		| {
+			"customer": planted.customer.name,
+			"delivery_date": later,
+			"items": [row | {"delivery_date": later}],
+		},
 		"Sales Invoice": base | {"customer": planted.customer.name, "items": [row]},
 		"Purchase Invoice": base
 		| {"supplier": planted.supplier.name, "bill_no": visit.marker, "items": [row]},
@@ -297,7 +303,9 @@ def custom_fetch_from(visit):
 def rest_v2_run_doc_method(visit):
 	document = visit.document(visit.case, saved(visit))
 	visit.call(
-		"POST", "/api/v2/method/run_doc_method", json={"method": "add_comment", "document": document, "kwargs": {}}
+		"POST",
+		"/api/v2/method/run_doc_method",
+		json={"method": "add_comment", "document": document, "kwargs": {}},
 	)
 
 
@@ -350,7 +358,9 @@ def client_save(visit):
 @path("client.bulk_update and the list's bulk edit", ("Customer", "Bank Account"))
 def bulk_edit(visit):
 	((field, value),) = harmless(visit).items()
-	visit.method("frappe.client.bulk_update", docs=[{"doctype": visit.case, "docname": saved(visit), field: value}])
+	visit.method(
+		"frappe.client.bulk_update", docs=[{"doctype": visit.case, "docname": saved(visit), field: value}]
+	)
 	visit.method(
 		"frappe.desk.doctype.bulk_update.bulk_update.submit_cancel_or_update_docs",
 		doctype=visit.case,
@@ -421,7 +431,9 @@ def run_doc_method(visit):
 
 @path("desk: run a method of the form, with the document sent along", ("Customer", "Bank Account"))
 def run_doc_method_docs(visit):
-	visit.method("run_doc_method", docs=visit.document(visit.case, saved(visit)), method="add_comment", args={})
+	visit.method(
+		"run_doc_method", docs=visit.document(visit.case, saved(visit)), method="add_comment", args={}
+	)
 
 
 @path("desk: linked documents", ("Customer", "Bank Account"))
@@ -445,7 +457,6 @@ def linked_with(visit):
 @path("audit trail: versions of an amended document", ("Bank Transaction",))
 def audit_trail(visit):
 	def make() -> str:
-		planted = visit.planted
 		names = []
 		for amended_from in (None, "before"):
 			name = _draft(visit)
@@ -547,9 +558,7 @@ def group_by_count(visit):
 		current_filters=[[doctype, "name", "=", visit.planted.names[doctype]]],
 		field=field,
 	)
-	visit.method(
-		"frappe.desk.reportview.get_stats", doctype=doctype, stats=[field], filters=_itself(visit)
-	)
+	visit.method("frappe.desk.reportview.get_stats", doctype=doctype, stats=[field], filters=_itself(visit))
 	visit.method(
 		"frappe.desk.reportview.get_sidebar_stats", doctype=doctype, stats=[field], filters=_itself(visit)
 	)
@@ -632,9 +641,13 @@ def child_field(visit):
 
 	def make() -> str:
 		planted.new(
-			"Custom Field", dt="Sales Invoice Item", fieldname="canary_iban", label="Canary IBAN",
-			fieldtype="Data", permlevel=7,
-		)  # fmt: skip
+			"Custom Field",
+			dt="Sales Invoice Item",
+			fieldname="canary_iban",
+			label="Canary IBAN",
+			fieldtype="Data",
+			permlevel=7,
+		)
 		frappe.db.commit()
 		frappe.clear_cache()
 		row = planted.invoice.items[0].name
@@ -715,8 +728,13 @@ def _asks(visit, doctype: str) -> dict[str, Callable[[Any], requests.Response]]:
 			"frappe.desk.reportview.get_stats", doctype=doctype, stats=["owner"], filters=filters
 		),
 		"get_next": lambda filters: visit.method(
-			"frappe.desk.form.utils.get_next", doctype=doctype, value=itself, prev=0, filters=filters,
-			sort_order="asc", sort_field="owner",
+			"frappe.desk.form.utils.get_next",
+			doctype=doctype,
+			value=itself,
+			prev=0,
+			filters=filters,
+			sort_order="asc",
+			sort_field="owner",
 		),
 		"calendar": lambda filters: visit.method(
 			"frappe.desk.calendar.get_events",
@@ -775,11 +793,26 @@ def _chart(visit, doctype: str, **more: Any) -> str:
 
 
 FILTERED = (
-	"REST v1", "REST v2", "client.get_list", "client.get_count", "client.get_value", "reportview.get",
-	"reportview.get_list", "reportview.get_count", "export", "search_link", "search_widget",
-	"get_group_by_count", "get_stats", "get_next", "calendar", "number card", "dashboard chart",
-	"Data Import template", "Data Export",
-)  # fmt: skip
+	"REST v1",
+	"REST v2",
+	"client.get_list",
+	"client.get_count",
+	"client.get_value",
+	"reportview.get",
+	"reportview.get_list",
+	"reportview.get_count",
+	"export",
+	"search_link",
+	"search_widget",
+	"get_group_by_count",
+	"get_stats",
+	"get_next",
+	"calendar",
+	"number card",
+	"dashboard chart",
+	"Data Import template",
+	"Data Export",
+)
 
 
 @path("oracle: filters", FILTERED, closed={"get_next": NO_SUCH_QUERY})
@@ -821,7 +854,14 @@ def filter_shapes(visit):
 	)
 
 
-SPELLED = ("`tabCustomer`.`tax_id`", "tabCustomer.tax_id", "ifnull(tax_id, '')", "TAX_ID", " tax_id", "`tax_id`")
+SPELLED = (
+	"`tabCustomer`.`tax_id`",
+	"tabCustomer.tax_id",
+	"ifnull(tax_id, '')",
+	"TAX_ID",
+	" tax_id",
+	"`tax_id`",
+)
 
 
 @path(
@@ -838,7 +878,9 @@ def filter_spellings(visit):
 		visit.guess(lambda value: visit.get("/api/resource/Customer", filters=filters(value)), stored)  # noqa: B023
 		visit.guess(
 			lambda value: visit.method(
-				"frappe.client.get_count", doctype="Customer", filters=filters(value)  # noqa: B023
+				"frappe.client.get_count",
+				doctype="Customer",
+				filters=filters(value),  # noqa: B023
 			),
 			stored,
 		)
@@ -849,11 +891,17 @@ def or_filter_oracle(visit):
 	stored = frappe.db.get_value("Customer", visit.planted.names["Customer"], "tax_id")
 
 	def ask(value: str) -> requests.Response:
-		more = {"or_filters": [["Customer", "tax_id", "like", f"{value}%"], ["Customer", "name", "=", "none"]]}
+		more = {
+			"or_filters": [["Customer", "tax_id", "like", f"{value}%"], ["Customer", "name", "=", "none"]]
+		}
 		if visit.case == "REST v1":
 			return visit.get("/api/resource/Customer", **more)
-		return visit.method(f"frappe.{visit.case if 'client' in visit.case else 'desk.' + visit.case}",
-			doctype="Customer", fields=["name"], **more)  # fmt: skip
+		return visit.method(
+			f"frappe.{visit.case if 'client' in visit.case else 'desk.' + visit.case}",
+			doctype="Customer",
+			fields=["name"],
+			**more,
+		)
 
 	visit.guess(ask, stored)
 
@@ -873,7 +921,10 @@ def joined_filter_oracle(visit):
 				doctype="Sales Invoice Item",
 				parent="Sales Invoice",
 				fields=["name"],
-				filters=[["Sales Invoice", "tax_id", "like", f"{value}%"], ["Sales Invoice Item", "parent", "=", name]],
+				filters=[
+					["Sales Invoice", "tax_id", "like", f"{value}%"],
+					["Sales Invoice Item", "parent", "=", name],
+				],
 			),
 			stored,
 		)
@@ -881,7 +932,10 @@ def joined_filter_oracle(visit):
 		visit.guess(
 			lambda value: visit.get(
 				"/api/resource/Sales Invoice",
-				filters=[["Sales Invoice", "tax_id", "like", f"{value}%"], ["Sales Invoice Item", "qty", ">", 0]],
+				filters=[
+					["Sales Invoice", "tax_id", "like", f"{value}%"],
+					["Sales Invoice Item", "qty", ">", 0],
+				],
 			),
 			stored,
 		)
@@ -897,9 +951,15 @@ def joined_filter_oracle(visit):
 
 
 SORTED = (
-	"REST v1", "REST v2", "client.get_list", "reportview.get", "reportview.get_list", "export",
-	"an expression", "get_next",
-)  # fmt: skip
+	"REST v1",
+	"REST v2",
+	"client.get_list",
+	"reportview.get",
+	"reportview.get_list",
+	"export",
+	"an expression",
+	"get_next",
+)
 
 
 @path("oracle: order_by and sort_field", SORTED, closed={"get_next": NO_SUCH_QUERY})
@@ -916,9 +976,14 @@ def order_oracle(visit):
 			return visit.method("frappe.client.get_list", doctype="Customer", filters=filters, order_by=order)
 		if visit.case == "export":
 			return visit.method(
-				"frappe.desk.reportview.export_query", doctype="Customer", title="x", file_format_type="CSV",
-				fields=["name"], filters=filters, order_by=order,
-			)  # fmt: skip
+				"frappe.desk.reportview.export_query",
+				doctype="Customer",
+				title="x",
+				file_format_type="CSV",
+				fields=["name"],
+				filters=filters,
+				order_by=order,
+			)
 		return visit.method(
 			f"frappe.desk.{visit.case}", doctype="Customer", fields=["name"], filters=filters, order_by=order
 		)
@@ -927,9 +992,14 @@ def order_oracle(visit):
 
 		def following(field: str) -> requests.Response:
 			return visit.method(
-				"frappe.desk.form.utils.get_next", doctype="Customer", value=first, prev=0, filters=filters,
-				sort_order="asc", sort_field=field,
-			)  # fmt: skip
+				"frappe.desk.form.utils.get_next",
+				doctype="Customer",
+				value=first,
+				prev=0,
+				filters=filters,
+				sort_order="asc",
+				sort_field=field,
+			)
 
 		visit.compare(following("name"), following("tax_id"))
 	elif visit.case == "an expression":
@@ -1001,15 +1071,23 @@ def employee_query(visit):
 
 	def ask(value: str) -> requests.Response:
 		return visit.method(
-			"frappe.desk.search.search_link", doctype="Employee", txt=visit.planted.tag, query=query,
-			filters={"passport_number": ["like", f"{value}%"]}, searchfield="name",
-		)  # fmt: skip
+			"frappe.desk.search.search_link",
+			doctype="Employee",
+			txt=visit.planted.tag,
+			query=query,
+			filters={"passport_number": ["like", f"{value}%"]},
+			searchfield="name",
+		)
 
 	def by_text(value: str) -> requests.Response:
 		return visit.method(
-			"frappe.desk.search.search_link", doctype="Employee", txt=value, query=query,
-			searchfield="passport_number", filters={},
-		)  # fmt: skip
+			"frappe.desk.search.search_link",
+			doctype="Employee",
+			txt=value,
+			query=query,
+			searchfield="passport_number",
+			filters={},
+		)
 
 	visit.guess(ask, stored)
 	visit.guess(by_text, stored)
@@ -1021,11 +1099,15 @@ def billing_queries(visit):
 	stored = frappe.db.get_value(doctype, visit.planted.names[doctype], "tax_id")
 	visit.guess(
 		lambda value: visit.method(
-			"frappe.desk.search.search_link", doctype=doctype, txt="", query=query, searchfield="name",
+			"frappe.desk.search.search_link",
+			doctype=doctype,
+			txt="",
+			query=query,
+			searchfield="name",
 			filters={"tax_id": ["like", f"{value}%"], "company": visit.planted.company},
 		),
 		stored,
-	)  # fmt: skip
+	)
 
 
 @path("search fields and title field that an administrator set to it", ("search_link", "guessed"))
@@ -1043,9 +1125,14 @@ def search_fields(visit):
 		name = visit.planted.names[doctype]
 		if visit.case == "search_link":
 			visit.method("frappe.desk.search.search_link", doctype=doctype, txt=name)
-			visit.method("frappe.desk.search.search_link", doctype=doctype, txt=name, ignore_user_permissions=1)
 			visit.method(
-				"frappe.desk.search.search_link", doctype="Supplier", txt=name, query="erpnext.controllers.queries.supplier_query"
+				"frappe.desk.search.search_link", doctype=doctype, txt=name, ignore_user_permissions=1
+			)
+			visit.method(
+				"frappe.desk.search.search_link",
+				doctype="Supplier",
+				txt=name,
+				query="erpnext.controllers.queries.supplier_query",
 			)
 		else:
 			stored = frappe.db.get_value(doctype, name, field)
@@ -1055,7 +1142,10 @@ def search_fields(visit):
 			)
 
 
-@path("global search", [f"{of}, {how}" for of in ("by default", "by an administrator") for how in ("shown", "guessed")])
+@path(
+	"global search",
+	[f"{of}, {how}" for of in ("by default", "by an administrator") for how in ("shown", "guessed")],
+)
 def global_search(visit):
 	"""ERPNext puts the branch code of a Bank Account there; an administrator may add any field."""
 	from frappe.utils.global_search import rebuild_for_doctype
@@ -1078,7 +1168,9 @@ def global_search(visit):
 	doctype, field = ("Bank Account", "branch_code") if "default" in visit.case else ("Customer", "tax_id")
 
 	def ask(text: str) -> requests.Response:
-		return visit.method("frappe.utils.global_search.search", text=text, start=0, limit=50, doctype=doctype)
+		return visit.method(
+			"frappe.utils.global_search.search", text=text, start=0, limit=50, doctype=doctype
+		)
 
 	if "shown" in visit.case:
 		ask(planted.tag)

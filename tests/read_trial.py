@@ -23,7 +23,6 @@ from canaries import (
 	CONTROL,
 	GUEST,
 	MANAGER,
-	PORTAL,
 	PROTECTED,
 	STAFF,
 	Canaries,
@@ -158,12 +157,17 @@ class Visit:
 		self.guessed.append(right)
 		answers = [ask(value) for value in (right, wrong)]
 		self.compare(
-			*answers, _without_times(answers[0].text.replace(right, "?")),
+			*answers,
+			_without_times(answers[0].text.replace(right, "?")),
 			_without_times(answers[1].text.replace(wrong, "?")),
-		)  # fmt: skip
+		)
 
 	def compare(
-		self, one: requests.Response, other: requests.Response, said: str | None = None, otherwise: str | None = None
+		self,
+		one: requests.Response,
+		other: requests.Response,
+		said: str | None = None,
+		otherwise: str | None = None,
 	) -> None:
 		"""Two errors tell nothing: they differ in their numbers at least."""
 		if one.ok or other.ok:
@@ -289,7 +293,9 @@ class ReadTrial:
 		update_site_config("host_name", self.web.base)
 		frappe.local.conf.host_name = self.web.base
 		as_pdf = frappe.db.get_single_value("Print Settings", "send_print_as_pdf")
-		frappe.db.set_single_value("Print Settings", "send_print_as_pdf", 0)  # what mails carry, many times faster
+		frappe.db.set_single_value(
+			"Print Settings", "send_print_as_pdf", 0
+		)  # what mails carry, many times faster
 		try:
 			return self._run(only)
 		finally:

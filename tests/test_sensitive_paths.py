@@ -111,7 +111,9 @@ def test_fp_02_no_canary_reaches_anybody_without_the_right(outcomes):
 	open_paths = [one for one in (PUBLISHED[path.title] for path in OPEN_PATHS) if one]
 	assert len(OPEN_PATHS) <= 3
 	leaks = leaks_of(outcomes)
-	assert {path: fields for path, fields in leaks.items() if not any(one.search(path) for one in open_paths)} == {}
+	assert {
+		path: fields for path, fields in leaks.items() if not any(one.search(path) for one in open_paths)
+	} == {}
 
 
 def test_somebody_with_the_right_sees_as_before(outcomes):
