@@ -41,10 +41,8 @@ _person = {
 }
 _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
-permission_query_conditions = {
-	"Version": f"{_sensitive}.documents.version_conditions",
-	"Deleted Document": f"{_sensitive}.documents.deleted_document_conditions",
-}
+_histories = ("Version", "Deleted Document")
+permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions")
 _copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
@@ -65,6 +63,7 @@ doc_events = {
 
 before_request = [f"{_sensitive}.incoming.check_request"]
 after_request = ["gdpr_consent.pages.act_without_session", f"{_sensitive}.outgoing.redact_response"]
+update_website_context = [f"{_sensitive}.messages.redact_page"]
 before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 

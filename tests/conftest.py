@@ -772,7 +772,8 @@ def phone(chromium, web) -> Iterator:
 
 @pytest.fixture
 def desk(chromium, web) -> Iterator[Callable]:
-	"""Open a page for the desk, as a user. If it says an error on its console, the test fails."""
+	"""Open a page for the desk, as a user. If it says an error on its console, the test fails, unless it has
+	expected it and taken it out of `errors`."""
 	contexts, errors = [], []
 
 	def note(message) -> None:
@@ -795,6 +796,7 @@ def desk(chromium, web) -> Iterator[Callable]:
 		page.on("pageerror", lambda error: errors.append(str(error)))
 		return page
 
+	open_as.errors = errors
 	yield open_as
 	for context in contexts:
 		context.close()

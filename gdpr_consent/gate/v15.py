@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 import frappe
+from frappe.automation.doctype.assignment_rule.assignment_rule import AssignmentRule as CoreAssignmentRule
 from frappe.automation.doctype.auto_repeat.auto_repeat import AutoRepeat as CoreAutoRepeat
 from frappe.core.doctype.report.report import Report as CoreReport
 from frappe.email.doctype.auto_email_report.auto_email_report import AutoEmailReport as CoreAutoEmailReport
@@ -19,7 +20,11 @@ from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificatio
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
-from gdpr_consent.sensitive_data.messages import SensitiveAutoRepeatMixin, SensitiveNotificationMixin
+from gdpr_consent.sensitive_data.messages import (
+	SensitiveAssignmentRuleMixin,
+	SensitiveAutoRepeatMixin,
+	SensitiveNotificationMixin,
+)
 from gdpr_consent.sensitive_data.reports import SensitiveAutoEmailReportMixin, SensitiveReportMixin
 
 
@@ -74,4 +79,8 @@ class Report(SensitiveReportMixin, CoreReport):
 
 
 class AutoEmailReport(SensitiveAutoEmailReportMixin, CoreAutoEmailReport):
+	pass
+
+
+class AssignmentRule(SensitiveAssignmentRuleMixin, CoreAssignmentRule):
 	pass

@@ -1,6 +1,7 @@
 """Which classes and doors of ours stand in front of which of the core's."""
 
 MIXINS = {
+	"Assignment Rule": ["gdpr_consent.sensitive_data.messages.SensitiveAssignmentRuleMixin"],
 	"Auto Email Report": ["gdpr_consent.sensitive_data.reports.SensitiveAutoEmailReportMixin"],
 	"Auto Repeat": [
 		"gdpr_consent.gate.marking.ConsentAutoRepeatMixin",

@@ -1,11 +1,14 @@
 """Doors for the desk and for scripts: thin, typed, documented in docs/api.md."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import frappe
+from frappe import _
 
-from gdpr_consent.sensitive_data import finder, rights, rules
+from gdpr_consent.sensitive_data import access_log, finder, rights, rules
 from gdpr_consent.sensitive_data import reveal as revealing
+from gdpr_consent.sensitive_data.open_paths import OPEN_PATHS
 
 OFFICERS = ("System Manager", "Privacy Officer")
 
@@ -22,6 +25,30 @@ def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -
 	"""
 	value = revealing.reveal(doctype, name, fieldname, purpose, reason)
 	return {"value": value, "seconds": frappe.db.get_single_value("Consent Settings", "reveal_seconds") or 60}
+
+
+@frappe.whitelist(methods=["GET"])
+def purposes() -> list[str]:
+	"""Return the names of the purposes that a value may be revealed for. Who reveals one may know no more of
+	them."""
+	if not any(field["reveal"] for fields in _masked().values() for field in fields.values()):
+		frappe.throw(_("You may not reveal any protected field."), frappe.PermissionError)
+	return frappe.get_all("Processing Purpose", {"enabled": 1}, pluck="name", order_by="name")
+
+
+@frappe.whitelist(methods=["GET"])
+def open_paths() -> list[dict[str, str]]:
+	"""Return, in the user's language, the ways to a protected value that the app can't close."""
+	frappe.only_for(OFFICERS, message=True)
+	return [
+		{
+			"title": _(path.title),
+			"why": _(path.why),
+			"frappe": path.frappe,
+			"workaround": _(path.workaround),
+		}
+		for path in OPEN_PATHS
+	]
 
 
 @frappe.whitelist()
@@ -42,10 +69,40 @@ def add_candidates(candidates: list[dict[str, str]] | str) -> list[str]:
 	return finder.add_candidates(frappe.parse_json(candidates))
 
 
+@frappe.whitelist()
+@frappe.validate_and_sanitize_search_inputs
+def search_roles(
+	doctype: str, txt: str, searchfield: str, start: int, page_len: int, filters: Any
+) -> list[tuple[str]]:
+	"""Suggest roles to whoever says who may see a field: a Privacy Officer may not read Role."""
+	frappe.only_for(OFFICERS, message=True)
+	return frappe.get_all(
+		"Role",
+		{"disabled": 0, "name": ["not in", ["Administrator", "Guest"]]},
+		or_filters={"name": ["like", f"%{txt}%"]},
+		order_by="name",
+		limit_start=start,
+		limit_page_length=page_len,
+		as_list=True,
+	)
+
+
 def add_to_boot(bootinfo: dict) -> None:
-	"""Hook `extend_bootinfo`: what forms show as dots, and whether the user may reveal it."""
-	bootinfo["gdpr_sensitive_fields"] = {
-		doctype: {name: {"reveal": revealing.may_reveal(doctype, name)} for name in sorted(names)}
-		for doctype, names in rights.hidden_anywhere().items()
-		if doctype not in rules.all_rules().tables
+	"""Hook `extend_bootinfo`: what forms show as dots, whether the user may reveal it, and which of them have
+	a log that the user may read."""
+	bootinfo["gdpr_sensitive_fields"] = _masked()
+	logged = frappe.has_permission(access_log.LOG, "read")
+	bootinfo["gdpr_logged_doctypes"] = sorted(_with_forms(rules.all_rules().fields)) if logged else []
+
+
+def _masked() -> dict[str, dict[str, dict[str, bool]]]:
+	hidden = rights.hidden_anywhere()
+	return {
+		doctype: {name: {"reveal": revealing.may_reveal(doctype, name)} for name in sorted(hidden[doctype])}
+		for doctype in _with_forms(hidden)
 	}
+
+
+def _with_forms(doctypes: Iterable[str]) -> list[str]:
+	tables = rules.all_rules().tables
+	return [doctype for doctype in doctypes if doctype not in tables]

@@ -90,6 +90,8 @@ def _source(doc: Any, name: str) -> Any:
 
 def validate(doc: Any, _method: str | None = None) -> None:
 	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
+	if doc.doctype == "Milestone Tracker" and doc.track_field in rules.protected_fields(doc.document_type):
+		incoming.refuse(doc.document_type, doc.track_field)
 	if doc.doctype in TEMPLATES:
 		_refuse_template_that_reads_more(doc)
 	protected = rules.protected_fields(doc.doctype)
@@ -214,25 +216,16 @@ def _tells_hidden(doc: Any, user: str | None) -> bool:
 	return any(data.get(name) for name in names)
 
 
-def version_conditions(user: str | None = None, doctype: str | None = None) -> str:
-	"""Hook `permission_query_conditions`: leave out versions from before the app that tell a protected
-	value."""
-	return _conditions("Version", user)
-
-
-def deleted_document_conditions(user: str | None = None, doctype: str | None = None) -> str:
-	return _conditions("Deleted Document", user)
-
-
-def _conditions(history: str, user: str | None) -> str:
+def history_conditions(user: str | None = None, doctype: str = "Version") -> str:
+	"""Hook `permission_query_conditions`: leave out versions from before the app, and deleted documents, that
+	tell a value which the user may not see."""
 	hidden = rights.hidden_anywhere(user)
-	of = f"`tab{history}`.`{HISTORIES[history]}`"
+	of = f"`tab{doctype}`.`{HISTORIES[doctype]}`"
 	parts = []
-	for doctype, names in sorted(hidden.items()):
-		like = " or ".join(
-			f"`tab{history}`.data like {frappe.db.escape(f'%{json.dumps(name)}%')}" for name in sorted(names)
-		)
-		parts.append(f"not ({of} = {frappe.db.escape(doctype)} and ({like}))")
+	for about, names in sorted(hidden.items()):
+		texts = (frappe.db.escape(f"%{json.dumps(name)}%") for name in sorted(names))
+		tells = " or ".join(f"`tab{doctype}`.data like {text}" for text in texts)
+		parts.append(f"not ({of} = {frappe.db.escape(about)} and ({tells}))")
 	return " and ".join(parts)
 
 

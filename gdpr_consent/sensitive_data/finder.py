@@ -9,55 +9,8 @@ from frappe import _
 from frappe.query_builder.functions import Coalesce
 
 from gdpr_consent.sensitive_data import rules
+from gdpr_consent.sensitive_data.signs import SENSITIVE, SIGNS, SPECIAL, Sign
 
-SENSITIVE, SPECIAL = "Sensitive", "Special Category"
-
-
-def _N(text: str) -> str:
-	"""Mark a text for translation; it is translated when it is shown."""
-	return text
-
-
-class Sign(NamedTuple):
-	words: str  # a regular expression, over the name of the field and its label in small letters
-	sensitivity: str
-	means: str
-
-
-# Whole words, so that "account" in "account_manager" isn't one.
-SIGNS = (
-	Sign(
-		r"tax_?(id|no|number)|vat_?(id|no|number)|nip|pesel|steuer\w*|ust_?id\w*|gstin|pan",
-		SENSITIVE,
-		_N("a tax number"),
-	),
-	Sign(
-		r"iban|bic|swift\w*|bank_ac_\w+|bank_account_(no|number)|account_(no|number)|branch_code|sort_code|routing_n(o|umber)|micr\w*|ifsc\w*",
-		SENSITIVE,
-		_N("a bank account"),
-	),
-	Sign(r"credit_card\w*|card_number|cvv", SENSITIVE, _N("a payment card")),
-	Sign(
-		r"passport\w*|id_card\w*|identity_\w+|national_id\w*|ssn|social_security\w*|driving_licen[cs]e\w*",
-		SENSITIVE,
-		_N("an identity document"),
-	),
-	Sign(r"date_of_birth|birth_?(date|day)|dob|place_of_birth", SENSITIVE, _N("a date or place of birth")),
-	Sign(r"(gross_|net_)?salary|wages?|ctc", SENSITIVE, _N("what somebody earns")),
-	Sign(r"marital_status|family_\w+", SENSITIVE, _N("somebody's family")),
-	Sign(r"criminal\w*|conviction\w*", SENSITIVE, _N("criminal convictions (Art. 10)")),
-	Sign(
-		r"health\w*|blood_group|disab\w+|illness\w*|diagnos\w+|medical\w*|allerg\w+|pregnan\w+",
-		SPECIAL,
-		_N("health (Art. 9)"),
-	),
-	Sign(r"religio\w*|denomination|church\w*", SPECIAL, _N("religion or belief (Art. 9)")),
-	Sign(r"ethnic\w*|race|racial\w*", SPECIAL, _N("ethnic origin (Art. 9)")),
-	Sign(r"union_member\w*|trade_union\w*", SPECIAL, _N("membership of a trade union (Art. 9)")),
-	Sign(r"political\w*|party_member\w*", SPECIAL, _N("political opinions (Art. 9)")),
-	Sign(r"sexual\w*|gender_identity", SPECIAL, _N("sex life or orientation (Art. 9)")),
-	Sign(r"biometric\w*|fingerprint\w*|genetic\w*", SPECIAL, _N("biometric or genetic data (Art. 9)")),
-)
 PATTERNS = [(re.compile(rf"(?<![a-z])(?:{sign.words})(?![a-z])"), sign) for sign in SIGNS]
 TYPES = (*rules.TEXT_TYPES, "Date", "Select", "Attach", "Currency", "Float", "Int", "Link")
 # The settings of the site and its software aren't about people.
@@ -96,6 +49,8 @@ def find_candidates() -> list[dict[str, str]]:
 			found.append(_candidate(field, source.sensitivity, reason))
 		elif sign := _sign_of(field):
 			reason = _("Its name looks like {0}.").format(_(sign.means))
+			if frappe.get_meta(field.doctype).get_field(field.fieldname).reqd:
+				reason += " " + _("It must be filled in; make it optional in Customize Form first.")
 			found.append(_candidate(field, sign.sensitivity, reason))
 	return sorted(found, key=lambda one: (one["ref_doctype"], one["fieldname"]))
 

@@ -7,6 +7,7 @@ Frappe's doors, so they are checked before any of them opens.
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from gdpr_consent.exceptions import FieldProtected
 from gdpr_consent.sensitive_data import reports, rights, rules
 
 FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
-ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "searchfield", "field")
+ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "sort_order", "searchfield", "field", "stats")
 COLUMNS = ("fields", "fieldname")
 EXPORTED = ("export_fields", "select_columns")
 DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt")
@@ -30,7 +31,7 @@ LISTS = (
 	"frappe.desk.reportview.get_list",
 	"frappe.client.validate_link",
 )
-WORD = re.compile(r"(?:(`?tab[^`.]+`?|`?\w+`?)\s*\.\s*)?`?(\w+)`?")
+WORD = re.compile(r"(?:(`tab[^`]+`|`?\w+`?)\s*\.\s*)?`?(\w+)`?")
 
 
 def check_request() -> None:
@@ -44,50 +45,63 @@ def check_request() -> None:
 	frappe.flags.gdpr_asked_for = frozenset()
 	if not rules.protected_names() or (frappe.session.user == "Administrator" and not _asks_for_fields()):
 		return
-	form, about = frappe.form_dict, doctype()
+	form = frappe.form_dict
 	for parameter in FILTERS:
-		for of, field in _fields_of_filters(_parsed(form.get(parameter)), about):
-			_refuse_if_hidden(field, of)
+		for of, text in _texts_of_filters(_parsed(form.get(parameter)), doctypes()):
+			_refuse_if_hidden(text, of)
 	for parameter in ORDERS:
-		if form.get(parameter) and isinstance(form[parameter], str):
-			_refuse_if_hidden(form[parameter], about)
-	_check_lists_of_the_website(form, about)
-	_check_columns(form, about)
-	_check_writing(form, about)
+		for _of, text in _texts_of_filters([_parsed(form.get(parameter))], ()):
+			_refuse_if_hidden(text, doctypes())
+	_check_lists_of_the_website(form)
+	_check_columns(form)
+	_check_writing(form)
 	_check_settings(form)
 	reports.check_request(command(), form)
 
 
-def doctype() -> str | None:
-	"""Return the DocType that the request is about, or None."""
-	parts = frappe.request.path.strip("/").split("/") if getattr(frappe.local, "request", None) else []
-	for start in (["api", "resource"], ["api", "v1", "resource"], ["api", "v2", "document"]):
-		if parts[: len(start)] == start and len(parts) > len(start):
-			return parts[len(start)]
-	for name in DOCTYPES:
-		value = frappe.form_dict.get(name)
-		if isinstance(value, str) and value:
-			return value
-	return None
-
-
 def command() -> str:
-	"""Return the dotted name of the method that the request calls, or an empty text."""
-	parts = frappe.request.path.strip("/").split("/")
-	for start in (["api", "method"], ["api", "v1", "method"], ["api", "v2", "method"]):
+	"""Return the dotted name of the method that the request calls, or an empty text. `cmd` goes before the
+	path, as in `frappe.app.application`."""
+	if frappe.form_dict.get("cmd"):
+		return str(frappe.form_dict["cmd"])
+	return _after(["api", "method"], ["api", "v1", "method"], ["api", "v2", "method"])
+
+
+def _resource() -> str:
+	return _after(["api", "resource"], ["api", "v1", "resource"], ["api", "v2", "document"])
+
+
+def _after(*starts: list[str]) -> str:
+	parts = frappe.request.path.strip("/").split("/") if getattr(frappe.local, "request", None) else []
+	for start in starts:
 		if parts[: len(start)] == start and len(parts) > len(start):
 			return parts[len(start)]
-	return str(frappe.form_dict.get("cmd") or "")
+	return ""
+
+
+def doctypes() -> tuple[str, ...]:
+	"""Return every DocType that the request may be about. Which one counts is up to the method that it
+	calls, so that a decoy in another parameter doesn't help."""
+	named = (_resource(), *(frappe.form_dict.get(name) for name in DOCTYPES))
+	return tuple(dict.fromkeys(name for name in named if name and isinstance(name, str)))
+
+
+def doctype() -> str | None:
+	"""Return the DocType of the request, as the core's own methods take it."""
+	if frappe.form_dict.get("cmd") or not _resource():
+		return next(iter(name for name in doctypes() if name != _resource()), None)
+	return _resource()
 
 
 def doctype_of_list() -> str | None:
 	"""Return the DocType of the rows, where the answer is a list that the core filters field by field."""
-	form, about = frappe.form_dict, doctype()
-	if any(name.startswith("expand") for name in form):
+	form = frappe.form_dict
+	if "run_method" in form or any(name.startswith("expand") for name in form):
 		return None  # rows of other DocTypes stand in these
-	path = frappe.request.path.strip("/").split("/")
-	is_list = path[:2] == ["api", "resource"] or "document" in path[:3] or command() in LISTS
-	return about if is_list else None
+	if command():
+		of_list = form.get("doctype") if command() in LISTS else None
+		return of_list if isinstance(of_list, str) else None
+	return None if "method" in frappe.request.path.split("/")[4:] else _resource() or None
 
 
 def protected_fields_asked_for() -> frozenset[str]:
@@ -101,22 +115,22 @@ def _asks_for_fields() -> bool:
 	return any(frappe.form_dict.get(name) for name in COLUMNS)
 
 
-def _check_columns(form: dict, about: str | None) -> None:
-	asked = set()
+def _check_columns(form: dict) -> None:
+	about = doctype()
+	asked: set[str] = set()
 	protected = rules.protected_fields(about) if about else {}
 	for parameter in COLUMNS:
 		value = _parsed(form.get(parameter))
 		for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-			if not isinstance(text, str):
-				continue
-			if "(" in text:
-				# An expression tells something of the value without showing it.
-				_refuse_if_hidden(text, about)
-			asked |= {name for _of, name in _names_in(text, about) if name in protected}
-			asked |= protected.keys() if text.strip("`").endswith("*") else set()
+			if isinstance(text, str):
+				names = {name for _of, name in _names_in(text, about)}
+				# An expression tells something of the value without showing it, and the core doesn't know a
+				# column by another spelling.
+				if "(" in text or any(name != fold(name) for _prefix, name in WORD.findall(text)):
+					_refuse_if_hidden(text, doctypes())
+				asked |= protected.keys() if text.strip("`").endswith("*") else names & protected.keys()
 	if about and asked and _is_single(about):
-		for name in asked:  # the core reads these without asking for levels
-			_refuse_if_hidden(name, about)
+		_refuse_if_hidden(" ".join(asked), about)  # the core reads these without asking for levels
 	for parameter in EXPORTED:
 		if form.get(parameter):
 			form[parameter] = _without_hidden(form[parameter], about)
@@ -154,42 +168,54 @@ def _doctype_of_table(about: str | None, table: str) -> str | None:
 	return field.options if field else table if frappe.db.exists("DocType", table) else None
 
 
-def _fields_of_filters(node: Any, about: str | None) -> Iterator[tuple[str | None, str]]:
-	"""Yield DocType and field of each condition that says something, in all the forms that filters have."""
+def _texts_of_filters(node: Any, about: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+	"""Yield every text of filters, in all the forms that these have, with the DocTypes that it may be about.
+	A value is a text too: the core takes one that stands alone for SQL."""
 	if isinstance(node, dict):
 		for field, value in node.items():
 			if value not in (None, "", []):
-				yield about, str(field)
+				yield tuple(about), str(field)
+				yield from _texts_of_filters([value], about)
 	elif isinstance(node, list):
-		if len(node) > 1 and all(isinstance(part, str) for part in node[:2]):
-			yield (node[0], node[1]) if len(node) > 3 else (about, node[0])
-		else:
-			for part in node:
-				yield from _fields_of_filters(part, about)
-	elif isinstance(node, str) and node.startswith(("{", "[")):
-		yield from _fields_of_filters(_parsed(node), about)
+		named = (part for part in node if isinstance(part, str) and part in rules.all_rules().fields)
+		within = tuple(dict.fromkeys((*about, *named)))
+		for part in node:
+			if isinstance(part, str) and not part.lstrip().startswith(("{", "[")):
+				yield within, part
+			else:
+				yield from _texts_of_filters(part, within)
+	elif (
+		isinstance(node, str) and node.lstrip().startswith(("{", "[")) and not isinstance(_parsed(node), str)
+	):
+		yield from _texts_of_filters(_parsed(node), about)
 
 
-def _refuse_if_hidden(text: str, about: str | None) -> None:
-	for of, name in _names_in(text, about):
-		if name in default_fields:
-			continue
-		if name in (rights.hidden_fields(of) if of else rights.hidden_names()):
-			_refuse(of, name)
+def fold(name: str) -> str:
+	"""Return a name as MariaDB compares names of columns: without regard to case."""
+	return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
 
 
-def _names_in(text: str, about: str | None) -> Iterable[tuple[str | None, str]]:
-	"""Return each name in an SQL-like text with the DocType it is of: `tabCustomer`.tax_id,
+def _refuse_if_hidden(text: str, about: str | Iterable[str] | None) -> None:
+	candidates = (about,) if isinstance(about, str) or about is None else tuple(about) or (None,)
+	for candidate in candidates:
+		for of, name in _names_in(text, candidate):
+			hidden = rights.hidden_fields(of) if of else rights.hidden_names()
+			if name in hidden and name not in default_fields:
+				refuse(of, name)
+
+
+def _names_in(text: str, about: str | None) -> Iterator[tuple[str | None, str]]:
+	"""Yield each name in an SQL-like text with the DocType it is of: `tabCustomer`.tax_id,
 	customer.tax_id."""
 	for prefix, name in WORD.findall(text):
-		prefix = prefix.strip("`")
-		if not prefix:
-			yield about, name
-		elif prefix.startswith("tab") and (of := prefix[3:].strip()) and frappe.db.exists("DocType", of):
-			yield of, name
+		prefix = prefix.strip("` ")
+		if prefix.startswith("tab") and frappe.db.exists("DocType", prefix[3:]):
+			yield prefix[3:], fold(name)
 		else:
-			yield _linked(about, prefix), name
-			yield about, prefix
+			if prefix:
+				yield _linked(about, prefix), fold(name)
+				yield about, fold(prefix)
+			yield about, fold(name)
 
 
 def _linked(about: str | None, fieldname: str) -> str | None:
@@ -197,7 +223,7 @@ def _linked(about: str | None, fieldname: str) -> str | None:
 	return field.options if field and field.fieldtype in ("Link", *rules.TABLES) else None
 
 
-def _refuse(doctype: str | None, fieldname: str) -> None:
+def refuse(doctype: str | None, fieldname: str) -> None:
 	field = doctype and frappe.get_meta(doctype).get_field(fieldname)
 	frappe.throw(
 		_(
@@ -208,14 +234,18 @@ def _refuse(doctype: str | None, fieldname: str) -> None:
 	)
 
 
-def _check_lists_of_the_website(form: dict, about: str | None) -> None:
+def _check_lists_of_the_website(form: dict) -> None:
 	"""Portal lists take every parameter that is the name of a field for a filter. Which DocType a page lists
 	isn't known yet, so there it is left out."""
 	if command().endswith(("www.list.get", "www.list.get_list_data")):
 		for name in form:
-			_refuse_if_hidden(name, about)
+			_refuse_if_hidden(name, doctypes())
+		for about in doctypes():
+			for name in rights.hidden_fields(about):
+				if frappe.get_meta(about).get_field(name).in_list_view:
+					refuse(about, name)  # each row shows it
 	elif not frappe.request.path.startswith("/api/") and not form.get("cmd"):
-		for name in rights.hidden_names() & form.keys():
+		for name in [name for name in form if fold(name) in rights.hidden_names()]:
 			form.pop(name)
 
 
@@ -247,31 +277,29 @@ def _refuse_preview(name: Any) -> None:
 		text = f"{found.subject} {found.message}"
 		for field in rights.hidden_fields(found.reference_doctype):
 			if re.search(rf"\b{field}\b", text):
-				_refuse(found.reference_doctype, field)
+				refuse(found.reference_doctype, field)
 
 
 def _refuse_setting(doc: dict) -> None:
 	about = doc.get("document_type")
 	if doc.get("doctype") in ("Dashboard Chart", "Number Card") and about:
 		for parameter in ("filters_json", "dynamic_filters_json"):
-			for of, field in _fields_of_filters(_parsed(doc.get(parameter)), about):
-				_refuse_if_hidden(field, of)
+			for of, text in _texts_of_filters(_parsed(doc.get(parameter)), [about]):
+				_refuse_if_hidden(text, of)
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
 				_refuse_if_hidden(doc[parameter], about)
 	if doc.get("doctype") == "Webhook" and doc.get("preview_document"):
 		for name in rights.hidden_fields(doc.get("webhook_doctype") or ""):
-			_refuse(doc["webhook_doctype"], name)
+			refuse(doc["webhook_doctype"], name)
 
 
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def _check_writing(form: dict, about: str | None) -> None:
+def _check_writing(form: dict) -> None:
 	"""Refuse a request that names a locked field to set it, even to nothing. What a whole document holds is
 	compared with what is stored when it is saved (`documents.has_permission`)."""
-	if not about or not (locked := rights.locked_fields(about)):
-		return
 	named: Iterable[str] = ()
 	if command() == "frappe.client.set_value":
 		value = _parsed(form.get("fieldname"))
@@ -281,8 +309,9 @@ def _check_writing(form: dict, about: str | None) -> None:
 		named = {*form, *(body if isinstance(body, dict) else ())}
 	elif command().endswith("bulk_update.submit_cancel_or_update_docs"):
 		named = _parsed(form.get("data")) or ()
-	for name in locked.intersection(name for name in named if isinstance(name, str)):
-		refuse_writing(about, name)
+	for about in doctypes():
+		for name in rights.locked_fields(about).intersection(fold(str(name)) for name in named):
+			refuse_writing(about, name)
 
 
 def refuse_writing(doctype: str, fieldname: str) -> None:
@@ -297,7 +326,7 @@ def refuse_writing(doctype: str, fieldname: str) -> None:
 
 
 def _parsed(value: Any) -> Any:
-	if isinstance(value, str) and value[:1] in ("{", "["):
+	if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
 		try:
 			return json.loads(value)
 		except ValueError:

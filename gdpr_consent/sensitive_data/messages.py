@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import frappe
+from frappe.model.document import Document
+
 from gdpr_consent.sensitive_data import redaction, rights, rules
 
 PRINT = "print_format_attachment"
 WEBHOOK = "frappe.integrations.doctype.webhook.webhook.enqueue_webhook"
+WORKFLOW_MAIL = "frappe.workflow.doctype.workflow_action.workflow_action.send_workflow_action_email"
 
 
 @contextmanager
@@ -60,8 +64,28 @@ class SensitiveAutoRepeatMixin:
 			return super().send_notification(new_doc)
 
 
+class SensitiveAssignmentRuleMixin:
+	def do_assignment(self, doc: Any) -> Any:
+		"""What an assignment says of a record is for whoever may be assigned."""
+		with rights.read_also_by({row.user for row in self.users}):
+			hidden = rights.hidden_fields(doc.get("doctype") or "")
+		return super().do_assignment({name: value for name, value in doc.items() if name not in hidden})
+
+
 def before_job(method: str | None = None, kwargs: dict | None = None, **_more: Any) -> None:
-	"""Hook: empty the document that a Webhook is about to send. The worker has a copy of its own."""
-	if method == WEBHOOK and kwargs and kwargs.get("doc") is not None:
+	"""Hook: empty the document that a Webhook or a mail about a workflow is made of. The worker has a copy of
+	its own. Whom the mail goes to isn't known yet, so it says what everybody may know."""
+	if method in (WEBHOOK, WORKFLOW_MAIL) and kwargs and kwargs.get("doc") is not None:
 		with rights.read_also_by([rights.OUTSIDER]):
 			redaction.empty(kwargs["doc"])
+	if method == WORKFLOW_MAIL:
+		frappe.flags.gdpr_read_also_by = frozenset([rights.OUTSIDER])  # the print that goes with it
+
+
+def redact_page(context: dict) -> None:
+	"""Hook `update_website_context`: what a page holds of a record is for its reader (FP-02)."""
+	for name, value in [*context.items()]:
+		if isinstance(value, Document):
+			redaction.empty(value)
+		elif isinstance(value, dict) and value.get("doctype") in rules.all_rules().fields:
+			context[name] = redaction.Redaction().clean(value)

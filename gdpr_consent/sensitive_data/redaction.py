@@ -69,14 +69,15 @@ class Redaction:
 		if isinstance(node.get("changed"), list) or isinstance(node.get("row_changed"), list):
 			self._clean_version(node)
 		hidden, protected, doctype = self._rules_for(node)
-		for name in [*node]:
+		for key in [*node]:
+			name = key.lower()  # the database answers to any spelling
 			if name in hidden:
-				del node[name]
+				del node[key]
 				self.changed = True
 			elif name in protected:
-				self._note(doctype, name, node)
-			elif isinstance(node[name], dict | list | str):
-				node[name] = self.clean(node[name])
+				self._note(doctype, name, node, key)
+			elif isinstance(node[key], dict | list | str):
+				node[key] = self.clean(node[key])
 
 	def _rules_for(self, node: dict) -> tuple[frozenset[str], Iterable[str], str]:
 		doctype = node.get("doctype")
@@ -87,8 +88,8 @@ class Redaction:
 			return self.names, rules.protected_names(), ""
 		return self.hidden.get(doctype, frozenset()), rules.protected_fields(doctype), doctype
 
-	def _note(self, doctype: str, name: str, node: dict) -> None:
-		if node[name] not in (None, ""):
+	def _note(self, doctype: str, name: str, node: dict, key: str) -> None:
+		if node[key] not in (None, ""):
 			self.seen.setdefault(doctype, {}).setdefault(name, set()).add(str(node.get("name") or ""))
 
 	def _clean_text(self, text: str) -> str:

@@ -121,13 +121,13 @@ def parents_of(table: str) -> list[str]:
 def pattern(names: frozenset[str]) -> re.Pattern[bytes]:
 	"""Find one of the names as a key of JSON, also of JSON that stands in a text of JSON."""
 	words = b"|".join(re.escape(name.encode()) for name in sorted(names))
-	return re.compile(rb'"(?:' + words + rb')"\s*:|\\"(?:' + words + rb')\\"')
+	return re.compile(rb'"(?:' + words + rb')"\s*:|\\"(?:' + words + rb')\\"', re.IGNORECASE)
 
 
 @lru_cache(maxsize=16)
 def quoted(names: frozenset[str]) -> re.Pattern[str]:
 	"""Find one of the names in a text that is JSON itself."""
-	return re.compile('"(?:' + "|".join(re.escape(name) for name in sorted(names)) + ')"')
+	return re.compile('"(?:' + "|".join(re.escape(name) for name in sorted(names)) + ')"', re.IGNORECASE)
 
 
 # --- checking a rule before it is stored --------------------------------------------------------------------
@@ -160,12 +160,40 @@ def _validate_field(doc: Any) -> None:
 			ConsentError,
 		)
 	doc.field_label = field.label or doc.fieldname
+	if doc.enabled and doc.sensitivity != "General":
+		_refuse_what_names_records(doc)
 	if doc.enabled and doc.sensitivity != "General" and field.reqd and not field.default:
 		frappe.throw(
 			_(
 				"{0} of {1} must be filled in, so who may not edit it could add no {1}. Make it optional in "
 				"Customize Form first."
 			).format(frappe.bold(_(doc.field_label)), _(doc.ref_doctype)),
+			ConsentError,
+		)
+
+
+def _refuse_what_names_records(doc: Any) -> None:
+	meta = frappe.get_meta(doc.ref_doctype)
+	autoname = meta.autoname or ""
+	if (
+		doc.fieldname == meta.title_field
+		or autoname == f"field:{doc.fieldname}"
+		or f"{{{doc.fieldname}}}" in autoname
+	):
+		frappe.throw(
+			_(
+				"{0} is the title of {1}, or part of its name, and stands in every link to it. Choose "
+				"another title or naming in Customize Form first."
+			).format(frappe.bold(_(doc.field_label)), _(doc.ref_doctype)),
+			ConsentError,
+		)
+	if frappe.db.exists(
+		"Milestone Tracker", {"document_type": doc.ref_doctype, "track_field": doc.fieldname}
+	):
+		frappe.throw(
+			_("A Milestone Tracker writes down the values of {0}. Delete it first.").format(
+				frappe.bold(_(doc.field_label))
+			),
 			ConsentError,
 		)
 

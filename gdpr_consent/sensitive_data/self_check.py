@@ -8,6 +8,7 @@ from frappe.model.base_document import get_controller
 from gdpr_consent.sensitive_data import finder, messages, protection, reports, rules
 
 MIXINS = {
+	"Assignment Rule": messages.SensitiveAssignmentRuleMixin,
 	"Report": reports.SensitiveReportMixin,
 	"Auto Email Report": reports.SensitiveAutoEmailReportMixin,
 	"Notification": messages.SensitiveNotificationMixin,

@@ -11,7 +11,9 @@ import { set_headline, show_on_form, url_of } from "./person";
 import { api, record, request } from "./record";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
-import { do_not_filter_by_instant, show_local_times } from "./time";
+import { find_candidates } from "./sensitive_candidates";
+import { mask_sensitive_fields } from "./sensitive_field";
+import { do_not_filter_by_instant, local_time, show_local_times } from "./time";
 import * as words from "./words";
 
 frappe.provide("gdpr_consent");
@@ -33,9 +35,11 @@ Object.assign(gdpr_consent, {
 	do_not_filter_by_instant,
 	evidence_html,
 	fetch_history,
+	find_candidates,
 	history_html,
 	invalidate,
 	lines,
+	local_time,
 	object,
 	problems_html,
 	record,
@@ -53,4 +57,5 @@ Object.assign(gdpr_consent, {
 	words,
 });
 
+mask_sensitive_fields();
 warn_in_composer();
