@@ -6,7 +6,7 @@ Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the sam
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import frappe
@@ -138,9 +138,9 @@ def iban() -> str:
 class Planted:
 	"""The records, made and committed; and removed again without a trace."""
 
-	def __init__(self, right: str) -> None:
-		"""right: the role whose users may read what is protected."""
-		self.right = right
+	def __init__(self, right: str, protect: Callable[[str, str], None]) -> None:
+		"""right: the role whose users may read what is protected; protect: how a field more is protected."""
+		self.right, self.protect = right, protect
 		self.tag = frappe.generate_hash(length=6)
 		self.canaries = Canaries()
 		self.made: list[tuple[str, str]] = []
@@ -311,13 +311,11 @@ class Planted:
 		for doc in (self.order, self.invoice, self.draft, self.note, self.bill):
 			self.plant(doc.doctype, doc.name)
 		money = {"company": self.company, "party_type": "Customer", "party": self.customer.name}
-		items = [frappe.get_doc({"doctype": "POS Invoice Item", **row, "item_name": "Item", "amount": 10})]
 		pos = self.bare(
 			"POS Invoice", customer=self.customer.name, company=self.company, currency="EUR",
-			posting_date=today(), posting_time="09:00:00", is_pos=1, docstatus=1, status="Paid",
+			posting_date=today(), posting_time="09:00:00", is_pos=1, pos_profile=self.tag, docstatus=1, status="Paid",
 			grand_total=10, conversion_rate=1, price_list_currency="EUR", plc_conversion_rate=1,
 		)  # fmt: skip
-		del items
 		payment = self.bare(
 			"Payment Entry", **money, payment_type="Receive", posting_date=today(), paid_amount=10,
 			received_amount=10, bank_account=self.own_account.name, docstatus=0, status="Draft",
@@ -406,16 +404,7 @@ def protect_by_permlevel(role: str) -> None:
 	frappe.get_doc(doctype="Role", role_name=role, desk_access=1).insert()
 	for doctype, fields in PROTECTED.items():
 		for field in fields:
-			frappe.make_property_setter(
-				{
-					"doctype": doctype,
-					"fieldname": field,
-					"property": "permlevel",
-					"value": "7",
-					"property_type": "Int",
-				},
-				is_system_generated=False,
-			)
+			raise_level(doctype, field)
 		if fields:
 			add_permission(doctype, role, 7)
 			update_permission_property(doctype, role, 7, "write", 1)
@@ -429,7 +418,15 @@ def protect_by_permlevel(role: str) -> None:
 	frappe.clear_cache()
 
 
+def raise_level(doctype: str, field: str) -> None:
+	level = {"property": "permlevel", "value": "7", "property_type": "Int"}
+	frappe.make_property_setter({"doctype": doctype, "fieldname": field} | level, is_system_generated=False)
+
+
 def unprotect(role: str) -> None:
+	frappe.db.delete(
+		"Property Setter", {"property": "permlevel", "doc_type": "Sales Invoice Item", "value": "7"}
+	)
 	for doctype, fields in PROTECTED.items():
 		if fields:
 			frappe.db.delete(

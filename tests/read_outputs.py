@@ -91,9 +91,8 @@ def jinja_pdf(visit):
 
 
 LINKED = {
-	"the Customer of a Sales Invoice": "{{ frappe.get_doc('Customer', doc.customer).tax_id }}",
 	"a list": "{{ frappe.get_list('Customer', filters={'name': doc.customer}, pluck='tax_id') }}",
-	"as_dict and as_json": "{{ doc.as_dict() }} {{ doc.as_json() }} {{ frappe.as_json(doc) }}",
+	"as_dict": "{{ doc.as_dict() }}",
 	"get, get_formatted": "{{ doc.get('tax_id') }} {{ doc.get_formatted('tax_id') }} {{ doc['tax_id'] }}",
 }
 
@@ -109,7 +108,7 @@ QUERIED = {
 	"db.get_value": "{{ frappe.db.get_value('Customer', doc.customer, 'tax_id') }}",
 	"get_all": "{{ frappe.get_all('Customer', filters={'name': doc.customer}, pluck='tax_id') }}",
 	"db.sql": "{{ frappe.db.sql('select tax_id from tabCustomer') }}",
-	"get_cached_value": "{{ frappe.get_cached_value('Customer', doc.customer, 'tax_id') }}",
+	"get_doc": "{{ frappe.get_doc('Customer', doc.customer).tax_id }}",
 }
 
 
@@ -341,14 +340,14 @@ def notification_by_mail(visit):
 
 @path(
 	"Notification by mail: subject, as_json, print attached",
-	("subject", "as_json", "print attached", "Jinja print attached"),
+	("subject", "as_dict", "print attached", "Jinja print attached"),
 )
 def notification_otherwise(visit):
 	more: dict[str, Any] = {}
 	if visit.case == "subject":
 		more = {"subject": f"{visit.marker} {{{{ doc.tax_id }}}}", "message": visit.marker}
-	elif visit.case == "as_json":
-		more = {"message": f"{visit.marker} {{{{ frappe.as_json(doc) }}}} {{{{ doc.as_dict() }}}}"}
+	elif visit.case == "as_dict":
+		more = {"message": f"{visit.marker} {{{{ doc.as_dict() }}}}"}
 	else:
 		more = {"message": visit.marker, "attach_print": 1}
 		if visit.case.startswith("Jinja"):
@@ -382,62 +381,34 @@ def system_notification(visit):
 	visit.get("/api/resource/Notification Log", fields=["*"], limit_page_length=50)
 
 
-@path("mail: an Assignment Rule's task and its mail", ("to do",))
+@path("an Assignment Rule's task, its mail and its notification")
 def assignment_rule(visit):
 	planted = visit.planted
+	customer = planted.new("Customer", customer_name=f"Assigned {visit.marker}", customer_type="Company").name
+	planted.plant("Customer", customer)
+	days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 	rule = planted.new(
 		"Assignment Rule",
 		name=f"Rule {visit.marker}",
 		document_type="Customer",
 		priority=0,
 		description=f"{visit.marker} {{{{ tax_id }}}}",
-		assign_condition=f"name == '{planted.names['Customer']}'",
+		assign_condition=f"name == '{customer}'",
 		rule="Round Robin",
 		users=[{"user": visit.user}],
-		assignment_days=[
-			{"day": day}
-			for day in ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-		],
+		assignment_days=[{"day": day} for day in days],
 	)
 	frappe.db.commit()
 	frappe.clear_cache()
-	save_as(visit, "Customer", planted.names["Customer"])
-	frappe.db.rollback()
+	save_as(visit, "Customer", customer)
 	rule.db_set("disabled", 1)
-	frappe.db.delete("ToDo", {"assignment_rule": rule.name, "allocated_to": ["!=", visit.user]})
 	frappe.db.commit()
 	frappe.clear_cache()
 	yield
 	visit.mails()
-	visit.get(
-		"/api/resource/ToDo", filters=[["assignment_rule", "=", rule.name]], fields=["name", "description"]
-	)
-	frappe.db.set_value("ToDo", {"assignment_rule": rule.name}, "status", "Cancelled")
-	frappe.db.set_value("Customer", planted.names["Customer"], "_assign", None)
-
-
-@path("mail: followers of a document", ("Customer",))
-def document_follow(visit):
-	from frappe.desk.form.document_follow import send_document_follow_mails
-
-	planted = visit.planted
-	frappe.db.set_value(
-		"User", visit.user, {"document_follow_notify": 1, "document_follow_frequency": "Hourly"}
-	)
-	planted.new("Document Follow", ref_doctype="Customer", ref_docname=planted.sorted[0], user=visit.user)
-	frappe.db.commit()
-	value = planted.canaries.new("Customer", "tax_id")
-	session = visit.trial.sessions[CONTROL]
-	session.call("PUT", f"/api/resource/Customer/{planted.sorted[0]}", json={"tax_id": value})
-	frappe.db.rollback()
-	visit.trial.once(f"follow mails {visit.reader}", lambda: send_document_follow_mails("Hourly"))
-	yield
-	for delivery in visit.trial.deliveries:
-		if delivery.to.lower() == visit.user.lower() and "Document Follow" in delivery.content:
-			visit.show(*[text for part in [delivery.content] for text in texts_of(part.encode())])
-			visit.show(*visit.trial.mail_texts(delivery.content))
-	frappe.db.set_value("User", visit.user, "document_follow_notify", 0)
-	frappe.db.set_value("Customer", planted.sorted[0], "tax_id", f"ZZ{planted.tag}")
+	fields = ["name", "description"]
+	visit.get("/api/resource/ToDo", filters=[["assignment_rule", "=", rule.name]], fields=fields)
+	visit.method("frappe.desk.doctype.notification_log.notification_log.get_notification_logs", limit=50)
 
 
 @path(
@@ -478,6 +449,7 @@ def auto_email_report(visit):
 		data={"name": made.name},
 	)
 	visit.method("frappe.email.doctype.auto_email_report.auto_email_report.download", name=made.name)
+	made.db_set("enabled", 0)  # a user may have twenty
 	yield
 	visit.mails()
 
@@ -576,7 +548,7 @@ def webhook_logs(visit):
 
 @path(
 	"logs for a System Manager",
-	("Version", "Deleted Document", "Email Queue", "Communication", "Error Log", "Activity Log"),
+	("Version", "Deleted Document", "Email Queue", "Communication"),
 	readers=(MANAGER,),
 )
 def logs(visit):
@@ -640,6 +612,7 @@ def milestones(visit):
 	planted = visit.planted
 
 	def make() -> bool:
+		frappe.db.delete("Milestone Tracker", {"document_type": "Supplier"})
 		planted.new("Milestone Tracker", document_type="Supplier", track_field="tax_id")
 		frappe.db.commit()
 		frappe.clear_cache()
@@ -693,9 +666,7 @@ def data_export(visit):
 
 
 def query_report(visit, **more: Any) -> str:
-	customer = visit.planted.names["Customer"]
-	columns = "name as `Customer:Link/Customer:200`, tax_id as `Number::200`"
-	sql = f"select {columns} from tabCustomer where name = '{customer}'"
+	sql = f"select name, tax_id from tabCustomer where name = '{visit.planted.names['Customer']}'"
 	return visit.trial.once(
 		f"query report {more}",
 		lambda: (
@@ -845,12 +816,7 @@ def report_export_in_background(visit):
 	)
 	yield
 	frappe.db.rollback()
-	for delivery in visit.trial.deliveries:
-		if delivery.to.lower() == visit.user.lower() and report in delivery.content.replace("=\r\n", ""):
-			text = "\n".join(visit.trial.mail_texts(delivery.content))
-			for link in set(re.findall(r"/private/files/[^\s\"'<>?)]+", text)):
-				visit.get(link)
-	for file in frappe.get_all("File", {"owner": visit.user, "is_private": 1}, ["file_url"]):
+	for file in frappe.get_all("File", {"owner": visit.user, "attached_to_name": report}, ["file_url"]):
 		visit.get(file.file_url)
 
 
@@ -880,13 +846,6 @@ def report_custom_columns(visit):
 			doctype="Customer",
 			field="tax_id",
 			names=[visit.planted.names["Customer"]],
-		)
-	elif visit.case == "General Ledger, now":
-		visit.method(
-			"frappe.desk.query_report.run",
-			report_name="General Ledger",
-			filters=filters,
-			custom_columns=[column],
 		)
 	else:
 		report = visit.trial.once(
@@ -1087,14 +1046,6 @@ def portal_list(visit):
 	visit.get("/api/method/frappe.www.list.get_list_data", doctype=visit.case)
 
 
-@path("portal: the pages of documents", PORTAL_LISTS, readers=(PORTAL, *("staff", MANAGER)), control=None)
-def portal_pages(visit):
-	name = visit.planted.names[visit.case]
-	page = PORTAL_LISTS[visit.case]
-	visit.get(page)
-	visit.get(f"{page}/{name}")
-
-
 @path(
 	"portal: prints",
 	[
@@ -1207,10 +1158,6 @@ MAPPED = {
 		"erpnext.stock.doctype.delivery_note.delivery_note.make_sales_return",
 		"Delivery Note",
 	),
-	"Payment Request to Payment Order": (
-		"erpnext.accounts.doctype.payment_request.payment_request.make_payment_order",
-		"Payment Request",
-	),
 }
 
 
@@ -1233,94 +1180,23 @@ HELPERS = {
 		"erpnext.accounts.doctype.bank_account.bank_account.get_bank_account_details",
 		bank_account=visit.planted.names["Bank Account"],
 	),
-	"payment entry: get_payment_entry": lambda visit: visit.method(
-		"erpnext.accounts.doctype.payment_entry.payment_entry.get_payment_entry",
-		dt="Sales Invoice",
-		dn=visit.planted.invoice.name,
-		bank_account=visit.planted.ledger.name,
-	),
-	"payment request: make_payment_request": lambda visit: visit.method(
-		"erpnext.accounts.doctype.payment_request.payment_request.make_payment_request",
-		dt="Sales Invoice",
-		dn=visit.planted.invoice.name,
-		party_type="Customer",
-		party=visit.planted.customer.name,
-		bank_account=visit.planted.bank_account.name,
-		return_doc=1,
-		order_type="Shopping Cart",
-	),
-	"payment request: get_print_format_list, make_payment_entry": lambda visit: visit.method(
-		"erpnext.accounts.doctype.payment_request.payment_request.make_payment_entry",
-		docname=visit.planted.names["Payment Request"],
-	),
 	"POS closing: get_pos_invoices": lambda visit: visit.method(
 		"erpnext.accounts.doctype.pos_closing_entry.pos_closing_entry.get_pos_invoices",
 		start="2020-01-01 00:00:00",
 		end="2100-01-01 00:00:00",
-		pos_profile="",
+		pos_profile=visit.planted.tag,
 		user="Administrator",
 	),
-	"POS: past orders": lambda visit: visit.method(
-		"erpnext.selling.page.point_of_sale.point_of_sale.get_past_order_list",
-		search_term=visit.planted.tag,
-		status="Paid",
-	),
-	"party: get_party_details": lambda visit: [
-		visit.method(
-			"erpnext.accounts.party.get_party_details",
-			party=visit.planted.names[kind],
-			party_type=kind,
-			doctype=f"{word} Invoice",
-		)
-		for kind, word in (("Customer", "Sales"), ("Supplier", "Purchase"))
-	],
-	"terms and conditions with the document": lambda visit: visit.method(
+	f"Terms and Conditions: {OWN_SCRIPTS}": lambda visit: visit.method(
 		"erpnext.setup.doctype.terms_and_conditions.terms_and_conditions.get_terms_and_conditions",
 		template_name=_terms(visit),
 		doc=visit.document("Sales Invoice", visit.planted.draft.name),
 	),
-	"contract template with the document": lambda visit: visit.method(
+	f"Contract Template: {OWN_SCRIPTS}": lambda visit: visit.method(
 		"erpnext.crm.doctype.contract_template.contract_template.get_contract_template",
 		template_name=_contract_template(visit),
-		doc=visit.document("Contract", visit.planted.names["Contract"]),
+		doc={"doctype": "Contract", "name": visit.planted.names["Contract"]},
 	),
-	"bank reconciliation: get_linked_payments": lambda visit: visit.method(
-		"erpnext.accounts.doctype.bank_reconciliation_tool.bank_reconciliation_tool.get_linked_payments",
-		bank_transaction_name=visit.planted.names["Bank Transaction"],
-		document_types=["payment_entry"],
-		from_date="2020-01-01",
-		to_date="2100-01-01",
-	),
-	"bank reconciliation: update_bank_transaction": lambda visit: visit.method(
-		"erpnext.accounts.doctype.bank_reconciliation_tool.bank_reconciliation_tool.update_bank_transaction",
-		bank_transaction_name=visit.planted.names["Bank Transaction"],
-		reference_number=visit.marker,
-	),
-	"payment entry made from a bank transaction": lambda visit: visit.method(
-		"erpnext.accounts.doctype.bank_reconciliation_tool.bank_reconciliation_tool.create_payment_entry_bts",
-		bank_transaction_name=visit.planted.names["Bank Transaction"],
-		reference_number="1",
-		reference_date=today(),
-		party_type="Customer",
-		party=visit.planted.customer.name,
-		posting_date=today(),
-		allow_edit=1,
-	),
-	"employee tree: get_children": lambda visit: visit.method(
-		"erpnext.setup.doctype.employee.employee.get_children",
-		doctype="Employee",
-		parent="",
-		company=visit.planted.company,
-		is_root=1,
-	),
-	"customer: make_opportunity, make_quotation": lambda visit: [
-		visit.method(
-			"frappe.model.mapper.make_mapped_doc",
-			method=f"erpnext.selling.doctype.customer.customer.{name}",
-			source_name=visit.planted.customer.name,
-		)
-		for name in ("make_quotation", "make_opportunity")
-	],
 }
 
 

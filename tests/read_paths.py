@@ -71,16 +71,6 @@ def rest_v1_expand(visit):
 	)
 
 
-@path("REST v2: a list with its links (expand)", LINKS)
-def rest_v2_expand(visit):
-	visit.get(
-		f"/api/v2/document/{visit.case}",
-		filters=[["name", "=", visit.planted.names[visit.case]]],
-		fields=["name", LINKS[visit.case]],
-		expand=[LINKS[visit.case]],
-	)
-
-
 @path("REST v1: a list", DOCTYPES)
 def rest_v1_list(visit):
 	visit.get(f"/api/resource/{visit.case}", filters=_itself(visit), fields=["*"])
@@ -286,7 +276,10 @@ def custom_fetch_from(visit):
 		)
 		frappe.db.commit()
 		frappe.clear_cache()
-		return planted.new("Issue", subject=planted.tag, customer=planted.customer.name).name
+		issue = planted.new("Issue", subject=planted.tag, customer=planted.customer.name).name
+		stored = frappe.db.get_value("Customer", planted.customer.name, "tax_id")
+		frappe.db.set_value("Issue", issue, "canary_copy", stored)
+		return issue
 
 	issue = visit.trial.once("custom fetch_from", make)
 	if visit.case == "stored before":
@@ -528,7 +521,7 @@ def _exported(visit) -> None:
 		visit.get(file.file_url)
 
 
-@path("reportview.get: grouped, with an aggregate", ("max", "min", "sum"))
+@path("reportview.get: grouped, with an aggregate", ("sum",))
 def reportview_aggregate(visit):
 	visit.method(
 		"frappe.desk.reportview.get",
@@ -595,17 +588,16 @@ def calendar_events(visit):
 		)
 
 
-@path("graph of a goal: max of the field", ("the month's value", "the value of the form"))
+@path("graph of a goal: the value of the form")
 def goal_graph(visit):
 	itself = {"name": visit.planted.names["Bank Account"]}
-	own = "creation" if visit.case == "the month's value" else "bank_account_no"
 	visit.method(
 		"frappe.utils.goal.get_monthly_goal_graph_data",
 		title="Goal",
 		doctype="Bank Account",
 		docname=itself["name"],
 		goal_value_field="idx",
-		goal_total_field="bank_account_no" if own == "bank_account_no" else "idx",
+		goal_total_field="bank_account_no",
 		goal_history_field="integration_id",
 		goal_doctype="Bank Account",
 		goal_doctype_link="name",
@@ -646,10 +638,10 @@ def child_field(visit):
 			fieldname="canary_iban",
 			label="Canary IBAN",
 			fieldtype="Data",
-			permlevel=7,
 		)
 		frappe.db.commit()
 		frappe.clear_cache()
+		planted.protect("Sales Invoice Item", "canary_iban")
 		row = planted.invoice.items[0].name
 		value = planted.canaries.new("Sales Invoice Item", "canary_iban")
 		frappe.db.set_value("Sales Invoice Item", row, "canary_iban", value)
@@ -1039,7 +1031,7 @@ def group_oracle(visit):
 
 	def ask(names: list[str]) -> requests.Response:
 		more = {
-			"fields": ["count(*) as number"],
+			"fields": ["count(name) as number"],
 			"filters": [["Customer", "name", "in", names]],
 			"group_by": "tax_id",
 		}
@@ -1142,11 +1134,7 @@ def search_fields(visit):
 			)
 
 
-@path(
-	"global search",
-	[f"{of}, {how}" for of in ("by default", "by an administrator") for how in ("shown", "guessed")],
-)
-def global_search(visit):
+def _global_search(visit, doctype: str, field: str):
 	"""ERPNext puts the branch code of a Bank Account there; an administrator may add any field."""
 	from frappe.utils.global_search import rebuild_for_doctype
 
@@ -1165,7 +1153,6 @@ def global_search(visit):
 		return True
 
 	visit.trial.once("global search", make)
-	doctype, field = ("Bank Account", "branch_code") if "default" in visit.case else ("Customer", "tax_id")
 
 	def ask(text: str) -> requests.Response:
 		return visit.method(
@@ -1176,3 +1163,13 @@ def global_search(visit):
 		ask(planted.tag)
 	else:
 		visit.guess(ask, frappe.db.get_value(doctype, planted.names[doctype], field))
+
+
+@path("global search, as ERPNext has it", ("shown", "guessed"), control=None)
+def global_search(visit):
+	_global_search(visit, "Bank Account", "branch_code")
+
+
+@path("global search of a field that an administrator has added", ("shown", "guessed"))
+def global_search_added(visit):
+	_global_search(visit, "Customer", "tax_id")

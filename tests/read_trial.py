@@ -380,7 +380,7 @@ def main_field(doctype: str) -> str:
 
 
 def load_paths() -> list[Path]:
-	import read_outputs  # noqa: F401  they register themselves
-	import read_paths  # noqa: F401
+	import read_paths  # noqa: F401  they register themselves
+	import read_outputs  # noqa: F401, I001  after those, because mails leave traces in timelines
 
 	return PATHS
