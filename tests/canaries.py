@@ -313,7 +313,8 @@ class Planted:
 		money = {"company": self.company, "party_type": "Customer", "party": self.customer.name}
 		pos = self.bare(
 			"POS Invoice", customer=self.customer.name, company=self.company, currency="EUR",
-			posting_date=today(), posting_time="09:00:00", is_pos=1, pos_profile=self.tag, docstatus=1, status="Paid",
+			posting_date=today(), posting_time="09:00:00", is_pos=1,
+			pos_profile=self.tag, docstatus=1, status="Paid",
 			grand_total=10, conversion_rate=1, price_list_currency="EUR", plc_conversion_rate=1,
 		)  # fmt: skip
 		payment = self.bare(

@@ -4,12 +4,11 @@ Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the sam
 """
 
 import json
-import re
 from typing import Any
 
 import requests
 from canaries import CONTROL, GUEST, MANAGER, PORTAL, fields_of
-from read_trial import DOCTYPES, path, texts_of
+from read_trial import DOCTYPES, path
 
 import frappe
 from frappe.utils import add_days, today
