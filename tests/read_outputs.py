@@ -606,7 +606,7 @@ def restored(visit):
 	visit.get(f"/api/resource/Customer/{extra.name}")
 
 
-@path("Milestone of a tracked field", ("timeline", "list"))
+@path("Milestone of a tracked field", ("timeline", "list"), control=None)
 def milestones(visit):
 	planted = visit.planted
 

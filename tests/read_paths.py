@@ -24,7 +24,7 @@ def timeline(visit):
 	visit.get("/api/method/frappe.desk.form.load.getdoc", doctype=visit.case, name=saved(visit))
 
 
-@path("timeline: Version, get_docinfo", HISTORIES)
+@path("timeline: Version, get_docinfo", HISTORIES, control=None)  # nobody reads it there any more
 def docinfo(visit):
 	visit.method("frappe.desk.form.load.get_docinfo", doctype=visit.case, name=saved(visit))
 
@@ -1102,7 +1102,9 @@ def billing_queries(visit):
 	)
 
 
-@path("search fields and title field that an administrator set to it", ("search_link", "guessed"))
+@path(
+	"search fields and title field that an administrator set to it", ("search_link", "guessed"), control=None
+)
 def search_fields(visit):
 	def make() -> bool:
 		for doctype, field in (("Bank Account", "iban"), ("Supplier", "tax_id")):
@@ -1170,6 +1172,6 @@ def global_search(visit):
 	_global_search(visit, "Bank Account", "branch_code")
 
 
-@path("global search of a field that an administrator has added", ("shown", "guessed"))
+@path("global search of a field that an administrator has added", ("shown", "guessed"), control=None)
 def global_search_added(visit):
 	_global_search(visit, "Customer", "tax_id")
