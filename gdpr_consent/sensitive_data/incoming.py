@@ -20,6 +20,7 @@ from gdpr_consent.sensitive_data import reports, rights, rules
 
 FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
 ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "sort_order", "searchfield", "field", "stats")
+SHOWN = ("filter_fields", "goal_value_field", "goal_total_field", "goal_history_field")
 COLUMNS = ("fields", "fieldname")
 EXPORTED = ("export_fields", "select_columns")
 DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt")
@@ -49,10 +50,11 @@ def check_request() -> None:
 	for parameter in FILTERS:
 		for of, text in _texts_of_filters(_parsed(form.get(parameter)), doctypes()):
 			_refuse_if_hidden(text, of)
-	for parameter in ORDERS:
+	for parameter in (*ORDERS, *SHOWN):
 		for _of, text in _texts_of_filters([_parsed(form.get(parameter))], ()):
 			_refuse_if_hidden(text, doctypes())
 	_check_lists_of_the_website(form)
+	_search_without_hidden_fields()
 	_check_columns(form)
 	_check_writing(form)
 	_check_settings(form)
@@ -247,6 +249,21 @@ def _check_lists_of_the_website(form: dict) -> None:
 	elif not frappe.request.path.startswith("/api/") and not form.get("cmd"):
 		for name in [name for name in form if fold(name) in rights.hidden_names()]:
 			form.pop(name)
+
+
+def _search_without_hidden_fields() -> None:
+	"""An administrator may have made a protected field one that is searched and shown in links. The meta is
+	this request's own copy."""
+	if not command().endswith(("desk.search.search_link", "desk.search.search_widget")):
+		return
+	for about in doctypes():
+		hidden = rights.hidden_fields(about)
+		if not hidden or not frappe.db.exists("DocType", about):
+			continue
+		meta = frappe.get_meta(about)
+		meta.search_fields = ", ".join(name for name in meta.get_search_fields() if name not in hidden)
+		if meta.title_field in hidden:
+			meta.title_field = None
 
 
 # --- settings that hold a question --------------------------------------------------------------------------
