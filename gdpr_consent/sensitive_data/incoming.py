@@ -279,7 +279,7 @@ def _check_settings(form: dict) -> None:
 		_refuse_setting({"doctype": "Dashboard Chart"} | dict(chart))
 	if command().endswith("auto_repeat.generate_message_preview"):
 		_refuse_preview(form.get("name"))
-	for parameter in ("doc", "docs"):
+	for parameter in ("doc", "docs", "document"):  # the last one in the REST API v2
 		value = _parsed(form.get(parameter))
 		for doc in value if isinstance(value, list) else [value]:
 			if isinstance(doc, dict):
@@ -306,6 +306,9 @@ def _refuse_setting(doc: dict) -> None:
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
 				_refuse_if_hidden(doc[parameter], about)
+	if doc.get("doctype") == "Audit Trail":  # it compares two documents, field by field
+		for name in rights.hidden_fields(doc.get("doctype_name") or ""):
+			refuse(doc["doctype_name"], name)
 	if doc.get("doctype") == "Webhook" and doc.get("preview_document"):
 		for name in rights.hidden_fields(doc.get("webhook_doctype") or ""):
 			refuse(doc["webhook_doctype"], name)
