@@ -100,6 +100,9 @@ def validate(doc: Any, _method: str | None = None) -> None:
 	"""Fill copies that only a browser would fill; keep special categories empty without a ground (FP-04)."""
 	if doc.doctype == "Milestone Tracker" and doc.track_field in rules.protected_fields(doc.document_type):
 		incoming.refuse(doc.document_type, doc.track_field)
+	if doc.doctype == "Property Setter" and doc.property == "in_global_search" and doc.value == "1":
+		if doc.field_name in rules.protected_fields(doc.doc_type):  # its index knows no permissions
+			incoming.refuse(doc.doc_type, doc.field_name)
 	if doc.doctype in TEMPLATES:
 		_refuse_template_that_reads_more(doc)
 	protected = rules.protected_fields(doc.doctype)
@@ -217,6 +220,8 @@ def mask_version(doc: Any, _method: str | None = None) -> None:
 
 def _tells_hidden(doc: Any, user: str | None) -> bool:
 	about = doc.get(HISTORIES[doc.doctype])
+	if about in rights.hidden_doctypes(user):
+		return True
 	names = rights.hidden_fields(about, user) if about else frozenset()
 	data = json.loads(doc.get("data") or "{}")
 	if doc.doctype == "Version":
@@ -234,6 +239,7 @@ def history_conditions(user: str | None = None, doctype: str = "Version") -> str
 		texts = (frappe.db.escape(f"%{json.dumps(name)}%") for name in sorted(names))
 		tells = " or ".join(f"`tab{doctype}`.data like {text}" for text in texts)
 		parts.append(f"not ({of} = {frappe.db.escape(about)} and ({tells}))")
+	parts += [f"{of} != {frappe.db.escape(about)}" for about in sorted(rights.hidden_doctypes(user))]
 	return " and ".join(parts)
 
 
