@@ -396,6 +396,10 @@ class Planted:
 			frappe.db.delete("DefaultValue", {"parent": user})
 			frappe.db.delete("__Auth", {"name": user})
 			frappe.db.delete("Notification Settings", {"name": user})
+			frappe.db.delete("Notification Log", {"for_user": user})
+			frappe.db.delete("ToDo", {"allocated_to": user})
+			frappe.db.delete("File", {"owner": user})
+		frappe.db.delete("Email Queue", {"status": "Not Sent"})
 		frappe.db.commit()
 		frappe.clear_cache()
 

@@ -267,7 +267,10 @@ def email_template(visit):
 	visit.mails()
 
 
-@path("mail: a record's timeline after a mail was sent with the field", ("communication",))
+MAILS_OF_OTHERS = ("the timeline", "Communication", "Email Queue")
+
+
+@path("a mail to somebody with the right, read by others", MAILS_OF_OTHERS)
 def communication_of_another(visit):
 	"""A Notification's mail to somebody with the right is in the timeline, where others see it."""
 	planted = visit.planted
@@ -294,13 +297,12 @@ def communication_of_another(visit):
 	visit.trial.once("notification to control", make)
 	yield
 	name = planted.names["Supplier"]
-	visit.get("/api/method/frappe.desk.form.load.getdoc", doctype="Supplier", name=name)
-	visit.method("frappe.desk.form.load.get_communications", doctype="Supplier", name=name)
-	visit.get(
-		"/api/resource/Communication",
-		filters=[["reference_name", "=", name]],
-		fields=["name", "content", "text_content"],
-	)
+	if visit.case == "the timeline":
+		visit.get("/api/method/frappe.desk.form.load.getdoc", doctype="Supplier", name=name)
+		visit.method("frappe.desk.form.load.get_communications", doctype="Supplier", name=name)
+	else:
+		filters = [["reference_name", "=", name]]
+		visit.get(f"/api/resource/{visit.case}", filters=filters, fields=["*"])
 
 
 def notification(visit, doctype: str, **more: Any):
@@ -547,7 +549,7 @@ def webhook_logs(visit):
 
 @path(
 	"logs for a System Manager",
-	("Version", "Deleted Document", "Email Queue", "Communication"),
+	("Version", "Deleted Document"),
 	readers=(MANAGER,),
 )
 def logs(visit):
@@ -563,8 +565,6 @@ def logs(visit):
 		planted.made.append(
 			("Deleted Document", frappe.db.get_value("Deleted Document", {"deleted_name": extra.name}))
 		)
-		notice = planted.canaries.value("Customer", "tax_id")
-		frappe.sendmail(recipients=[planted.users[CONTROL]], subject="For you", message=f"Tax ID {notice}")
 		return True
 
 	visit.trial.once("logs", make)

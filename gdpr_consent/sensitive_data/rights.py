@@ -44,9 +44,8 @@ def _beyond(doctype: str, protected: dict[str, rules.Rule], user: str, right: st
 
 def hidden_doctypes(user: str | None = None) -> frozenset[str]:
 	"""Return the DocTypes that are protected as a whole and that the user may not read."""
-	return frozenset(
-		doctype for doctype in rules.all_rules().whole if not frappe.has_permission(doctype, "read", user=user)
-	)
+	whole = rules.all_rules().whole
+	return frozenset(doctype for doctype in whole if not frappe.has_permission(doctype, "read", user=user))
 
 
 def hidden_anywhere(user: str | None = None) -> dict[str, frozenset[str]]:
