@@ -280,6 +280,24 @@ def test_what_may_leave_the_site_reaches_webhooks_and_other_people_and_not_the_c
 	assert made.tax_id is None
 
 
+def test_a_page_of_the_portal_holds_nothing_that_its_reader_may_not_see(as_clerk, customer):
+	"""FP-02"""
+	frappe.set_user("Administrator")
+	made = customer()
+	made.tax_id = CANARY
+	context = {"doc": made, "reference_doc": made.as_dict(), "title": "Page"}
+	frappe.set_user(as_clerk)
+	messages.redact_page(context)
+	assert CANARY not in frappe.as_json([context["doc"], context["reference_doc"]])
+	assert context["title"] == "Page"
+
+
+def test_a_value_isnt_written_down_by_a_milestone_tracker():
+	tracker = frappe.new_doc("Milestone Tracker", document_type="Customer", track_field="tax_id")
+	with pytest.raises(FieldProtected, match="Tax ID"):
+		tracker.insert()
+
+
 # --- the log, and the cost ----------------------------------------------------------------------------------
 
 

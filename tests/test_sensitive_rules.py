@@ -172,6 +172,7 @@ def test_who_may_edit_may_view():
 		("section_break_14", FREE, "no field|holds a value"),
 		("party_name", FREE, "must be filled in"),
 		("", "Sales Team", "table in other DocTypes"),
+		("customer_name", "Customer", "title"),
 		("", "User", "nobody could work"),
 	],
 )

@@ -368,6 +368,103 @@ def test_what_people_with_the_right_see_is_logged_and_nothing_else(committed_cus
 	assert TAX_ID not in json.dumps(rows, default=str)
 
 
+def exported(session: Session, name: str) -> str:
+	more = {
+		"doctype": "Customer",
+		"title": "Customer",
+		"file_format_type": "CSV",
+		"fields": json.dumps(["`tabCustomer`.`name`", "`tabCustomer`.`tax_id`", "`tabCustomer`.`website`"]),
+		"filters": json.dumps([["Customer", "name", "=", name]]),
+	}
+	answer = session.call("POST", "/api/method/frappe.desk.reportview.export_query", data=more)
+	assert answer.status_code == 200, answer.text
+	assert name in answer.text
+	return answer.text
+
+
+def test_a_file_with_the_field_is_logged_with_the_records_it_holds(committed_customer, staff):
+	"""AU-08: exports"""
+	viewer = staff(*STAFF, "Sensitive Data Viewer", "System Manager")
+	assert TAX_ID in exported(viewer, committed_customer)
+	assert TAX_ID not in exported(staff(*STAFF, "System Manager"), committed_customer)
+	frappe.db.rollback()
+	(row,) = log_of(committed_customer)
+	assert (row.how, row.ref_doctype, row.fields, row.record_count) == ("Export", "Customer", "tax_id", 1)
+
+
+@pytest.fixture
+def report_on_customers(site: str) -> Iterator[str]:
+	query = "select name as `Customer:Link/Customer:200`, tax_id as `Tax ID:Data:100` from tabCustomer"
+	values = {"report_type": "Query Report", "is_standard": "No", "ref_doctype": "Customer", "query": query}
+	report = frappe.new_doc(
+		"Report", report_name=f"Report {frappe.generate_hash(length=8)}", **values
+	).insert()
+	frappe.db.commit()
+	yield report.name
+	frappe.db.rollback()
+	frappe.delete_doc("Report", report.name, force=True)
+	frappe.db.commit()
+
+
+def test_a_report_with_the_field_is_logged_once_with_its_records(
+	committed_customer, report_on_customers, staff
+):
+	"""AU-08: reports"""
+	viewer, other = staff(*STAFF, "Sensitive Data Viewer"), staff(*STAFF)
+	path = f"/api/method/frappe.desk.query_report.run?report_name={report_on_customers}"
+	assert TAX_ID in viewer.call("GET", path).text
+	masked = other.call("GET", path)
+	rows = masked.json()["message"]["result"]
+	assert [row["tax_id"] for row in rows if row["customer"] == committed_customer] == ["•••"]
+	assert TAX_ID not in masked.text
+	frappe.db.rollback()
+	(row,) = log_of(committed_customer)
+	assert (row.how, row.ref_doctype, row.fields) == ("Report", "Customer", "tax_id")
+
+
+def test_a_rule_is_in_force_in_every_process_as_soon_as_it_is_committed(committed_customer, staff):
+	"""A cache that another process filled before the commit must not outlive it."""
+	session = staff(*STAFF)
+	path = f"/api/resource/Customer/{committed_customer}"
+	frappe.db.set_value("Customer", committed_customer, "customer_details", "Likes tea")
+	frappe.db.commit()
+	assert session.call("GET", path).json()["data"]["customer_details"] == "Likes tea"
+	rule = frappe.get_doc(
+		doctype="Sensitive Field", ref_doctype="Customer", fieldname="customer_details", why_kept="For a test"
+	).insert()
+	assert session.call("GET", path).status_code == 200  # reads the old rules while ours aren't committed
+	frappe.db.commit()
+	try:
+		assert "customer_details" not in session.call("GET", path).json()["data"]
+		assert "Likes tea" not in session.call("PUT", path, json={"website": "tea.example"}).text
+	finally:
+		rule.delete()
+		frappe.db.commit()
+	assert session.call("GET", path).json()["data"]["customer_details"] == "Likes tea"
+
+
+def test_an_assignment_says_nothing_that_the_assigned_may_not_see(taxed, user_with_roles):
+	"""FP-02"""
+	clerk = user_with_roles(*STAFF)
+	frappe.set_user("Administrator")
+	rule = frappe.new_doc(
+		"Assignment Rule",
+		name=frappe.generate_hash(length=8),
+		document_type="Customer",
+		description="Tax number {{ tax_id }} of {{ customer_name }}",
+		assign_condition="1",
+		rule="Round Robin",
+		users=[{"user": clerk}],
+	)
+	rule.append("assignment_days", {"day": "Monday"})
+	rule.insert()
+	doc = frappe.get_doc("Customer", taxed)
+	assert rule.do_assignment(doc.as_dict())
+	(text,) = frappe.get_all("ToDo", {"reference_name": taxed}, pluck="description")
+	assert TAX_ID not in text
+	assert doc.customer_name in text
+
+
 def test_the_log_cannot_be_written_or_deleted():
 	"""AU-01 for the log of accesses"""
 	row = frappe.get_doc(doctype="Sensitive Access Log", user="Administrator", how="View")

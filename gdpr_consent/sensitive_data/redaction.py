@@ -72,8 +72,9 @@ class Redaction:
 		for key in [*node]:
 			name = key.lower()  # the database answers to any spelling
 			if name in hidden:
-				del node[key]
-				self.changed = True
+				if node[key] != MASK:
+					del node[key]
+					self.changed = True
 			elif name in protected:
 				self._note(doctype, name, node, key)
 			elif isinstance(node[key], dict | list | str):
@@ -89,7 +90,7 @@ class Redaction:
 		return self.hidden.get(doctype, frozenset()), rules.protected_fields(doctype), doctype
 
 	def _note(self, doctype: str, name: str, node: dict, key: str) -> None:
-		if node[key] not in (None, ""):
+		if node[key] not in (None, "", MASK):
 			self.seen.setdefault(doctype, {}).setdefault(name, set()).add(str(node.get("name") or ""))
 
 	def _clean_text(self, text: str) -> str:
