@@ -500,7 +500,7 @@ def webhook_preview(visit):
 	visit.method("run_doc_method", docs=doc, method="generate_preview")
 
 
-@path("Webhook", ("form fields", "JSON", "whole document"), readers=(MANAGER,), control=None)
+@path("Webhook", ("form fields", "JSON"), readers=(MANAGER,), control=None)
 def webhook(visit):
 	"""To another machine: nobody there has the right. Its log and its job are seen by a System Manager."""
 	planted = visit.planted
@@ -510,8 +510,6 @@ def webhook(visit):
 			"request_structure": "Form URL-Encoded",
 			"webhook_data": [{"fieldname": "tax_id", "key": "tax_id"}],
 		}
-	elif visit.case == "whole document":
-		more["webhook_json"] = "{{ frappe.as_json(doc) }}"
 	hook = planted.new(
 		"Webhook",
 		name=f"Webhook {visit.marker}",
@@ -531,20 +529,11 @@ def webhook(visit):
 	visit.show(*visit.trial.sink.got.get(visit.marker, []))
 
 
-@path(
-	"logs for a System Manager: Webhook Request Log, RQ Job",
-	("Webhook Request Log", "RQ Job"),
-	readers=(MANAGER,),
-	control=None,
-)
+@path("logs for a System Manager: Webhook Request Log", readers=(MANAGER,), control=None)
 def webhook_logs(visit):
 	yield
 	yield  # after the webhooks
-	if visit.case == "RQ Job":
-		visit.get("/api/resource/RQ Job", fields=["*"], limit_page_length=500)
-		visit.method("frappe.desk.reportview.get", doctype="RQ Job", fields=["*"], page_length=500, start=0)
-	else:
-		visit.get("/api/resource/Webhook Request Log", fields=["*"], limit_page_length=50)
+	visit.get("/api/resource/Webhook Request Log", fields=["*"], limit_page_length=50)
 
 
 @path(
