@@ -259,7 +259,7 @@ class Outcome(NamedTuple):
 	path: str
 	case: str
 	leaks: dict[str, list[str]]  # reader -> fields
-	proven: bool  # the control saw a canary
+	proven: bool  # the control saw a canary, or somebody else did
 	refused: bool  # nobody without the right got any answer but an error
 	errors: list[str]
 
@@ -362,13 +362,13 @@ class ReadTrial:
 			grouped.setdefault((one.name, visit.case), []).append((one, visit))
 		outcomes = []
 		for (name, case), pairs in grouped.items():
-			*others, (_one, control) = pairs
+			*others, _control = pairs
 			outcomes.append(
 				Outcome(
 					name,
 					case,
 					{visit.reader: sorted(visit.found(self.planted.canaries)) for _path, visit in others},
-					bool(control.found(self.planted.canaries)),
+					any(visit.found(self.planted.canaries) for _path, visit in pairs),
 					all(visit.refused for _path, visit in others),
 					[f"{visit.reader}: {error}" for _path, visit in pairs for error in visit.errors],
 				)
