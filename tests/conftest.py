@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -842,8 +843,23 @@ class Web:
 
 @pytest.fixture(scope="session")
 def web(site: str) -> Iterator[Web]:
+	with serve(site) as web:
+		yield web
+
+
+@contextmanager
+def serve(site: str) -> Iterator[Web]:
 	port = free_port()
-	command = [sys.executable, "-m", "frappe.utils.bench_helper", "frappe", "serve", "--noreload"]
+	command = [
+		sys.executable,
+		"-m",
+		"frappe.utils.bench_helper",
+		"frappe",
+		"--site",
+		site,
+		"serve",
+		"--noreload",
+	]
 	with subprocess.Popen(
 		[*command, "--port", str(port)],
 		cwd=os.environ["SITES_PATH"],
@@ -853,8 +869,10 @@ def web(site: str) -> Iterator[Web]:
 		web = Web(port, site)
 		wait_until(lambda: accepts(port) or server.poll() is not None)
 		assert server.poll() is None, "The web server didn't start."
-		yield web
-		server.terminate()
+		try:
+			yield web
+		finally:
+			server.terminate()
 
 
 def free_port() -> int:

@@ -25,11 +25,19 @@ def has_permission(doc: Any, ptype: str | None = None, user: str | None = None, 
 	"""
 	if doc.doctype == "File":
 		return _may_read_file(doc)
+	if doc.doctype == "Prepared Report" and _downloads_a_file():
+		return False if reports.holds_hidden_columns(doc.name) else ALLOWED
 	if doc.doctype in HISTORIES:
 		return False if _tells_hidden(doc, user) else ALLOWED
 	if ptype in ("write", "create") and isinstance(doc, frappe.model.document.Document):
 		_refuse_foreign_values(doc, user)
 	return ALLOWED
+
+
+def _downloads_a_file() -> bool:
+	"""The core asks for the rights to what a file is attached to, and not for those to the file."""
+	path = frappe.request.path if getattr(frappe.local, "request", None) else ""
+	return path.startswith("/private/files/") or incoming.command().endswith("download_file")
 
 
 def _refuse_foreign_values(doc: Any, user: str | None) -> None:

@@ -23,8 +23,7 @@ ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "sort_order", "search
 COLUMNS = ("fields", "fieldname")
 EXPORTED = ("export_fields", "select_columns")
 DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt", "goal_doctype")
-#: Parameters in which the name of a field says nothing: what is read is filtered, what is written is
-# compared.
+# In these the name of a field says nothing: what is read is filtered, what is written is compared.
 HARMLESS = (*COLUMNS, *EXPORTED, "txt", "value", "reason", "data", "doc", "docs")
 LISTS = (
 	"frappe.client.get_list",
@@ -280,7 +279,7 @@ def _check_settings(form: dict) -> None:
 		_refuse_setting({"doctype": "Dashboard Chart"} | dict(chart))
 	if command().endswith("auto_repeat.generate_message_preview"):
 		_refuse_preview(form.get("name"))
-	for parameter in ("doc", "docs"):
+	for parameter in ("doc", "docs", "document"):  # the last one in the REST API v2
 		value = _parsed(form.get(parameter))
 		for doc in value if isinstance(value, list) else [value]:
 			if isinstance(doc, dict):

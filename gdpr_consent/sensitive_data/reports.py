@@ -64,7 +64,7 @@ class SensitiveAutoEmailReportMixin:
 
 # --- reports that were prepared, by somebody with other rights ----------------------------------------------
 
-DOORS_TO_FILES = ("export_query", "download_attachment")
+DOORS_TO_FILES = ("export_query", "download_attachment", "enqueue_json_to_csv_conversion")
 
 
 def check_request(command: str, form: dict) -> None:
