@@ -14,8 +14,7 @@ from pathlib import Path as File
 import pytest
 from canaries import CONTROL, PROTECTED, Planted
 from conftest import PLAIN_SITE, PLAIN_SITE_IS_CLEAN, make_plain_site
-from read_outputs import OWN_SCRIPTS
-from read_trial import PATHS, Outcome, ReadTrial, load_paths
+from read_trial import OWN_SCRIPTS, PATHS, Outcome, ReadTrial, load_paths
 from trial import as_table
 
 import frappe
