@@ -8,14 +8,13 @@ from typing import Any
 
 import requests
 from canaries import CONTROL, GUEST, MANAGER, PORTAL, fields_of
-from read_trial import DOCTYPES, path
+from read_trial import DOCTYPES, OWN_SCRIPTS, path
 
 import frappe
 from frappe.utils import add_days, today
 
 READ = "{{{{ frappe.db.get_value('{doctype}', doc.name, '{field}') }}}}"
 PARTIES = ("Customer", "Supplier", "Bank Account", "Employee", "Sales Invoice", "Contract")
-OWN_SCRIPTS = "Jinja with a query of its own"
 
 
 def template_of(doctype: str) -> str:

@@ -38,6 +38,7 @@ from frappe.installer import update_site_config
 DOCTYPES = tuple(PROTECTED)
 DESK = (STAFF, MANAGER)
 ORACLE = "a guess confirmed"
+OWN_SCRIPTS = "Jinja with a query of its own"
 
 
 # --- what an answer says ------------------------------------------------------------------------------------

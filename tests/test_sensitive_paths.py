@@ -14,8 +14,7 @@ from pathlib import Path as File
 import pytest
 from canaries import CONTROL, PROTECTED, Planted
 from conftest import PLAIN_SITE, PLAIN_SITE_IS_CLEAN, make_plain_site
-from read_outputs import OWN_SCRIPTS
-from read_trial import PATHS, Outcome, ReadTrial, load_paths
+from read_trial import OWN_SCRIPTS, PATHS, Outcome, ReadTrial, load_paths
 from trial import as_table
 
 import frappe
@@ -49,8 +48,11 @@ def outcomes(site, smtp_server, work_off_jobs, web) -> Iterator[list[Outcome]]:
 		planted.make_records()
 		yield ReadTrial(planted, web, smtp_server.deliveries, work_off_jobs).run(ONLY)
 	finally:
+		frappe.set_user("Administrator")
+		frappe.db.rollback()
 		if rule := frappe.db.exists("Sensitive Field", {"ref_doctype": "Sales Invoice Item"}):
 			frappe.delete_doc("Sensitive Field", rule)
+			frappe.db.commit()
 		planted.remove()
 		frappe.db.delete("Sensitive Access Log", {"user": ["in", [*planted.users.values()]]})
 		for name, condition in conditions.items():
