@@ -154,6 +154,10 @@ async function ask(control) {
 		type: "GET",
 		freeze: true, // a second click would open a second dialog
 	});
+	const shown = __(
+		"{0} of this record is shown to you for a short time. Who looked, when, and what you say here is written down; the value isn't.",
+		[`<b>${escape(label)}</b>`],
+	);
 	const dialog = new frappe.ui.Dialog({
 		title: __("Reveal {0}", [escape(label)]),
 		static: true, // Escape, meant for an error message, would close the dialog below it as well
@@ -162,7 +166,7 @@ async function ask(control) {
 		fields: [
 			{
 				fieldtype: "HTML",
-				options: `<p>${__("{0} of this record is shown to you for a short time. Who looked, when, and what you say here is written down; the value isn't.", [`<b>${escape(label)}</b>`])}</p>`,
+				options: `<p>${shown}</p>`,
 			},
 			{
 				fieldtype: "Select",

@@ -24,7 +24,8 @@ function show_self_check(frm) {
 	const checked = frm.doc.self_checked_on;
 	const message = (colour, html) =>
 		frm.fields_dict.self_check.$wrapper.html(`<div class="form-message ${colour} rounded">${html}</div>`);
-	const when = __("Checked {0}.", [checked ? frappe.datetime.comment_when(checked) : __("never")]);
+	const never = __("never");
+	const when = __("Checked {0}.", [checked ? frappe.datetime.comment_when(checked) : never]);
 	if (problems.length) {
 		message("red", `${gdpr_consent.problems_html(problems)}<div class="mt-2">${when}</div>`);
 	} else if (!checked || frappe.datetime.get_day_diff(frappe.datetime.now_date(), checked) > STALE_DAYS) {
