@@ -48,7 +48,7 @@ doc_events = {
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
 	"Communication": {"before_insert": f"{_sensitive}.documents.mask_communication"},
 	"Email Queue": {"after_insert": f"{_sensitive}.documents.mask_sent_communication"},
-	"Custom Field": _copies,
+	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
 	"Property Setter": _copies,
 	"Contact": _person,
 	"Lead": _person,

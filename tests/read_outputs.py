@@ -24,7 +24,14 @@ def template_of(doctype: str) -> str:
 # --- prints -------------------------------------------------------------------------------------------------
 
 
-@path("print: the standard format", DOCTYPES)
+NOT_PRINTED = "ERPNext hides the field in prints (print_hide)."
+
+
+@path(
+	"print: the standard format",
+	DOCTYPES,
+	closed={"Sales Invoice": NOT_PRINTED, "POS Invoice": NOT_PRINTED},
+)
 def standard_print(visit):
 	name = visit.planted.names[visit.case]
 	visit.get("/printview", doctype=visit.case, name=name, format="Standard", trigger_print=0)
@@ -269,7 +276,11 @@ def email_template(visit):
 MAILS_OF_OTHERS = ("the timeline", "Communication", "Email Queue")
 
 
-@path("a mail to somebody with the right, read by others", MAILS_OF_OTHERS)
+@path(
+	"a mail to somebody with the right, read by others",
+	MAILS_OF_OTHERS,
+	closed={"Communication": "The copy that is kept is masked for everybody."},
+)
 def communication_of_another(visit):
 	"""A Notification's mail to somebody with the right is in the timeline, where others see it."""
 	planted = visit.planted

@@ -29,6 +29,7 @@ PUBLISHED = {
 	),
 	"Backups, the bench and the database": None,  # nothing that goes over HTTP
 }
+MAIL = ("Email Queue", "message")  # holds canaries of others: "a mail to somebody with the right"
 ONLY = os.environ.get("PATHS", "")  # to try some paths alone
 
 
@@ -117,7 +118,7 @@ def unproven(outcomes: list[Outcome], where_plain_proves: bool) -> list[str]:
 
 
 def test_each_installed_rule_has_a_canary():
-	rules = {(rule["ref_doctype"], rule["fieldname"]) for rule in RULES}
+	rules = {(rule["ref_doctype"], rule["fieldname"]) for rule in RULES} - {MAIL}
 	assert rules == {(doctype, field) for doctype, fields in PROTECTED.items() for field in fields or ("",)}
 
 

@@ -133,7 +133,7 @@ def _refuse_to_make_searchable(doc: Any) -> None:
 			_(
 				"{0} is protected, so no search may find or show it. Take it out, or switch off {1} first."
 			).format(
-				frappe.bold(_(frappe.get_meta(doctype).get_label(name))),
+				rules.bold_label(doctype, name),
 				frappe.bold(rules.name_of(doctype, name)),
 			),
 			ConsentError,
@@ -182,7 +182,7 @@ def _refuse_template_that_reads_more(doc: Any) -> None:
 				_(
 					"{0} reads the database, and so could show what you may not see. Use fields of the "
 					"record, such as {1}, or ask somebody who may see protected fields."
-				).format(frappe.bold(_(field.label or field.fieldname)), "doc.name"),
+				).format(rules.bold_label(doc.doctype, field.fieldname), "doc.name"),
 				FieldProtected,
 				title=_("Protected Field"),
 			)
@@ -195,7 +195,7 @@ def _refuse_without_condition(doc: Any, name: str) -> None:
 			_(
 				"{0} holds data of a special category (Art. 9 GDPR). Choose the condition that allows it in "
 				"{1} first."
-			).format(frappe.bold(_(doc.meta.get_label(name))), _("Sensitive Field")),
+			).format(rules.bold_label(doc.doctype, name), _("Sensitive Field")),
 			ConsentError,
 		)
 

@@ -1,7 +1,7 @@
 """Proposes fields that look as if they should be protected: by their names, and because they are copies."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import frappe
 from frappe import _
@@ -138,7 +138,7 @@ def _add(candidate: dict[str, str], **more: str) -> str:
 # --- copies -------------------------------------------------------------------------------------------------
 
 
-def protect_new_copies(doc: object = None, _method: str | None = None) -> None:
+def protect_new_copies(doc: Any = None, _method: str | None = None) -> None:
 	"""Protect fields that are filled from a protected field, with the same viewers and editors. A copy that
 	nobody protects would tell the value to everybody.
 
@@ -150,6 +150,13 @@ def protect_new_copies(doc: object = None, _method: str | None = None) -> None:
 		return
 	for field, source in unprotected_copies():
 		_protect_copy(field, source)
+
+
+def forget_field(doc: Any, _method: str | None = None) -> None:
+	"""Hook of Custom Field: a field that is deleted takes its rule along."""
+	rule = rules.name_of(doc.dt, doc.fieldname)
+	if not frappe.flags.in_uninstall and frappe.db.exists("Sensitive Field", rule):
+		frappe.delete_doc("Sensitive Field", rule, ignore_permissions=True)  # who deletes the field may
 
 
 def unprotected_copies() -> list[tuple[Field, Source]]:

@@ -241,11 +241,11 @@ def _linked(about: str | None, fieldname: str) -> str | None:
 
 
 def refuse(doctype: str | None, fieldname: str) -> None:
-	field = doctype and frappe.get_meta(doctype).get_field(fieldname)
+	label = rules.bold_label(doctype, fieldname) if doctype else frappe.bold(fieldname)
 	frappe.throw(
 		_(
 			"{0} is protected, so you can't show, filter, sort, group or calculate by it. {1} says who may."
-		).format(frappe.bold(_(field.label) if field else fieldname), _("Sensitive Field")),
+		).format(label, _("Sensitive Field")),
 		FieldProtected,
 		title=_("Protected Field"),
 	)
@@ -339,10 +339,9 @@ def _check_writing(form: dict) -> None:
 
 
 def refuse_writing(doctype: str, fieldname: str) -> None:
-	field = frappe.get_meta(doctype).get_field(fieldname)
 	frappe.throw(
 		_("You may not write {0} of {1}. Leave it out, and the rest is saved; {2} says who may.").format(
-			frappe.bold(_(field.label)), _(doctype), _("Sensitive Field")
+			rules.bold_label(doctype, fieldname), _(doctype), _("Sensitive Field")
 		),
 		FieldProtected,
 		title=_("Protected Field"),

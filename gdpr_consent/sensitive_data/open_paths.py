@@ -20,10 +20,10 @@ OPEN_PATHS = (
 	OpenPath(
 		_("Scripts, and templates that read the database themselves"),
 		_(
-			"A Server Script, the SQL of a report, or frappe.db or frappe.get_doc in a print format or a "
-			"mail template may fetch the value and give it another name. Only people who may see all "
-			"protected fields can write such a template; scripts need System Manager or Script Manager, and "
-			"what was there before stays."
+			"A Server Script, the SQL of a report, or frappe.db or frappe.get_doc in a template (of prints, "
+			"mails, terms, contracts) may fetch the value and give it another name. Only people who may see "
+			"all protected fields can write such a template; scripts need System Manager or Script Manager, "
+			"and what was there before stays."
 		),
 		"15, 16",
 		_("Read doc.field, which is checked, and go through the scripts and templates that you have."),

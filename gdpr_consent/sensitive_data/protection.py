@@ -78,7 +78,7 @@ def _why_not_in_force(rule: Any) -> str:
 	meta = frappe.get_meta(rule.ref_doctype)
 	if not rule.fieldname:
 		viewers = set(rules.roles_of(rule.name, "viewers"))
-		others = {row.role for row in meta.permissions if row.read and row.permlevel == 0} - viewers
+		others = _roles_that_read(rule.ref_doctype, 0) - viewers
 		return (
 			_("Others may read {0} too: {1}. Take the right away in Role Permissions Manager.").format(
 				_(rule.ref_doctype), ", ".join(sorted(others))
@@ -94,10 +94,23 @@ def _why_not_in_force(rule: Any) -> str:
 			"Somebody set its permission level to {0} in Customize Form; it has to be {1}. Save this record "
 			"to set it."
 		).format(field.permlevel or 0, rule.permlevel)
+	parents = rules.parents_of(rule.ref_doctype) if meta.istable else [rule.ref_doctype]
+	viewers = rules.roles_of(rule.name, "viewers")
+	if any(not _roles_that_read(parent, rule.permlevel) & {*viewers} for parent in parents):
+		return _(
+			"Nobody may see it: Role Permissions Manager has taken the right from its roles. Save this "
+			"record to give it back."
+		)
 	searched = (meta.get("search_fields") or "").replace(" ", "").split(",")
 	if field.get("in_global_search") or rule.fieldname in searched:
 		return _("A search finds it. Take it out of search fields and global search in Customize Form.")
 	return ""
+
+
+def _roles_that_read(doctype: str, level: int) -> set[str]:
+	"""Not asked of the meta, which knows no custom permissions while an app is being installed."""
+	kind = "Custom DocPerm" if frappe.db.exists("Custom DocPerm", {"parent": doctype}) else "DocPerm"
+	return {row["role"] for row in _rows(kind, {"parent": doctype, "permlevel": level}) if row["read"]}
 
 
 # --- doing --------------------------------------------------------------------------------------------------

@@ -38,19 +38,19 @@ def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -
 	if fieldname in rights.hidden_fields(doctype) and not may_reveal(doctype, fieldname):
 		frappe.throw(
 			_("You may not reveal {0} of {1}. {2} says who may.").format(
-				frappe.bold(_(field.label)), _(doctype), _("Sensitive Field")
+				rules.bold_label(doctype, fieldname), _(doctype), _("Sensitive Field")
 			),
 			FieldProtected,
 		)
 	if not purpose or not frappe.db.exists("Processing Purpose", purpose):
 		frappe.throw(
 			_("Purpose: {0} isn't a Processing Purpose. Choose what you need {1} for.").format(
-				frappe.bold(frappe.utils.escape_html(purpose or "")), frappe.bold(_(field.label))
+				frappe.bold(frappe.utils.escape_html(purpose or "")), rules.bold_label(doctype, fieldname)
 			)
 		)
 	if len((reason or "").strip()) < SHORTEST_REASON:
 		frappe.throw(
-			_("Reason: say in a few words why you need {0} now.").format(frappe.bold(_(field.label)))
+			_("Reason: say in a few words why you need {0} now.").format(rules.bold_label(doctype, fieldname))
 		)
 	throttle.count_reveal(frappe.session.user)
 	access_log.record("Reveal", doctype, [fieldname], [name], purpose, reason.strip())

@@ -56,6 +56,11 @@ def name_of(doctype: str, fieldname: str | None) -> str:
 	return f"{doctype}-{fieldname}" if fieldname else doctype
 
 
+def bold_label(doctype: str, fieldname: str) -> str:
+	"""Return the label of a field for a message, which is HTML."""
+	return frappe.bold(frappe.utils.escape_html(_(frappe.get_meta(doctype).get_label(fieldname))))
+
+
 def all_rules() -> Rules:
 	return frappe.cache.get_value(CACHE, _read) or Rules({}, {}, ())
 
@@ -196,7 +201,7 @@ def _validate_field(doc: Any) -> None:
 			_(
 				"{0} of {1} must be filled in, so who may not edit it could add no {1}. Make it optional in "
 				"Customize Form first."
-			).format(frappe.bold(_(doc.field_label)), _(doc.ref_doctype)),
+			).format(bold_label(doc.ref_doctype, doc.fieldname), _(doc.ref_doctype)),
 			ConsentError,
 		)
 
@@ -213,7 +218,7 @@ def _refuse_what_names_records(doc: Any) -> None:
 			_(
 				"{0} is the title of {1}, or part of its name, and stands in every link to it. Choose "
 				"another title or naming in Customize Form first."
-			).format(frappe.bold(_(doc.field_label)), _(doc.ref_doctype)),
+			).format(bold_label(doc.ref_doctype, doc.fieldname), _(doc.ref_doctype)),
 			ConsentError,
 		)
 	if frappe.db.exists(
@@ -221,7 +226,7 @@ def _refuse_what_names_records(doc: Any) -> None:
 	):
 		frappe.throw(
 			_("A Milestone Tracker writes down the values of {0}. Delete it first.").format(
-				frappe.bold(_(doc.field_label))
+				bold_label(doc.ref_doctype, doc.fieldname)
 			),
 			ConsentError,
 		)

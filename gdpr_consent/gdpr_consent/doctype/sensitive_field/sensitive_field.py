@@ -15,6 +15,9 @@ class SensitiveField(Document):
 
 	def on_update(self) -> None:
 		protection.put_in_force(self.ref_doctype)
+		self.state, self.state_reason = frappe.db.get_value(
+			self.doctype, self.name, ("state", "state_reason")
+		)
 
 	def on_trash(self) -> None:
 		if self.is_standard:

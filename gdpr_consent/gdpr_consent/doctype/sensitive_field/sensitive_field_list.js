@@ -7,7 +7,10 @@ frappe.listview_settings["Sensitive Field"] = {
 	onload(listview) {
 		if (!frappe.model.can_create("Sensitive Field")) return;
 		listview.page.add_inner_button(__("Find Candidates…"), () =>
-			gdpr_consent.find_candidates(() => listview.refresh()),
+			gdpr_consent.find_candidates(() => {
+				listview.last_args = null; // within three seconds the list would think that nothing is new
+				listview.refresh();
+			}),
 		);
 	},
 
