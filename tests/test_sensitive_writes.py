@@ -368,6 +368,40 @@ def test_what_people_with_the_right_see_is_logged_and_nothing_else(committed_cus
 	assert TAX_ID not in json.dumps(rows, default=str)
 
 
+@pytest.fixture
+def contract(customer) -> Iterator[str]:
+	made = frappe.new_doc(
+		"Contract", party_type="Customer", party_name=customer().name, contract_terms="Among ourselves"
+	).insert()
+	frappe.db.commit()
+	yield made.name
+	frappe.db.rollback()
+	made.delete(force=True)
+	frappe.delete_doc("Customer", made.party_name, force=True)
+	frappe.db.commit()
+
+
+def test_who_sees_a_record_that_is_protected_as_a_whole_is_logged(contract, staff):
+	"""AU-08: form, list and print"""
+	viewer = staff("Sales User", "Sensitive Data Viewer")
+	in_a_list = {"doctype": "Contract", "fields": json.dumps(["name", "party_name"])}
+	for method, path, more in (
+		("GET", f"/api/method/frappe.desk.form.load.getdoc?doctype=Contract&name={contract}", {}),
+		("POST", "/api/method/frappe.desk.reportview.get", {"data": in_a_list}),
+		("GET", f"/printview?doctype=Contract&name={contract}", {}),
+	):
+		answer = viewer.call(method, path, **more)
+		assert answer.status_code == 200
+		assert contract in answer.text
+	frappe.db.rollback()
+	rows = log_of(contract)
+	assert [(row.how, row.ref_doctype, row.fields) for row in rows] == [
+		("View", "Contract", "*"),
+		("View", "Contract", "*"),
+		("Print", "Contract", "*"),
+	]
+
+
 def exported(session: Session, name: str) -> str:
 	more = {
 		"doctype": "Customer",

@@ -203,6 +203,9 @@ def _refuse_without_condition(doc: Any, name: str) -> None:
 def before_print(doc: Any, _method: str | None = None, *_args: Any) -> None:
 	"""Empty what the readers of a print may not see, and write down who printed the rest."""
 	redaction.empty(doc)
+	if doc.doctype in rules.all_rules().whole:
+		access_log.record("Print", doc.doctype, [rules.WHOLE_RECORD], [doc.name])
+		frappe.local.flags.commit = True  # prints are asked for by GET, too
 	for part_doctype in {part.doctype for part in (doc, *doc.get_all_children())}:
 		fields = [
 			name

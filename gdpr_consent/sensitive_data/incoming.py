@@ -120,7 +120,7 @@ def _asks_for_fields() -> bool:
 
 def _check_columns(form: dict) -> None:
 	about = doctype()
-	asked: set[str] = set()
+	asked: set[str] = {rules.WHOLE_RECORD} if about in rules.all_rules().whole else set()
 	protected = rules.protected_fields(about) if about else {}
 	for parameter in COLUMNS:
 		value = _parsed(form.get(parameter))
@@ -132,7 +132,7 @@ def _check_columns(form: dict) -> None:
 				if "(" in text or any(name != fold(name) for _prefix, name in WORD.findall(text)):
 					_refuse_if_hidden(text, doctypes())
 				asked |= protected.keys() if text.strip("`").endswith("*") else names & protected.keys()
-	if about and asked and _is_single(about):
+	if about and asked - {rules.WHOLE_RECORD} and _is_single(about):
 		_refuse_if_hidden(" ".join(asked), about)  # the core reads these without asking for levels
 	for parameter in EXPORTED:
 		if form.get(parameter):

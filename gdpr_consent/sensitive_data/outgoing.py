@@ -36,9 +36,9 @@ def _redact(response: Any) -> None:
 	if not (body := response.get_data()):
 		return
 	secrets, of_list = _secrets_of_the_form(), incoming.doctype_of_list()
-	common = rules.doctypes_with_common_names()
-	looked_for = rules.pattern(rules.known_names(), common)
-	if not asked and not secrets and of_list not in common and not looked_for.search(body):
+	by_doctype = rules.doctypes_known_by_their_own_name()
+	looked_for = rules.pattern(rules.known_names(), by_doctype)
+	if not asked and not secrets and of_list not in by_doctype and not looked_for.search(body):
 		return
 	redaction = Redaction(of_list)
 	answer = redaction.clean(json.loads(body))
@@ -86,11 +86,11 @@ def _note_table(redaction: Redaction, asked: frozenset[str], answer: Any) -> Non
 	if not doctype or not isinstance(message, dict) or not isinstance(message.get("keys"), list):
 		return
 	keys, hidden = message["keys"], rights.hidden_fields(doctype)
-	for name in asked:
-		if name in keys and name not in hidden:
-			position, named = keys.index(name), keys.index("name") if "name" in keys else None
-			records = {str(row[named]) for row in message["values"] if named is not None and row[position]}
-			if records:
+	named = keys.index("name") if "name" in keys else None
+	for name in asked - hidden:
+		if named is not None and (name in keys or name == rules.WHOLE_RECORD):
+			position = keys.index(name) if name in keys else named
+			if records := {str(row[named]) for row in message["values"] if row[position]}:
 				redaction.seen.setdefault(doctype, {})[name] = records
 
 

@@ -90,6 +90,8 @@ class Redaction:
 		if isinstance(node.get("changed"), list) or isinstance(node.get("row_changed"), list):
 			self._clean_version(node)
 		hidden, protected, doctype = self._rules_for(node)
+		if doctype in rules.all_rules().whole and node.get("name"):
+			self.seen.setdefault(doctype, {}).setdefault(rules.WHOLE_RECORD, set()).add(str(node["name"]))
 		for key in [*node]:
 			name = key.lower()  # the database answers to any spelling
 			if name in hidden:
@@ -116,7 +118,7 @@ class Redaction:
 
 	def _clean_text(self, text: str) -> str:
 		"""JSON within JSON, such as the data of a Version and the rows of a portal's list."""
-		looked_for = rules.quoted(rules.known_names() | rules.doctypes_with_common_names())
+		looked_for = rules.quoted(rules.known_names() | rules.doctypes_known_by_their_own_name())
 		if text[:1] not in ("{", "[") or not looked_for.search(text):
 			return text
 		try:

@@ -46,6 +46,9 @@ class Rule(NamedTuple):
 	known_by_name: bool
 
 
+WHOLE_RECORD = "*"  # in place of fieldnames, where a DocType is protected as a whole
+
+
 class Rules(NamedTuple):
 	fields: dict[str, dict[str, Rule]]
 	tables: dict[str, list[str]]  # of a child table, the DocTypes that have it
