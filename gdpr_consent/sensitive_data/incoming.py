@@ -120,7 +120,9 @@ def _asks_for_fields() -> bool:
 
 def _check_columns(form: dict) -> None:
 	about = doctype()
-	asked: set[str] = {rules.WHOLE_RECORD} if about in rules.all_rules().whole else set()
+	asked: set[str] = set()
+	if about in rules.all_rules().whole and any(form.get(name) for name in (*COLUMNS, *EXPORTED)):
+		asked = {rules.WHOLE_RECORD}
 	protected = rules.protected_fields(about) if about else {}
 	for parameter in COLUMNS:
 		value = _parsed(form.get(parameter))

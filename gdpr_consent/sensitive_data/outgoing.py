@@ -21,7 +21,8 @@ def redact_response(response: Any = None, request: Any = None) -> None:
 	try:
 		_redact(response)
 	except Exception:
-		frappe.log_error(title="Protected fields: the answer couldn't be checked")
+		# Not with the variables, which Frappe would add: they hold the answer.
+		frappe.log_error("Protected fields: the answer couldn't be checked", frappe.get_traceback())
 		_refuse(response)
 
 

@@ -83,14 +83,14 @@ def known_names() -> frozenset[str]:
 	)
 
 
-def doctypes_with_common_names() -> frozenset[str]:
-	"""Return the DocTypes that have a protected field whose name may be anything elsewhere, such as
-	message."""
-	return frozenset(
+def doctypes_known_by_their_own_name() -> frozenset[str]:
+	"""Return the DocTypes that are protected as a whole, or have a protected field whose name may be anything
+	elsewhere, such as message."""
+	return frozenset(all_rules().whole) | {
 		doctype
 		for doctype, fields in all_rules().fields.items()
 		if not all(rule.known_by_name for rule in fields.values())
-	)
+	}
 
 
 def _read() -> Rules:
