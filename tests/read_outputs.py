@@ -30,7 +30,7 @@ NOT_PRINTED = "ERPNext hides the field in prints (print_hide)."
 @path(
 	"print: the standard format",
 	DOCTYPES,
-	closed={"Sales Invoice": NOT_PRINTED, "POS Invoice": NOT_PRINTED},
+	closed={"Purchase Invoice": NOT_PRINTED, "POS Invoice": NOT_PRINTED},
 )
 def standard_print(visit):
 	name = visit.planted.names[visit.case]

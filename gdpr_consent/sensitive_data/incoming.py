@@ -40,9 +40,8 @@ def check_request() -> None:
 	"""Hook `before_request`.
 
 	Raises:
-		FieldProtected: a filter, an order, a group or an expression names a field that the user may not see,
-		or
-			the request sets one that the user may not write
+		FieldProtected: a filter, an order, a group or an expression names a field that the user may not
+			see, or the request sets one that the user may not write
 	"""
 	frappe.flags.gdpr_asked_for = frozenset()
 	if not rules.all_rules().fields or (frappe.session.user == "Administrator" and not _asks_for_fields()):

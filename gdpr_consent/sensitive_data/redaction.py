@@ -172,13 +172,7 @@ def hidden_columns(columns: Iterable[Any], ref_doctype: str | None) -> list[tupl
 def protected_columns(columns: Iterable[Any], ref_doctype: str | None) -> list[tuple[int, str]]:
 	"""Return position and name of the columns of a report that hold protected fields."""
 	fields = {doctype: frozenset(known) for doctype, known in rules.all_rules().fields.items()}
-	by_name = frozenset(
-		name
-		for known in rules.all_rules().fields.values()
-		for name, rule in known.items()
-		if rule.known_by_name
-	)
-	return _columns_named(columns, ref_doctype, by_name, fields)
+	return _columns_named(columns, ref_doctype, rules.known_names(), fields)
 
 
 def _columns_named(
