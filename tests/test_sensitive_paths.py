@@ -27,6 +27,7 @@ PUBLISHED = {
 	"Scripts, and templates that read the database themselves": re.compile(
 		rf"{OWN_SCRIPTS}|a query report with columns of another name"
 	),
+	"Error Log": None,  # only where something fails
 	"Backups, the bench and the database": None,  # nothing that goes over HTTP
 }
 MAIL = ("Email Queue", "message")  # holds canaries of others: "a mail to somebody with the right"

@@ -29,6 +29,15 @@ OPEN_PATHS = (
 		_("Read doc.field, which is checked, and go through the scripts and templates that you have."),
 	),
 	OpenPath(
+		_("Error Log"),
+		_(
+			"When something fails, Frappe writes down the variables of the code that failed, among them "
+			"perhaps a record. Only a System Manager reads it."
+		),
+		"15, 16",
+		_("Give System Manager to few, and keep Error Log for days only (Log Settings)."),
+	),
+	OpenPath(
 		_("Backups, the bench and the database"),
 		_("Whoever has the server has everything."),
 		"15, 16",
