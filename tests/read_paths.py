@@ -815,10 +815,12 @@ def filter_oracle(visit):
 		if visit.case == "get_next":  # from another record on, with a filter that leaves one
 			name = {"Customer": visit.planted.sorted[0]}.get(doctype, name)
 		ask = _asks(visit, doctype)[visit.case]
-		if visit.case == "Data Export":
-			visit.guess(lambda value: ask({field: ["like", value]}), f"{stored[:6]}%")  # noqa: B023
-		else:
-			visit.guess(lambda value: ask([[doctype, field, "like", value]]), f"{stored[:6]}%")  # noqa: B023
+
+		def guess(value: str, ask=ask, doctype=doctype, field=field):
+			as_dict = visit.case == "Data Export"
+			return ask({field: ["like", value]} if as_dict else [[doctype, field, "like", value]])
+
+		visit.guess(guess, f"{stored[:6]}%")
 
 
 @path("oracle: filters as a dict, with other operators", ("=", "<", "in", "not like"))
@@ -867,15 +869,15 @@ def filter_spellings(visit):
 		lambda value: [["Customer", visit.case, "like", f"{value}%"]],
 		lambda value: {visit.case: ["like", f"{value}%"]},
 	):
-		visit.guess(lambda value: visit.get("/api/resource/Customer", filters=filters(value)), stored)  # noqa: B023
-		visit.guess(
-			lambda value: visit.method(
-				"frappe.client.get_count",
-				doctype="Customer",
-				filters=filters(value),  # noqa: B023
-			),
-			stored,
-		)
+
+		def in_a_list(value: str, filters=filters):
+			return visit.get("/api/resource/Customer", filters=filters(value))
+
+		def in_a_count(value: str, filters=filters):
+			return visit.method("frappe.client.get_count", doctype="Customer", filters=filters(value))
+
+		visit.guess(in_a_list, stored)
+		visit.guess(in_a_count, stored)
 
 
 @path("oracle: or_filters", ("REST v1", "client.get_list", "reportview.get", "reportview.get_count"))
@@ -1130,10 +1132,11 @@ def search_fields(visit):
 			)
 		else:
 			stored = frappe.db.get_value(doctype, name, field)
-			visit.guess(
-				lambda value: visit.method("frappe.desk.search.search_link", doctype=doctype, txt=value),  # noqa: B023
-				stored,
-			)
+
+			def search(value: str, doctype=doctype):
+				return visit.method("frappe.desk.search.search_link", doctype=doctype, txt=value)
+
+			visit.guess(search, stored)
 
 
 def _global_search(visit, doctype: str, field: str):

@@ -151,10 +151,11 @@ plain = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8))
 
 
 def nodes(leaf):
-	containers = lambda inner: st.one_of(  # noqa: E731
-		st.lists(inner, max_size=3),
-		st.dictionaries(st.sampled_from(("message", "docs", "data", "a", "b")), inner, max_size=3),
-	)
+	keys = st.sampled_from(("message", "docs", "data", "a", "b"))
+
+	def containers(inner):
+		return st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3))
+
 	return st.recursive(leaf, containers, max_leaves=8)
 
 
