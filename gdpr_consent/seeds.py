@@ -81,7 +81,9 @@ PROCESSING_PURPOSES = (
 		"data_categories": _("Name, e-mail address, topics of interest, proof of consent"),
 		"recipients": _MAIL_SERVER,
 		"security_measures": _SECURITY,
-		"storage": _("Until the person says no or the consent expires; the proof as long as claims are possible"),
+		"storage": _(
+			"Until the person says no or the consent expires; the proof as long as claims are possible"
+		),
 		"systems": "ERPNext: Contact, Lead, Customer, Newsletter, Email Campaign, Consent",
 		"dpv_purpose": "dpv:DirectMarketing",
 	},
