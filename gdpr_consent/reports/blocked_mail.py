@@ -157,7 +157,7 @@ def _by_day(where: str, values: Row) -> Counter[tuple[date, Reason]]:
 
 def _columns() -> list[Row]:
 	return [
-		link("reference_doctype", _("Kind of Mail"), "DocType", 130),
+		column("reference_doctype", _("Kind of Mail"), width=130),
 		column("title", _("Title"), width=220),
 		column("reason", _("Reason"), width=180),
 		column("mails", _("Blocked"), "Int", 90),

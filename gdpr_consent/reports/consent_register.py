@@ -31,16 +31,17 @@ SHOWN = (
 	*("recorded_by", "company"),
 )
 INSTANTS = ("since", "given_on", "confirmed_on", "expires_on", "ended_on")
-COLOURS = {
-	Status.GIVEN: "green",
-	Status.NOT_REQUIRED: "blue",
-	Status.REQUESTED: "orange",
-	Status.UNKNOWN: "orange",
-	Status.REFUSED: "red",
-	Status.WITHDRAWN: "red",
-	Status.REVOKED: "red",
-	Status.INVALIDATED: "red",
-}
+# What is counted together.
+GROUPS = (
+	("green", {Status.GIVEN}),
+	("blue", {Status.NOT_REQUIRED}),
+	("orange", {Status.REQUESTED, Status.UNKNOWN}),
+	("red", {Status.REFUSED, Status.WITHDRAWN}),
+	(
+		"grey",
+		{Status.LAPSED, Status.REVOKED, Status.EXPIRED, Status.INVALIDATED, Status.SUPERSEDED, Status.ENDED},
+	),
+)
 
 
 def execute(filters: Row | None = None) -> Result:
@@ -107,30 +108,40 @@ def _columns() -> list[Row]:
 		link("wording", named("wording"), "Consent Wording", 170),
 		column("language", named("language"), width=80),
 		column("channel", named("channel"), width=80),
-		link("party_type", named("party_type"), "DocType", 90),
+		column("party_type", named("party_type"), width=90),
 		column("party", named("party"), "Dynamic Link", 170, options="party_type"),
 		link("company", named("company"), "Company", 130),
 		link("name", _("Consent"), "Consent", 120),
 	]
 
 
-def _summary(counts: dict[Status, int], total: int) -> list[Row]:
-	def of(*statuses: Status) -> int:
-		return sum(counts.get(status, 0) for status in statuses)
+def _groups(counts: dict[Status, int]) -> list[tuple[str, str, int]]:
+	"""Return name, colour and number of each group of states."""
+	names = (
+		_("Given"),
+		_("Another Legal Basis"),
+		_("Waiting or Unproven"),
+		_("Refused or Withdrawn"),
+		_("Over or Invalid"),
+	)
+	return [
+		(name, colour, sum(counts.get(status, 0) for status in statuses))
+		for name, (colour, statuses) in zip(names, GROUPS, strict=True)
+	]
 
+
+def _summary(counts: dict[Status, int], total: int) -> list[Row]:
 	return [
 		figure(_("Records"), total),
-		figure(_("Given"), of(Status.GIVEN), "green"),
-		figure(_("Another Legal Basis"), of(Status.NOT_REQUIRED), "blue"),
-		figure(_("Waiting or Unproven"), of(Status.REQUESTED, Status.UNKNOWN), "orange"),
-		figure(_("Refused or Withdrawn"), of(Status.REFUSED, Status.WITHDRAWN), "red"),
+		*(figure(name, number, colour) for name, colour, number in _groups(counts)),
 	]
 
 
 def _chart(counts: dict[Status, int]) -> Row | None:
+	groups = [group for group in _groups(counts) if group[2]]
 	return chart(
 		"donut",
-		[_(status.value) for status in counts],
-		[(_("Consents"), list(counts.values()))],
-		[COLOURS.get(status, "grey") for status in counts],
+		[name for name, _colour, _number in groups],
+		[(_("Consents"), [number for _name, _colour, number in groups])],
+		[colour for _name, colour, _number in groups],
 	)

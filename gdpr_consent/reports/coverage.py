@@ -26,7 +26,6 @@ from gdpr_consent.reports.common import (
 	choice,
 	column,
 	figure,
-	link,
 	result,
 	share,
 	visible,
@@ -98,7 +97,7 @@ def execute(filters: Row | None = None) -> Result:
 
 def _columns(view: str) -> list[Row]:
 	return [
-		link("party_type", _("Records"), "DocType", 140),
+		column("party_type", _("Records"), width=140),
 		column("state", _(view), width=220),
 		column("records", _("Number"), "Int", 120),
 		column("share", _("Share"), "Percent", 100),

@@ -111,7 +111,7 @@ def _columns() -> list[Row]:
 		column("given_on", _("Given"), "Datetime", 150),
 		column("asked_on", _("Asked Again"), "Datetime", 150),
 		link("wording", _("Wording"), "Consent Wording", 170),
-		link("party_type", _("Party Type"), "DocType", 90),
+		column("party_type", _("Party Type"), width=90),
 		column("party", _("Party"), "Dynamic Link", 170, options="party_type"),
 		link("name", _("Consent"), "Consent", 120),
 	]

@@ -79,6 +79,7 @@ export function format(value, row, column, data, default_formatter) {
 	if (fieldname === "evidence_grade") return grade_html(value);
 	if (fieldname === "reason" && data.code) return pill("red", value, reason_text(data.code));
 	if (fieldname === "state" && data.code) return pill(STANDING_COLOURS[data.code] || "grey", value);
+	if (fieldname === "party_type" || fieldname === "reference_doctype") return escape(__(value));
 	if (fieldname === "missing" && value) return `<span class="text-danger">${escape(value)}</span>`;
 	return default_formatter(value, row, column, data);
 }
