@@ -48,7 +48,6 @@ export function evidence_html(evidence) {
 	return `<a href="${encodeURI(evidence)}" target="_blank" rel="noopener">${escape(name)}</a>`;
 }
 
-// Resolves with rows, or with null where the user may not see them.
 export function fetch_history(whose) {
 	return frappe
 		.call({
@@ -59,7 +58,7 @@ export function fetch_history(whose) {
 		.then((r) => r.message || []);
 }
 
-function mails_html(rows) {
+export function mails_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("No marketing mail has been decided.")}</p>`;
 	return `<ul class="list-unstyled mb-0">${rows.map(mail).join("")}</ul>`;
 }
@@ -81,7 +80,8 @@ function mail(row) {
 	</li>`;
 }
 
-const fetch_mails = (whose) =>
+// Resolves with null where the user may not see them.
+export const fetch_mails = (whose) =>
 	frappe.model.can_read("Consent Decision") ? api("mail_decisions", whose) : Promise.resolve(null);
 
 export async function show_history(whose) {
