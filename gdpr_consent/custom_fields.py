@@ -18,8 +18,8 @@ CLASSIFIED = {
 	"SMS Center": "message",
 }
 
-# Whom the Privacy tab is about, with the field after which the column of the list comes (few are shown), and the
-# one after which the tab comes.
+# Whom the Privacy tab is about. The column of the list comes after the first field, since a list shows few of
+# them, and the tab after the second one, the last of the form.
 PEOPLE = {
 	"Contact": ("full_name", "unsubscribed"),
 	"Lead": ("lead_name", "dashboard_tab"),

@@ -1378,6 +1378,7 @@ def test_every_door_is_in_the_table_of_rights():
 	assert doors - elsewhere == set(DOORS)
 
 
+@pytest.mark.usefixtures("smtp", "fresh_counters")
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("role", MAY)
 def test_wb_07_who_may_pass_each_door(address, user_with_roles, role, door):
