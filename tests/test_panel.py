@@ -1,4 +1,4 @@
-"""What the Privacy tab says and does: states, restriction (Art. 18), the preference link. Without a browser."""
+"""What the Privacy tab says and does: states, restriction (Art. 18), preference link. Without a browser."""
 
 from email.parser import Parser
 from email.policy import SMTP

@@ -28,7 +28,8 @@ function item(row) {
 	]
 		.filter(([, value]) => value)
 		.map(([label, value]) => `<span class="mr-3">${label}: ${escape(value)}</span>`);
-	if (row.evidence) details.push(`<span>${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
+	if (row.evidence)
+		details.push(`<span class="mr-3">${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
 	if (row.evidence_grade)
 		details.push(`<span>${__("Evidence Grade")}: ${grade_html(row.evidence_grade)}</span>`);
 	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;
