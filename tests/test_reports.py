@@ -1,4 +1,4 @@
-"""What the reports count, against the same register counted another way: row by row, in Python, by the policy."""
+"""What the reports count, against the same register counted another way: in Python, row by row."""
 
 import csv
 import io

@@ -27,3 +27,20 @@ DOORS = {
 	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
 	for method in ("subscribe", "confirm_subscription")
 }
+
+
+def _events(module: str, *names: str) -> dict[str, str]:
+	return {name: f"gdpr_consent.overrides.{module}.{name}" for name in names}
+
+
+_PERSON = _events(
+	"person", "validate", "on_update", "before_rename", "after_rename", "on_trash", "after_delete"
+)
+_STANDING = _events("standing", "on_update", "onload")
+PEOPLE = {
+	"Contact": _STANDING | _PERSON,  # theirs does what the other does, and more
+	"Lead": _STANDING | _PERSON,
+	"Customer": _STANDING | _events("person", "before_rename", "after_rename", "on_trash"),
+	"Prospect": _STANDING,
+	"Opportunity": _STANDING,
+}

@@ -30,19 +30,22 @@ from gdpr_consent.reports.common import (
 	share,
 	visible,
 )
+from gdpr_consent.standing import FIELD, Standing
 
 MARKETING_MAIL, LEGAL_BASIS = "Marketing Mail", "Legal Basis"
 AT_ONCE = 1_000  # records a page
 STANDING_COLOURS = {
-	"Nothing Known": "grey",
-	"Allowed": "green",
-	"Allowed in Part": "#7bc49a",
-	"Requested": "blue",
-	"Not Allowed": "orange",
-	"Opted Out": "red",
-	"Restricted": "#7b61c4",
-	"No Address": "#d5dbe1",
+	Standing.NOTHING_KNOWN: "grey",
+	Standing.ALLOWED: "green",
+	Standing.ALLOWED_IN_PART: "#7bc49a",
+	Standing.REQUESTED: "blue",
+	Standing.NOT_ALLOWED: "orange",
+	Standing.OPTED_OUT: "red",
+	Standing.RESTRICTED: "#7b61c4",
+	Standing.NO_ADDRESS: "#d5dbe1",
 }
+MAILABLE = (Standing.ALLOWED.value, Standing.ALLOWED_IN_PART.value)
+COLOUR_OF = {standing.value: colour for standing, colour in STANDING_COLOURS.items()}
 NOT_YET = "Not Computed Yet"
 # Of several, a record is drawn under the first.
 BASES = (CONSENT_BASIS, "Existing Customer", "Contract", "Legal Obligation", "Legitimate Interests")
@@ -117,19 +120,18 @@ def standing_counts(doctypes: list[str], seen_by_user: bool = True) -> dict[str,
 	return {
 		doctype: dict(
 			frappe.db.sql(
-				f"""select ifnull(nullif(`marketing_mail`, ''), '{NOT_YET}'), count(*) from `tab{doctype}`
-				where 1 = 1{visible(doctype) if seen_by_user else ""} group by `marketing_mail`""",
+				f"""select ifnull(nullif(`{FIELD}`, ''), '{NOT_YET}') as standing, count(*)
+				from `tab{doctype}` where 1 = 1{visible(doctype) if seen_by_user else ""} group by standing""",
 				{},
 			)
 		)
 		for doctype in doctypes
-		if frappe.get_meta(doctype).has_field("marketing_mail")
 	}
 
 
 def _by_standing(doctypes: list[str], _purpose: str | None) -> tuple[list[Row], Row | None, list[Row]]:
 	counts = standing_counts(doctypes)
-	states = [*STANDING_COLOURS, NOT_YET]
+	states = [*(standing.value for standing in STANDING_COLOURS), NOT_YET]
 	rows = []
 	for doctype, of in counts.items():
 		total = sum(of.values())
@@ -144,7 +146,7 @@ def _by_standing(doctypes: list[str], _purpose: str | None) -> tuple[list[Row], 
 		"bar",
 		[_(doctype) for doctype in counts],
 		datasets,
-		[STANDING_COLOURS.get(state, "grey") for state in used],
+		[COLOUR_OF.get(state, "grey") for state in used],
 		stacked=True,
 	)
 
@@ -152,13 +154,13 @@ def _by_standing(doctypes: list[str], _purpose: str | None) -> tuple[list[Row], 
 		return sum(of.get(state, 0) for of in counts.values() for state in wanted)
 
 	total = sum(sum(of.values()) for of in counts.values())
-	mailable = of_all("Allowed", "Allowed in Part")
+	mailable = of_all(*MAILABLE)
 	summary = [
 		figure(_("Records"), total),
 		figure(_("Mailable"), mailable, "green"),
 		figure(_("Mailable, %"), share(mailable, total), "green", "Float"),
-		figure(_("Nothing Known"), of_all("Nothing Known"), "grey"),
-		figure(_("Opted Out"), of_all("Opted Out"), "red"),
+		figure(_("Nothing Known"), of_all(Standing.NOTHING_KNOWN.value), "grey"),
+		figure(_("Opted Out"), of_all(Standing.OPTED_OUT.value), "red"),
 	]
 	return rows, drawn, summary
 

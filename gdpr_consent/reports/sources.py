@@ -47,7 +47,8 @@ def execute(filters: Row | None = None) -> Result:
 	where, values = consents_where(filters, since="given_on")
 	counted = frappe.db.sql(
 		f"""select ifnull(`source`, '') as source, {STATUS_NOW} as state,
-			ifnull(`evidence_grade`, '') as grade, date_format(`given_on`, '%%Y-%%m') as month, count(*) as consents
+			ifnull(`evidence_grade`, '') as grade, date_format(`given_on`, '%%Y-%%m') as month,
+			count(*) as consents
 		from `tabConsent` where {where} group by `source`, state, grade, month""",
 		values,
 		as_dict=True,

@@ -14,6 +14,7 @@ import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { find_candidates } from "./sensitive_candidates";
 import { mask_sensitive_fields } from "./sensitive_field";
+import { show_standing_in_list } from "./standing";
 import { do_not_filter_by_instant, show_local_times } from "./time";
 import * as words from "./words";
 
@@ -52,6 +53,7 @@ Object.assign(gdpr_consent, {
 	show_history,
 	show_local_times,
 	show_on_form,
+	show_standing_in_list,
 	status_now: words.status_now,
 	url_of,
 	withdraw,
