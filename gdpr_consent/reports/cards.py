@@ -43,7 +43,7 @@ def mailable(filters: Any = None) -> Row:
 	check_may_read("Consent")
 
 	def count() -> int:
-		counts = coverage.standing_counts(["Contact", "Lead"], seen_by_user=False)
+		counts = coverage.standing_counts(["Contact", "Lead"])
 		return sum(of.get(state, 0) for of in counts.values() for state in coverage.MAILABLE)
 
 	return _card(

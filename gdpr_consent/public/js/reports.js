@@ -2,6 +2,12 @@
 import { standing_colour } from "./standing";
 import { STATUS_COLOURS, escape, grade_html, reason_text, reasons } from "./words";
 
+// Frappe leaves the numbers below a chart dark on dark.
+frappe.dom.set_style(
+	'[data-theme="dark"] .frappe-chart .legend-dataset-value { fill: var(--text-muted); }',
+	"gdpr_consent_charts",
+);
+
 const STATUSES = Object.keys(STATUS_COLOURS);
 
 export const filters = {
