@@ -22,6 +22,14 @@ INDEXES_OF_OURS = (
 	("Opportunity", ["contact_person"], "consent_contact_person"),
 	("Prospect Lead", ["lead"], "consent_lead"),
 )
+# They hold all that a report counts, so that a million rows stay unread.
+INDEXES_OF_REPORTS = (
+	("Consent", ["since"], "since"),
+	("Consent", ["source", "status", "evidence_grade", "given_on", "expires_on"], "sources"),
+	("Consent", ["status", "wording", "purpose", "topic", "expires_on"], "wordings"),
+	("Consent Decision", ["allowed", "decided_on", "reason"], "blocked"),
+)
+ONBOARDING_STEPS = "GDPR Consent %"
 
 
 def before_install() -> None:
@@ -52,7 +60,7 @@ def complete() -> None:
 	)
 	allow_status_blocked()
 	set_missing_properties()
-	for doctype, columns, index in INDEXES_OF_OURS:
+	for doctype, columns, index in (*INDEXES_OF_OURS, *INDEXES_OF_REPORTS):
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
 	protect_sensitive_fields()
@@ -205,6 +213,8 @@ def after_uninstall() -> None:
 			frappe.db.delete("Has Role", {"role": role})
 			frappe.db.delete("Custom DocPerm", {"role": role})
 			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
+	# They have no module that Frappe would find them by.
+	frappe.db.delete("Onboarding Step", {"name": ["like", ONBOARDING_STEPS]})
 	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ROLES_OF_OTHERS})
 	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):
 		frappe.delete_doc("Scheduled Job Type", job, force=True)

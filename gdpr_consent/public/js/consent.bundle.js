@@ -9,6 +9,7 @@ import { warn_in_composer } from "./composer";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
 import { api, record, request } from "./record";
+import * as reports from "./reports";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { find_candidates } from "./sensitive_candidates";
@@ -43,6 +44,7 @@ Object.assign(gdpr_consent, {
 	object,
 	problems_html,
 	record,
+	reports,
 	request,
 	revoke,
 	set_headline,
