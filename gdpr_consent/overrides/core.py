@@ -27,3 +27,8 @@ DOORS = {
 	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
 	for method in ("subscribe", "confirm_subscription")
 }
+
+IN_TEMPLATES = [
+	"gdpr_consent.bulk_update.report.consent_bulk_update_report",
+	"gdpr_consent.paper.consent_receipt",
+]
