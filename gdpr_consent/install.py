@@ -7,7 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
-from gdpr_consent import export, identity, legacy, links, register, standing
+from gdpr_consent import export, identity, legacy, links, register, signatures, standing
 from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
@@ -47,6 +47,7 @@ def after_migrate() -> None:
 def complete() -> None:
 	"""Add whatever is missing; what an administrator changed stays as it is."""
 	_create_first_keys()
+	signatures.create_missing_key()
 	register.create_missing_locks()
 	create_missing_seeds()
 	set_missing_settings()
