@@ -3,6 +3,9 @@ import { api } from "./record";
 import { local_time_html } from "./time";
 import { bold, escape, grade_html, kinds, reason_text, refusals } from "./words";
 
+// In a pill, whose colour it keeps. The dots of the dark theme can hardly be seen.
+export const LINK = 'style="color: inherit; text-decoration: underline"';
+
 export function history_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("Nothing is on record.")}</p>`;
 	return `<ul class="list-unstyled mb-0">${rows.map(item).join("")}</ul>`;
@@ -35,11 +38,11 @@ function item(row) {
 	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">
-			<span><span class="indicator ${colour}"></span><a href="${url}"><b>${escape(happened)}</b></a>
+			<span><span class="indicator-pill no-indicator-dot ${colour}"><a ${LINK} href="${url}">${escape(happened)}</a></span>
 				${scope.filter(Boolean).map(escape).join(" · ")}</span>
 			<span class="text-muted">${local_time_html(row.occurred_at)}</span>
 		</div>
-		<div class="text-muted small">${row.email ? `<span class="mr-3">${escape(row.email)}</span>` : ""}${details.join(" ")}</div>
+		<div class="text-muted small">${row.email ? `<span class="mr-3">${escape(row.email)}</span>` : ""} ${details.join(" ")}</div>
 	</li>`;
 }
 
@@ -73,8 +76,8 @@ function mail(row) {
 	const consent = `/app/consent/${encodeURIComponent(row.consent)}`;
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">
-			<span><span class="indicator ${allowed ? "green" : "red"}"></span>${url ? `<a href="${url}"><b>${title}</b></a>` : `<b>${title}</b>`}
-				${allowed ? __("was allowed") : __("was blocked")}</span>
+			<span>${url ? `<a href="${url}"><b>${title}</b></a>` : `<b>${title}</b>`}
+				<span class="indicator-pill no-indicator-dot ${allowed ? "green" : "red"}">${allowed ? __("was allowed") : __("was blocked")}</span></span>
 			<span class="text-muted">${local_time_html(row.decided_on)}</span>
 		</div>
 		<div class="text-muted small">${row.consent ? `<a href="${consent}">${why}</a>` : why} ${about}</div>

@@ -1,6 +1,6 @@
 // The Privacy tab: for each person behind a record, each address, purpose and topic with its state, and what may be
 // done.
-import { fetch_history, fetch_mails, history_html, mails_html } from "./history";
+import { LINK, fetch_history, fetch_mails, history_html, mails_html } from "./history";
 import { api, record, request } from "./record";
 import { lift_restriction, object, restrict, withdraw } from "./refuse";
 import { standing_colour, standings } from "./standing";
@@ -217,12 +217,12 @@ function item({ record_type, record: name }, colour, about, label, text, details
 		.filter(([, html]) => html)
 		.map(([title, html]) => `<span class="mr-3">${title}: ${html}</span>`);
 	const linked = name
-		? `<a href="/app/${frappe.router.slug(record_type)}/${encodeURIComponent(name)}">${escape(label)}</a>`
+		? `<a ${LINK} href="/app/${frappe.router.slug(record_type)}/${encodeURIComponent(name)}">${escape(label)}</a>`
 		: escape(label);
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">
-			<span><span class="indicator ${colour}"></span>${about.map(escape).join(" · ")}</span>
-			<b>${linked}</b>
+			<b>${about.map(escape).join(" · ")}</b>
+			<span class="indicator-pill no-indicator-dot ${colour}">${linked}</span>
 		</div>
 		<div class="text-muted small">${escape(text)}</div>
 		<div class="text-muted small">${said.join(" ")}</div>
