@@ -35,6 +35,10 @@ class InvalidPeriod(ConsentError):
 	"""A date in the future, or an end before its start."""
 
 
+class FilterNotValid(ConsentError):
+	"""A filter of a report that isn't one of its options, or isn't a number."""
+
+
 class EvidenceMissing(ConsentError):
 	"""Consent without a source and a proof of it (Art. 7(1), CA-05, CA-17)."""
 
@@ -111,6 +115,14 @@ class AddressKeyLost(ConsentError):
 
 class MessageNotReadable(ConsentError):
 	"""What was posted as returned mail isn't an e-mail message, or is too large."""
+
+
+class SignatureNotValid(ConsentError):
+	"""A signed file that isn't ours, or that was changed (RC-05)."""
+
+
+class RecordNotPossible(ConsentError):
+	"""A file of a kind that this record can't be written as, or that can't be read."""
 
 
 class FieldProtected(frappe.PermissionError):

@@ -3,7 +3,7 @@
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
-from gdpr_consent import export, identity, legacy, links, register, standing
+from gdpr_consent import export, identity, legacy, links, register, signatures, standing
 from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
@@ -18,6 +18,14 @@ INDEXES_OF_OURS = (
 	("Opportunity", ["contact_person"], "consent_contact_person"),
 	("Prospect Lead", ["lead"], "consent_lead"),
 )
+# They hold all that a report counts, so that a million rows stay unread.
+INDEXES_OF_REPORTS = (
+	("Consent", ["since"], "since"),
+	("Consent", ["source", "status", "evidence_grade", "given_on", "expires_on"], "sources"),
+	("Consent", ["status", "wording", "purpose", "topic", "expires_on"], "wordings"),
+	("Consent Decision", ["allowed", "decided_on", "reason"], "blocked"),
+)
+ONBOARDING_STEPS = "GDPR Consent %"
 
 
 def before_install() -> None:
@@ -35,6 +43,7 @@ def after_migrate() -> None:
 def complete() -> None:
 	"""Add whatever is missing; what an administrator changed stays as it is."""
 	_create_first_keys()
+	signatures.create_missing_key()
 	register.create_missing_locks()
 	create_missing_seeds()
 	set_missing_settings()
@@ -48,7 +57,7 @@ def complete() -> None:
 	)
 	allow_status_blocked()
 	set_missing_properties()
-	for doctype, columns, index in INDEXES_OF_OURS:
+	for doctype, columns, index in (*INDEXES_OF_OURS, *INDEXES_OF_REPORTS):
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
 	protect_sensitive_fields()
@@ -200,6 +209,8 @@ def after_uninstall() -> None:
 			frappe.db.delete("Has Role", {"role": role})
 			frappe.db.delete("Custom DocPerm", {"role": role})
 			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
+	# They have no module that Frappe would find them by.
+	frappe.db.delete("Onboarding Step", {"name": ["like", ONBOARDING_STEPS]})
 	for kept in (ROLES_OF_OTHERS, standing.CAUGHT_UP):
 		frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": kept})
 	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):

@@ -1,5 +1,4 @@
 // What happened to the permissions and refusals of a person, and which mails they got, as lists, newest first.
-import { api } from "./record";
 import { local_time_html } from "./time";
 import { bold, escape, grade_html, kinds, reason_text, refusals } from "./words";
 
@@ -52,15 +51,9 @@ export function evidence_html(evidence) {
 	return `<a href="${encodeURI(evidence)}" target="_blank" rel="noopener">${escape(name)}</a>`;
 }
 
-export function fetch_history(whose) {
-	return frappe
-		.call({
-			method: "gdpr_consent.api.consent_history",
-			type: "POST", // an address doesn't belong into a URL
-			args: whose,
-		})
-		.then((r) => r.message || []);
-}
+// Both without the veil over the page: a form can be used meanwhile.
+export const fetch_history = async (whose) =>
+	(await frappe.xcall("gdpr_consent.api.consent_history", whose, "POST")) || [];
 
 export function mails_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("No marketing mail has been decided.")}</p>`;
@@ -86,7 +79,9 @@ function mail(row) {
 
 // Resolves with null where the user may not see them.
 export const fetch_mails = (whose) =>
-	frappe.model.can_read("Consent Decision") ? api("mail_decisions", whose) : Promise.resolve(null);
+	frappe.model.can_read("Consent Decision")
+		? frappe.xcall("gdpr_consent.api.mail_decisions", whose, "POST")
+		: Promise.resolve(null);
 
 export async function show_history(whose) {
 	const [rows, mails] = await Promise.all([fetch_history(whose), fetch_mails(whose)]);

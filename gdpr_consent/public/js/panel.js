@@ -78,7 +78,7 @@ function buttons({ party_type, party, title, addresses, is_restricted }, done) {
 	const emails = addresses.map(({ email }) => email).filter((email) => email.includes("@"));
 	if (frappe.model.can_create("Consent") && emails.length) {
 		button(__("Record"), () => record(given, done), "btn-primary");
-		button(__("Ask"), () => request(given, done));
+		if (!is_restricted) button(__("Ask"), () => request(given, done));
 	}
 	if (frappe.model.can_write("Consent")) {
 		button(__("Withdraw"), () => withdraw(given, done));
@@ -164,18 +164,16 @@ function address_html({ email, standing, is_shared, people, rows }) {
 	const pill = standing
 		? `<span class="indicator-pill no-indicator-dot ${standing_colour(standing)}" title="${escape(standings()[standing]?.[1])}">${escape(__(standing))}</span>`
 		: "";
-	const shared =
-		email.includes("@") && (is_shared || people > 1)
-			? note(
-					people > 1
-						? __(
-								"Read by several people: {0} records have this address. A consent counts for the mailbox.",
-								[people],
-							)
-						: __("Read by several people: a consent counts for the mailbox."),
-				)
-			: "";
-	return `<section data-address="${escape(email)}">${heading(`${escape(email)} ${pill}`)}${shared}${list(rows.map(row_item))}</section>`;
+	return `<section data-address="${escape(email)}">${heading(`${escape(email)} ${pill}`)}${shared_html(email, is_shared, people)}${list(rows.map(row_item))}</section>`;
+}
+
+function shared_html(email, is_shared, people) {
+	if (!email.includes("@")) return "";
+	if (is_shared) return note(__("Read by several people: a consent counts for the mailbox."));
+	// A lead that became a contact has two records, and is one person.
+	return people > 1
+		? note(__("{0} records have this address. A consent counts for the mailbox.", [people]))
+		: "";
 }
 
 const RED = ["REFUSED", "WITHDRAWN", "OBJECTED", "UNSUBSCRIBED", "RESTRICTED", "SUPPRESSED", "INVALIDATED"];
