@@ -18,7 +18,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 
-from gdpr_consent import email_groups, ledger, proof
+from gdpr_consent import announcements, email_groups, ledger, proof
 from gdpr_consent.clock import add_months, now_utc, utc_text
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
@@ -260,6 +260,7 @@ class _Writing:
 			new = [row for name, row in changed.items() if name in self._new]
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
+		announcements.note(event for event, _head in self._events["Consent"])
 
 	def _keep_email_groups_in_step(self) -> None:
 		changed = [
@@ -833,6 +834,7 @@ def record_unproven(
 	source: str | None = None,
 	party_type: str | None = None,
 	party: str | None = None,
+	reason: str | None = None,
 ) -> Row:
 	"""Record a consent that is claimed without proof: status Unknown, which allows nothing (T4, CA-17)."""
 	key = address_key(email)
@@ -841,7 +843,7 @@ def record_unproven(
 	place = proof.place_of(email, party_type, party, terms.rules.company)
 	subject = Subject(email, key, party_type, party, {}, place)
 	with _Writing([key]) as writing:
-		return writing.live(key, terms.scope) or _claim(writing, terms, subject)
+		return writing.live(key, terms.scope) or _claim(writing, terms, subject, reason)
 
 
 def _claim(writing: _Writing, terms: Terms, subject: Subject, reason: str | None = None) -> Row:
