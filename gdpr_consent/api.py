@@ -21,11 +21,14 @@ from gdpr_consent import (
 	identity,
 	ledger,
 	links,
+	panel,
+	preferences,
 	proof,
 	records,
 	register,
 	renewal,
 	returned_mail,
+	standing,
 )
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.exceptions import (
@@ -292,6 +295,88 @@ def object_to_marketing(
 
 @frappe.whitelist(methods=["POST"])
 @says_why
+def restrict(
+	email: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	reason: str | None = None,
+) -> dict[str, list[str]]:
+	"""Stop all marketing to a person until the restriction is lifted, because they asked for it (Art. 18).
+
+	It holds for every address the person has or gets later. What is on record stays as it is.
+
+	Returns:
+		`restricted`: names of the suppressions that say so.
+
+	Raises:
+		EvidenceMissing: no reason given.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	party = _check_party(party_type, party)
+	emails = _addresses(email, party_type, party)
+	names = register.restrict(emails, party_type=party_type or None, party=party or None, reason=reason)
+	return {"restricted": names}
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def lift_restriction(
+	email: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	reason: str | None = None,
+	informed_on: str | date | None = None,
+) -> dict[str, list[str]]:
+	"""End a restriction, after the person was told (Art. 18(3), DS-20). For the Privacy Officer only.
+
+	Args:
+		informed_on: the day on which the person was told that it will be lifted.
+
+	Returns:
+		`lifted`: names of the suppressions that this ended.
+
+	Raises:
+		EvidenceMissing: no reason or no day given.
+		InvalidPeriod: not a day, one to come, or before the restriction.
+	"""
+	frappe.only_for("Privacy Officer", message=True)
+	party = _check_party(party_type, party)
+	told_on = parse_utc(informed_on, _("Person Told On"))
+	return {
+		"lifted": register.lift_restriction(
+			_addresses(email, party_type, party),
+			party_type=party_type or None,
+			party=party or None,
+			reason=reason,
+			informed_on=told_on.date() if told_on else None,
+		)
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def send_preference_link(email: str, language: str | None = None) -> dict[str, bool]:
+	"""Send a person the link to the page where they see and change what they get.
+
+	It goes to the address itself, and only if something is on record for it.
+
+	Args:
+		language: of the mail, a code such as de; that of the record or the site if not given.
+
+	Returns:
+		`sent`: whether a mail was sent. An address gets a few a day at most, see Consent Settings (WB-02).
+
+	Raises:
+		UnknownReference: nothing is on record for the address. InvalidEmailAddress.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	_check_may_see(email)
+	identity.normalise_email(email)
+	return {"sent": preferences.send_link(email, language)}
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
 	frappe.has_permission("Consent", "write", throw=True)
@@ -492,6 +577,34 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 					}
 				)
 	return sorted(rows, key=lambda row: (row["occurred_at"], row["recorded_at"]), reverse=True)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def privacy_panel(doctype: str, name: str) -> dict[str, Any]:
+	"""Say what the Privacy tab shows of a Contact, Lead, Customer, Prospect or Opportunity.
+
+	Returns:
+		`marketing_mail`: a `standing.Standing`; `people`: a row for each of the people behind the record whom
+		the user may see, see `panel.describe`.
+	"""
+	frappe.has_permission("Consent", "read", throw=True)
+	if doctype not in standing.DOCTYPES:
+		raise UnknownReference(
+			_("{0} isn't one of {1}.").format(
+				frappe.bold(frappe.utils.escape_html(str(doctype))), ", ".join(standing.DOCTYPES)
+			)
+		)
+	stored = frappe.db.exists(doctype, name)
+	if not stored:
+		raise UnknownReference(
+			_("{0} {1} doesn't exist. Choose one from the list.").format(
+				_(doctype), frappe.bold(frappe.utils.escape_html(str(name)))
+			)
+		)
+	frappe.has_permission(doctype, "read", stored, throw=True)
+	found = standing.standings(doctype, [stored])[stored]
+	return {"marketing_mail": found.value if found else None, "people": panel.describe(doctype, stored)}
 
 
 @frappe.whitelist(methods=["POST"])

@@ -3,6 +3,8 @@
 Each has the app's module, by which `uninstall-app` finds and deletes it.
 """
 
+from gdpr_consent import standing
+
 MODULE = "GDPR Consent"
 
 # Where somebody can say what a mail is about; Email Queue is where the gate reads it.
@@ -16,6 +18,16 @@ CLASSIFIED = {
 	"SMS Center": "message",
 }
 
+# Whom the Privacy tab is about. The column of the list comes after the first field, since a list shows few of
+# them, and the tab after the second one, the last of the form.
+PEOPLE = {
+	"Contact": ("full_name", "unsubscribed"),
+	"Lead": ("lead_name", "dashboard_tab"),
+	"Customer": ("customer_name", "portal_users"),
+	"Prospect": ("company_name", "notes"),
+	"Opportunity": ("naming_series", "dashboard_tab"),
+}
+
 
 def _(text: str) -> str:
 	"""Mark a text for translation; the desk translates it when it shows it."""
@@ -24,6 +36,10 @@ def _(text: str) -> str:
 
 def custom_fields() -> dict[str, list[dict]]:
 	"""Return the custom fields by DocType, for `create_custom_fields`."""
+	return _about_mails() | {doctype: _about_a_person(*places) for doctype, places in PEOPLE.items()}
+
+
+def _about_mails() -> dict[str, list[dict]]:
 	return {
 		doctype: [
 			{
@@ -87,6 +103,40 @@ def custom_fields() -> dict[str, list[dict]]:
 			}
 		],
 	}
+
+
+def _about_a_person(early: str, last: str) -> list[dict]:
+	return [
+		{
+			"fieldname": standing.FIELD,
+			"fieldtype": "Select",
+			"label": _("Marketing Mail"),
+			"options": "\n".join(one.value for one in standing.Standing),
+			"insert_after": early,
+			"module": MODULE,
+			"description": _("Whether the gate let marketing mail through when it was last asked."),
+			"hidden": 1,  # the form has the panel, which asks anew
+			"read_only": 1,
+			"no_copy": 1,
+			"print_hide": 1,
+			"search_index": 1,
+			"in_list_view": 1,
+			"in_standard_filter": 1,
+		},
+		{
+			"fieldname": "consent_privacy_tab",
+			"fieldtype": "Tab Break",
+			"label": _("Privacy"),
+			"insert_after": last,
+			"module": MODULE,
+		},
+		{
+			"fieldname": "consent_privacy",
+			"fieldtype": "HTML",
+			"insert_after": "consent_privacy_tab",
+			"module": MODULE,
+		},
+	]
 
 
 BLOCKED = "Blocked"

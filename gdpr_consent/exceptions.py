@@ -35,6 +35,10 @@ class InvalidPeriod(ConsentError):
 	"""A date in the future, or an end before its start."""
 
 
+class FilterNotValid(ConsentError):
+	"""A filter of a report that isn't one of its options, or isn't a number."""
+
+
 class EvidenceMissing(ConsentError):
 	"""Consent without a source and a proof of it (Art. 7(1), CA-05, CA-17)."""
 

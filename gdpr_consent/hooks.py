@@ -20,9 +20,9 @@ before_uninstall = "gdpr_consent.install.before_uninstall"
 after_uninstall = "gdpr_consent.install.after_uninstall"
 
 app_include_js = "consent.bundle.js"
-_forms = ("Contact", "Customer", "Email Campaign", "Lead", "Newsletter")
+_forms = (*_core.PEOPLE, "Email Campaign", "Newsletter")
 doctype_js = {name: f"overrides/{name.lower().replace(' ', '_')}.js" for name in _forms}
-doctype_list_js = {name: f"overrides/{name.lower()}_list.js" for name in ("Contact", "Customer", "Lead")}
+doctype_list_js = {name: f"overrides/{name.lower()}_list.js" for name in _core.PEOPLE}
 
 if int(frappe.__version__.split(".")[0]) < 16:  # one class for a DocType, whose name is that without blanks
 	override_doctype_class = {name: f"gdpr_consent.gate.v15.{name.replace(' ', '')}" for name in _core.MIXINS}
@@ -34,10 +34,6 @@ jinja = {"methods": _core.IN_TEMPLATES}
 extend_bootinfo = ["gdpr_consent.sensitive_data.api.add_to_boot"]
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
-_person = {
-	event: f"gdpr_consent.overrides.person.{event}"
-	for event in ("validate", "on_update", "before_rename", "after_rename", "on_trash")
-}
 _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
 _histories = ("Version", "Deleted Document")
@@ -50,9 +46,7 @@ doc_events = {
 	"Email Queue": {"after_insert": f"{_sensitive}.documents.mask_sent_communication"},
 	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
 	"Property Setter": _copies,
-	"Contact": _person,
-	"Lead": _person,
-	"Customer": {event: _person[event] for event in ("before_rename", "on_trash")},
+	**_core.PEOPLE,
 	"File": {"on_trash": "gdpr_consent.overrides.evidence.on_trash"},
 	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
 	"Email Group Member": {

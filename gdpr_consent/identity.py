@@ -258,20 +258,131 @@ def _addresses_of_customers(names: list[str]) -> dict[str, list[str]]:
 	}
 
 
+def people_behind(doctype: str, names: list[str]) -> dict[str, list[Person]]:
+	"""Say whose wishes count for each of many records of one kind.
+
+	A Contact, a Lead and a Customer stand for themselves; a Prospect for its leads and contacts; an
+	Opportunity for the party it is from, its contact person and its contacts.
+	"""
+	if doctype in PARTY_TYPES:
+		return {name: [Person(doctype, name)] for name in names}
+	linked = _contacts_linked_to(doctype, names)
+	if doctype == "Prospect":
+		row = frappe.qb.DocType("Prospect Lead")
+		for name, lead in (
+			frappe.qb.from_(row)
+			.select(row.parent, row.lead)
+			.where((row.parenttype == "Prospect") & row.parent.isin(names) & row.lead.isnotnull())
+			.orderby(row.idx)
+			.run()
+		):
+			linked.setdefault(name, []).insert(0, Person("Lead", lead))
+		return _distinct(linked, names)
+	opportunity = frappe.qb.DocType("Opportunity")
+	rows = (
+		frappe.qb.from_(opportunity)
+		.select(
+			opportunity.name, opportunity.opportunity_from, opportunity.party_name, opportunity.contact_person
+		)
+		.where(opportunity.name.isin(names))
+		.run()
+	)
+	prospects = [party for _name, kind, party, _contact in rows if kind == "Prospect" and party]
+	of_prospects = people_behind("Prospect", prospects) if prospects else {}
+	for name, kind, party, contact in rows:
+		people = [Person("Contact", contact)] if contact else []
+		if party:
+			people += [Person(kind, party)] if kind in PARTY_TYPES else of_prospects.get(party, [])
+		linked[name] = [*people, *linked.get(name, ())]
+	return _distinct(linked, names)
+
+
+def _distinct(people: dict[str, list[Person]], names: list[str]) -> dict[str, list[Person]]:
+	return {name: list(dict.fromkeys(people.get(name, ()))) for name in names}
+
+
+def _contacts_linked_to(doctype: str, names: list[str]) -> dict[str, list[Person]]:
+	link = frappe.qb.DocType("Dynamic Link")
+	found: dict[str, list[Person]] = {}
+	for name, contact in (
+		frappe.qb.from_(link)
+		.select(link.link_name, link.parent)
+		.where((link.parenttype == "Contact") & (link.link_doctype == doctype) & link.link_name.isin(names))
+		.orderby(link.creation)
+		.run()
+	):
+		found.setdefault(name, []).append(Person("Contact", contact))
+	return found
+
+
+def followers_of(people: Iterable[Person]) -> dict[str, list[str]]:
+	"""Name, by DocType, the Customers, Prospects and Opportunities that follow some of those given; see
+	`people_behind`."""
+	of_type: dict[str, list[str]] = {}
+	for person in dict.fromkeys(people):
+		of_type.setdefault(person.party_type, []).append(person.party)
+	contacts, leads = of_type.get("Contact", []), of_type.get("Lead", [])
+	found: dict[str, dict[str, None]] = {"Customer": {}, "Prospect": {}, "Opportunity": {}}
+	link, row = frappe.qb.DocType("Dynamic Link"), frappe.qb.DocType("Prospect Lead")
+	opportunity = frappe.qb.DocType("Opportunity")
+	if contacts:
+		for doctype, name in (
+			frappe.qb.from_(link)
+			.select(link.link_doctype, link.link_name)
+			.where((link.parenttype == "Contact") & link.parent.isin(contacts))
+			.where(link.link_doctype.isin([*found]))
+			.run()
+		):
+			found[doctype][name] = None
+	if leads:
+		prospects = frappe.qb.from_(row).select(row.parent).where(row.parenttype == "Prospect")
+		found["Prospect"] |= dict.fromkeys(prospects.where(row.lead.isin(leads)).run(pluck=True))
+	parties = {
+		"Lead": leads,
+		"Customer": [*of_type.get("Customer", []), *found["Customer"]],
+		"Prospect": [*of_type.get("Prospect", []), *found["Prospect"]],
+	}
+	theirs = opportunity.contact_person.isin(contacts or [""])
+	for doctype, names in parties.items():
+		if names:
+			theirs |= (opportunity.opportunity_from == doctype) & opportunity.party_name.isin(names)
+	query = frappe.qb.from_(opportunity).select(opportunity.name)
+	found["Opportunity"] |= dict.fromkeys(query.where(theirs).run(pluck=True))
+	return {doctype: list(names) for doctype, names in found.items()}
+
+
+def customers_with(emails: Iterable[str]) -> list[str]:
+	"""Name the Customers that hold one of the addresses themselves: a copy of their contact's, or what it
+	was."""
+	spellings = _spellings(emails)
+	if not spellings:
+		return []
+	customer = frappe.qb.DocType("Customer")
+	query = frappe.qb.from_(customer).select(customer.name)
+	return query.where(customer.email_id.isin(list(spellings))).run(pluck=True)
+
+
+def _spellings(emails: Iterable[str]) -> set[str]:
+	"""Return how each address may be stored. The database drops case by itself; a domain has two forms."""
+	spellings: set[str] = set()
+	for email, key in address_keys(emails).items():
+		if key and not is_phone_number(email):
+			normalised = normalise_email(email)
+			local, domain = normalised.split("@")
+			spellings |= {email, normalised, f"{local}@{idna.decode(domain)}"}
+	return spellings
+
+
 def people_at(emails: Iterable[str]) -> dict[str, list[Person]]:
 	"""Find the people that have each address, by its key: Contacts and Leads."""
 	people: dict[str, list[Person]] = {email: [] for email in emails}
 	by_key: dict[str, list[str]] = {}
-	spellings: set[str] = set()
 	for email, key in address_keys(people).items():
 		if key and is_phone_number(email):
 			people[email] = _people_with_number(email)
 		elif key:
 			by_key.setdefault(key, []).append(email)
-			normalised = normalise_email(email)
-			local, domain = normalised.split("@")
-			# The database drops case by itself; a domain may be stored in either of its two forms.
-			spellings |= {email, normalised, f"{local}@{idna.decode(domain)}"}
+	spellings = _spellings(people)
 	if not spellings:
 		return people
 

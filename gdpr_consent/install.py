@@ -1,9 +1,13 @@
 """Brings a site to the state the app needs, only adding what is missing, and takes it back again."""
 
+from contextlib import suppress
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
-from gdpr_consent import export, identity, legacy, links, register, signatures
+from gdpr_consent import export, identity, legacy, links, register, signatures, standing
 from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
@@ -11,7 +15,21 @@ from gdpr_consent.sensitive_data import finder, protection, rules
 from gdpr_consent.sensitive_data.installed_rules import RULES
 
 ROLES_OF_OTHERS = "gdpr_consent_roles_of_others"  # which of our roles the site had before us
-INDEXES_OF_OURS = (("Contact Email", ["email_id"], "consent_email_id"),)
+INDEXES_OF_OURS = (
+	("Contact Email", ["email_id"], "consent_email_id"),
+	("Customer", ["email_id"], "consent_email_id"),
+	("Opportunity", ["party_name"], "consent_party_name"),
+	("Opportunity", ["contact_person"], "consent_contact_person"),
+	("Prospect Lead", ["lead"], "consent_lead"),
+)
+# They hold all that a report counts, so that a million rows stay unread.
+INDEXES_OF_REPORTS = (
+	("Consent", ["since"], "since"),
+	("Consent", ["source", "status", "evidence_grade", "given_on", "expires_on"], "sources"),
+	("Consent", ["status", "wording", "purpose", "topic", "expires_on"], "wordings"),
+	("Consent Decision", ["allowed", "decided_on", "reason"], "blocked"),
+)
+ONBOARDING_STEPS = "GDPR Consent %"
 
 
 def before_install() -> None:
@@ -43,11 +61,13 @@ def complete() -> None:
 	)
 	allow_status_blocked()
 	set_missing_properties()
-	for doctype, columns, index in INDEXES_OF_OURS:
+	for doctype, columns, index in (*INDEXES_OF_OURS, *INDEXES_OF_REPORTS):
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
 	protect_sensitive_fields()
 	self_check.run()
+	with suppress(RedisConnectionError):  # nobody works the queue off yet; the daily task does the same
+		standing.start()
 
 
 def _create_first_keys() -> None:
@@ -194,6 +214,8 @@ def after_uninstall() -> None:
 			frappe.db.delete("Has Role", {"role": role})
 			frappe.db.delete("Custom DocPerm", {"role": role})
 			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
+	# They have no module that Frappe would find them by.
+	frappe.db.delete("Onboarding Step", {"name": ["like", ONBOARDING_STEPS]})
 	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ROLES_OF_OTHERS})
 	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):
 		frappe.delete_doc("Scheduled Job Type", job, force=True)

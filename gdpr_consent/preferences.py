@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import frappe
+from frappe import _
 
-from gdpr_consent import register
+from gdpr_consent import links, register, throttle
 from gdpr_consent.clock import now_utc
 from gdpr_consent.double_opt_in import send_confirmation_mail
+from gdpr_consent.exceptions import UnknownReference
+from gdpr_consent.identity import address_key
 from gdpr_consent.policy import Channel, Status, decide, status_at
 from gdpr_consent.register import DATA_SUBJECT, Act, Scope
 
@@ -81,14 +84,14 @@ def offers_to(found: register.Row) -> list[Offer]:
 	]
 
 
-def _facts_about(address_key: str) -> tuple[list[register.Row], list[register.Row]]:
+def _facts_about(key: str) -> tuple[list[register.Row], list[register.Row]]:
 	loaded = []
 	for doctype in ("Consent", "Suppression"):
 		table = frappe.qb.DocType(doctype)
 		loaded.append(
 			frappe.qb.from_(table)
 			.select(table.star)
-			.where(table.address_key == address_key)
+			.where(table.address_key == key)
 			.where(table.channel.isnull() | table.channel.isin(["", Channel.EMAIL.value]))
 			.run(as_dict=True)
 		)
@@ -180,12 +183,45 @@ def masked(email: str | None) -> str:
 	return f"{local[:1]}…@{domain[:1]}….{domain.rpartition('.')[2]}"
 
 
-def newest_record_of(address_key: str) -> str | None:
+def send_link(email: str, language: str | None = None) -> bool:
+	"""Send the link to the preferences to an address that is in the register.
+
+	Returns:
+		whether it was sent; an address gets a few mails a day at most (WB-02).
+
+	Raises:
+		UnknownReference: nothing is on record for it.
+	"""
+	key = address_key(email)
+	record = newest_record_of(key)
+	if not record:
+		raise UnknownReference(
+			_("Nothing is on record for {0}, so there is nothing to choose. Ask for a consent first.").format(
+				frappe.bold(frappe.utils.escape_html(email))
+			)
+		)
+	if not throttle.may_mail(key):
+		return False
+	shown = frappe.local.lang
+	frappe.local.lang = language or frappe.db.get_value("Consent", record, "language") or shown
+	try:
+		frappe.sendmail(
+			recipients=[email],
+			subject=_("Your link to your choices"),
+			template="consent_preferences",
+			args={"url": links.preferences_url(record)},
+			reference_doctype="Consent",
+			add_unsubscribe_link=0,
+		)
+	finally:
+		frappe.local.lang = shown
+	return True
+
+
+def newest_record_of(key: str) -> str | None:
 	"""Return a record by which a link can name the person who has an address, None if there is none."""
 	for doctype in ("Consent", "Suppression"):
-		found = frappe.get_all(
-			doctype, {"address_key": address_key}, pluck="name", order_by="creation desc", limit=1
-		)
+		found = frappe.get_all(doctype, {"address_key": key}, pluck="name", order_by="creation desc", limit=1)
 		if found:
 			return found[0]
 	return None

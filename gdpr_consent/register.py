@@ -8,7 +8,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,9 +17,10 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 from frappe.query_builder.functions import Max
+from frappe.utils import getdate
 
-from gdpr_consent import announcements, email_groups, ledger, proof
-from gdpr_consent.clock import add_months, now_utc, utc_text
+from gdpr_consent import announcements, email_groups, ledger, proof, standing
+from gdpr_consent.clock import add_months, now_utc, to_system_time, utc_text
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
 	ConfirmationPending,
@@ -143,6 +144,7 @@ class _Writing:
 
 	def __enter__(self) -> "_Writing":
 		fresh = not self.dry_run and _lock(self.keys)
+		self.is_stale = fresh
 		self.now = now_utc()  # not before: what others did while we waited is in the past
 		self.consents = self._load("Consent", fresh)
 		self.suppressions = self._load("Suppression", fresh)
@@ -261,6 +263,9 @@ class _Writing:
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
 		announcements.note(event for event, _head in self._events["Consent"])
+		standing.follow_register(
+			{doctype: changed.values() for doctype, changed in self._changed.items()}, self.is_stale
+		)
 
 	def _keep_email_groups_in_step(self) -> None:
 		changed = [
@@ -1309,6 +1314,97 @@ def refuse(
 		return writing.open("Consent", EventKind.REFUSE, facts, act, writing.now)
 
 
+# --- restriction (Art. 18) ----------------------------------------------------------------------------------
+
+
+def restrict(
+	emails: list[str], *, party_type: str | None = None, party: str | None = None, reason: str | None
+) -> list[str]:
+	"""Stop everything but storage for a person, as they may ask for (Art. 18, DS-20).
+
+	Returns:
+		names of the restrictions that stand. Saying it twice adds nothing.
+
+	Raises:
+		EvidenceMissing: no reason given.
+	"""
+	_check_reason(reason)
+	scope = Scope("", "")
+	noes = [No(RefusalKind.RESTRICTION, scope, email, party_type, party) for email in emails] or [
+		No(RefusalKind.RESTRICTION, scope, None, party_type, party)
+	]
+	with _Writing(key for no in noes if (key := no.key)) as writing:
+		_say_no(writing, noes, Act(DATA_SUBJECT, reason=reason))
+		return [row["name"] for row in _restrictions(writing, party_type, party)]
+
+
+def lift_restriction(
+	emails: list[str],
+	*,
+	party_type: str | None = None,
+	party: str | None = None,
+	reason: str | None,
+	informed_on: date | None,
+) -> list[str]:
+	"""End a restriction. The person is told before that (Art. 18(3), DS-20).
+
+	A restriction of somebody else who reads the same shared mailbox stays.
+
+	Args:
+		informed_on: the day on which the person was told that it will be lifted.
+
+	Returns:
+		names of the restrictions that this lifted.
+
+	Raises:
+		EvidenceMissing: no reason or no day given.
+		InvalidPeriod: a day to come, or before the restriction.
+	"""
+	_check_reason(reason)
+	if not informed_on:
+		raise EvidenceMissing(
+			_("Person Told On is missing. Tell the person first, then say on which day (Art. 18(3) GDPR).")
+		)
+	if informed_on > getdate():
+		raise InvalidPeriod(_("Person Told On {0} lies in the future.").format(informed_on))
+	keys = {key for key in address_keys(emails).values() if key}
+	with _Writing(keys) as writing:
+		found = _restrictions(writing, party_type, party)
+		if any(informed_on < to_system_time(row["said_on"]).date() for row in found):
+			raise InvalidPeriod(
+				_("Person Told On {0} lies before the restriction itself.").format(informed_on)
+			)
+		act = Act(CONTROLLER, reason=_("{0} The person was told on {1}.").format(reason, informed_on))
+		for row in found:
+			writing.append("Suppression", row, EventKind.LIFT, act, {"lifted_on": writing.now})
+		return [row["name"] for row in found]
+
+
+def _check_reason(reason: str | None) -> None:
+	if not (reason or "").strip():
+		raise EvidenceMissing(_("Reason is missing. Say why, for whoever asks later."))
+
+
+def _restrictions(writing: _Writing, party_type: str | None, party: str | None) -> list[Row]:
+	"""List the restrictions that stand at the addresses of a visit, or for a party without an address."""
+	whose = (party_type, party)
+	rows = [row for found in writing.suppressions.values() for row in found]
+	rows += [row for row in _rows_of_party(*whose)[0] if not row["address_key"]]
+	return [
+		row
+		for row in rows
+		if row["kind"] == RefusalKind.RESTRICTION
+		and not row.get("lifted_on")
+		and not (
+			party
+			and row["party"]
+			and (row["party_type"], row["party"]) != whose
+			and row["email"]
+			and is_shared(row["email"])
+		)
+	]
+
+
 # --- mail that comes back -----------------------------------------------------------------------------------
 
 
@@ -1382,8 +1478,7 @@ def invalidate(consent: str, reason: str, effective_from: datetime | None = None
 
 
 def _end(consent: str, kind: EventKind, reason: str, effective_from: datetime | None = None) -> Row:
-	if not (reason or "").strip():
-		raise EvidenceMissing(_("Reason is missing. Say why, for whoever asks later."))
+	_check_reason(reason)
 	(found,) = _named("Consent", [consent])
 	with _Writing([found.address_key] if found.address_key else []) as writing:
 		loaded = writing.consents.get(found.address_key, ())  # nothing, if its address was erased

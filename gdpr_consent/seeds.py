@@ -61,6 +61,12 @@ LEGAL_BASES = (
 	},
 )
 
+_SECURITY = _(
+	"Access by role; protected fields; encrypted connections; a register in which no change goes unnoticed; "
+	"backups"
+)
+_MAIL_SERVER = _("Staff of sales and marketing; the provider of the mail server")
+
 PROCESSING_PURPOSES = (
 	{
 		"title": _("Email Marketing"),
@@ -73,6 +79,13 @@ PROCESSING_PURPOSES = (
 		"validity_months": 24,
 		"data_subjects": _("Contacts, leads and customers who agreed"),
 		"data_categories": _("Name, e-mail address, topics of interest, proof of consent"),
+		"recipients": _MAIL_SERVER,
+		"security_measures": _SECURITY,
+		"storage": _(
+			"Until the person says no or the consent expires; the proof as long as claims are possible"
+		),
+		"systems": "ERPNext: Contact, Lead, Customer, Newsletter, Email Campaign, Consent",
+		"dpv_purpose": "dpv:DirectMarketing",
 	},
 	{
 		"title": _("Sales"),
@@ -85,6 +98,11 @@ PROCESSING_PURPOSES = (
 		],
 		"data_subjects": _("Leads, contacts and customers"),
 		"data_categories": _("Name, contact data, company, enquiries and offers"),
+		"recipients": _MAIL_SERVER,
+		"security_measures": _SECURITY,
+		"storage": _("Until it is clear that no business comes of it"),
+		"systems": "ERPNext: Lead, Opportunity, Prospect, Quotation, Contact",
+		"dpv_purpose": "dpv:CustomerRelationshipManagement",
 	},
 	{
 		"title": _("Customer Service"),
@@ -93,6 +111,11 @@ PROCESSING_PURPOSES = (
 		"allowed_legal_bases": [{"legal_basis": "Contract"}, {"legal_basis": "Legitimate Interests"}],
 		"data_subjects": _("Customers and their contacts"),
 		"data_categories": _("Name, contact data, orders, service requests"),
+		"recipients": _("Staff of customer service; the provider of the mail server"),
+		"security_measures": _SECURITY,
+		"storage": _("As long as the person may have claims from what they bought"),
+		"systems": "ERPNext: Customer, Contact, Issue, Warranty Claim",
+		"dpv_purpose": "dpv:CommunicationForCustomerCare",
 	},
 	{
 		"title": _("Contract Fulfilment"),
@@ -101,6 +124,11 @@ PROCESSING_PURPOSES = (
 		"allowed_legal_bases": [{"legal_basis": "Contract"}, {"legal_basis": "Legal Obligation"}],
 		"data_subjects": _("Customers and their contacts"),
 		"data_categories": _("Name, addresses, orders, deliveries, invoices, payments"),
+		"recipients": _("Staff of sales and accounting; carriers; banks; tax advisers and authorities"),
+		"security_measures": _SECURITY,
+		"storage": _("As long as the law asks to keep invoices and business letters"),
+		"systems": "ERPNext: Customer, Sales Order, Delivery Note, Sales Invoice, Payment Entry",
+		"dpv_purpose": "dpv:CustomerOrderManagement",
 	},
 )
 

@@ -5,6 +5,7 @@ else that a browser sends reaches it (WB-06).
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import frappe
@@ -12,7 +13,7 @@ from frappe import _
 
 from gdpr_consent import identity, links, pages, preferences, register, throttle
 from gdpr_consent.double_opt_in import send_confirmation_mail
-from gdpr_consent.exceptions import ConsentError, LinkNotValid
+from gdpr_consent.exceptions import ConsentError, LinkNotValid, UnknownReference
 from gdpr_consent.failures import log_failure
 
 SOURCE = "Web Form"
@@ -210,20 +211,9 @@ def send_link(email: str, language: str) -> None:
 	"""
 	throttle.count_form()
 	identity.normalise_email(email)
-	key = identity.address_key(email)
-	_after_the_answer(lambda: _send_link(email, key, language))
+	_after_the_answer(lambda: _send_link(email, language))
 
 
-def _send_link(email: str, key: str, language: str) -> None:
-	record = preferences.newest_record_of(key)
-	if not record or not throttle.may_mail(key):
-		return
-	frappe.local.lang = language
-	frappe.sendmail(
-		recipients=[email],
-		subject=_("Your link to your choices"),
-		template="consent_preferences",
-		args={"url": links.preferences_url(record)},
-		reference_doctype="Consent",
-		add_unsubscribe_link=0,
-	)
+def _send_link(email: str, language: str) -> None:
+	with suppress(UnknownReference):
+		preferences.send_link(email, language)

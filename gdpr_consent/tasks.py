@@ -5,7 +5,7 @@ from datetime import datetime
 import frappe
 from frappe.utils import cint
 
-from gdpr_consent import email_groups, legacy, register, renewal
+from gdpr_consent import email_groups, legacy, register, renewal, standing
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
@@ -25,6 +25,7 @@ def hourly() -> None:
 
 def daily() -> None:
 	self_check.run()
+	standing.start()
 	email_groups.reconcile_all()
 	delete_old_logs()
 	renewal.remind()

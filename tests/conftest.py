@@ -35,6 +35,7 @@ from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.bulk_update import job
 from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
+from gdpr_consent.standing import DOCTYPES
 
 # The same examples in every run, and no verdict by the clock of a busy machine.
 settings.register_profile(
@@ -356,7 +357,7 @@ class BulkUpdates:
 
 	def __init__(self, mailbox: Callable[..., str]) -> None:
 		self.mailbox = mailbox
-		self.people: dict[str, list[str]] = {"Contact": [], "Lead": [], "Customer": [], "User": []}
+		self.people: dict[str, list[str]] = {doctype: [] for doctype in (*DOCTYPES, "User")}
 		self.made: list[str] = []
 
 	def contact(self, *emails: str, **more) -> str:
@@ -403,6 +404,15 @@ class BulkUpdates:
 		self.people["User"].append(email)
 		frappe.db.commit()
 		return email
+
+	def prospect(self, *leads: str, **more) -> str:
+		rows = [{"lead": lead} for lead in leads]
+		return self._insert("Prospect", company_name=_name("Prospect"), leads=rows, **more)
+
+	def opportunity(self, kind: str, party: str, **more) -> str:
+		company = frappe.get_all("Company", pluck="name")[0]
+		more |= {"opportunity_from": kind, "party_name": party, "company": company}
+		return self._insert("Opportunity", **more)
 
 	def _insert(self, doctype: str, **values) -> str:
 		self.people[doctype].append(frappe.new_doc(doctype, **values).insert().name)
@@ -454,7 +464,7 @@ class BulkUpdates:
 			frappe.db.delete(doctype, {"bulk_update": ["in", self.made or ["none"]]})
 		frappe.db.delete("Consent Bulk Update Rule", {"parent": ["in", self.made or ["none"]]})
 		frappe.db.delete("Consent Bulk Update", {"name": ["in", self.made or ["none"]]})
-		for doctype in ("Contact", "Lead", "Customer"):  # faster than `delete_doc`, which looks everywhere
+		for doctype in DOCTYPES:  # faster than `delete_doc`, which looks everywhere
 			names = ["in", self.people[doctype] or ["none"]]
 			frappe.db.delete(doctype, {"name": names})
 			for table in frappe.get_meta(doctype).get_table_fields():

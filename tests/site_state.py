@@ -30,6 +30,24 @@ def state() -> dict[str, list]:
 		"custom permissions": rows_of("Custom DocPerm", *PERMISSION),
 		"custom permissions, exactly": rows_of("Custom DocPerm", "*"),
 		"scheduled jobs": rows_of("Scheduled Job Type", "method"),
+		"desk pages": [
+			[doctype, *row]
+			for doctype in (
+				*("Workspace", "Report", "Number Card", "Dashboard Chart", "Dashboard Chart Source"),
+				*("Module Onboarding", "Onboarding Step", "Print Format"),
+			)
+			for row in rows_of(doctype, "name")
+		],
+		"rows of desk pages, exactly": [
+			[doctype, *row]
+			for doctype in (
+				"Workspace Link",
+				"Workspace Shortcut",
+				"Workspace Number Card",
+				"Onboarding Step Map",
+			)
+			for row in rows_of(doctype, "parent", "name")
+		],
 		"defaults": rows_of("DefaultValue", "parent", "defkey"),
 		"columns": sorted(map(list, frappe.db.sql(COLUMNS + HERE, frappe.conf.db_name))),
 		"indexes": sorted(map(list, frappe.db.sql(INDEXES + HERE, frappe.conf.db_name))),

@@ -4,8 +4,9 @@ import json
 from itertools import product
 
 import pytest
-from conftest import BulkUpdates, give, start_worker, wait_until
-from playwright.sync_api import Page, TimeoutError, expect
+from conftest import BulkUpdates, give, start_worker
+from desk import choose, press
+from playwright.sync_api import Page, expect
 
 import frappe
 
@@ -68,26 +69,6 @@ def visitors(bulk: BulkUpdates):
 
 def field(page: Page, name: str):
 	return page.locator(f".form-in-grid [data-fieldname={name}]")
-
-
-def choose(place, text: str) -> None:
-	"""Pick what a field with suggestions suggests; again, if Frappe has moved the focus meanwhile."""
-	box, suggestion = place.locator("input").first, place.locator("li, [role=option]", has_text=text).first
-
-	def is_suggested() -> bool:
-		box.fill("")
-		box.fill(text)
-		try:
-			suggestion.click(timeout=3_000)
-		except TimeoutError:
-			return False
-		return True
-
-	wait_until(is_suggested)
-
-
-def press(page: Page, name: str) -> None:
-	page.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
 
 
 def says(page: Page, text: str) -> None:

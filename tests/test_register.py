@@ -1320,6 +1320,13 @@ DOORS: dict[str, Callable[[str, str], object]] = {
 	"revoke_consent": lambda _email, given: api.revoke_consent(given, "Why"),
 	"report_returned_mail": lambda _email, _given: api.report_returned_mail("Subject: Hello\n\n"),
 	"lift_bounce": lambda email, _given: api.lift_bounce(email, "It works."),
+	"restrict": lambda email, _given: api.restrict(email=email, reason="Why"),
+	"lift_restriction": lambda email, _given: api.lift_restriction(
+		email=email, reason="Why", informed_on=frappe.utils.today()
+	),
+	"send_preference_link": lambda _email, given: api.send_preference_link(
+		frappe.db.get_value("Consent", given, "email")
+	),
 	"invalidate_consent": lambda _email, given: api.invalidate_consent(given, "Why"),
 	"check_consent": lambda email, _given: api.check_consent([email]),
 	"has_consent": lambda email, _given: api.has_consent(email),
@@ -1346,12 +1353,14 @@ STAFF = {
 	"revoke_consent",
 	"report_returned_mail",
 	"lift_bounce",
+	"restrict",
+	"send_preference_link",
 	"consent_history",
 	"mail_decisions",
 }
 MAY = {
 	"Privacy Officer": set(DOORS),
-	"System Manager": set(DOORS) - {"invalidate_consent"},
+	"System Manager": set(DOORS) - {"invalidate_consent", "lift_restriction"},
 	"Consent User": STAFF,
 	"Newsletter Manager": READS | FILES | {"consent_history", "mail_decisions"},
 	"Sales User": set(),
@@ -1367,12 +1376,14 @@ def test_every_door_is_in_the_table_of_rights():
 		and getattr(function, "__module__", "") == api.__name__
 		and not name.startswith("_")
 	}
-	# `check_party` has its test in test_desk.py, re-consent in test_proof.py.
+	# `check_party` has its test in test_desk.py, re-consent in test_proof.py, the panel in test_panel.py.
 	elsewhere = {"history", "confirm_consent", "check_party", "reconsent_overview", "start_reconsent"}
+	elsewhere |= {"privacy_panel"}
 	elsewhere |= {"says_why", "check_subject"}
 	assert doors - elsewhere == set(DOORS)
 
 
+@pytest.mark.usefixtures("smtp", "fresh_counters")
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("role", MAY)
 def test_wb_07_who_may_pass_each_door(address, user_with_roles, role, door):
@@ -1422,6 +1433,11 @@ def stranger(address, contact, user_with_roles):
 		lambda who: api.consent_history(email=who.email),
 		lambda who: api.consent_history(email=who.email, party_type="Contact", party=who.visible),
 		lambda who: api.consent_history(party_type="Contact", party=who.hidden),
+		lambda who: api.restrict(email=who.email, reason="Why"),
+		lambda who: api.restrict(email=who.email, party_type="Contact", party=who.visible, reason="Why"),
+		lambda who: api.restrict(party_type="Contact", party=who.hidden, reason="Why"),
+		lambda who: api.send_preference_link(who.email),
+		lambda who: api.privacy_panel("Contact", who.hidden),
 		lambda who: api.mail_decisions(email=who.email),
 		lambda who: api.mail_decisions(email=who.email, party_type="Contact", party=who.visible),
 		lambda who: api.mail_decisions(party_type="Contact", party=who.hidden),

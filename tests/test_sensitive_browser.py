@@ -8,8 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import BulkUpdates, wait_until
-from playwright.sync_api import Page, TimeoutError, expect
+from conftest import BulkUpdates
+from desk import choose, press
+from playwright.sync_api import Page, expect
 
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_field
@@ -56,26 +57,6 @@ def open_customer(page: Page, name: str):
 	field = page.locator(".frappe-control[data-fieldname=tax_id]")
 	expect(field).to_be_visible()
 	return field
-
-
-def press(place, name: str) -> None:
-	place.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
-
-
-def choose(place, text: str) -> None:
-	"""Pick what a field with suggestions suggests; again, if Frappe has moved the focus meanwhile."""
-	box, suggestion = place.locator("input").first, place.locator("li, [role=option]", has_text=text).first
-
-	def is_suggested() -> bool:
-		box.fill("")
-		box.fill(text)
-		try:
-			suggestion.click(timeout=3_000)
-		except TimeoutError:
-			return False
-		return True
-
-	wait_until(is_suggested)
 
 
 def reveal(page: Page, field) -> None:

@@ -32,3 +32,20 @@ IN_TEMPLATES = [
 	"gdpr_consent.bulk_update.report.consent_bulk_update_report",
 	"gdpr_consent.paper.consent_receipt",
 ]
+
+
+def _events(module: str, *names: str) -> dict[str, str]:
+	return {name: f"gdpr_consent.overrides.{module}.{name}" for name in names}
+
+
+_PERSON = _events(
+	"person", "validate", "on_update", "before_rename", "after_rename", "on_trash", "after_delete"
+)
+_STANDING = _events("standing", "on_update", "onload")
+PEOPLE = {
+	"Contact": _STANDING | _PERSON,  # theirs does what the other does, and more
+	"Lead": _STANDING | _PERSON,
+	"Customer": _STANDING | _events("person", "before_rename", "after_rename", "on_trash"),
+	"Prospect": _STANDING,
+	"Opportunity": _STANDING,
+}

@@ -4,7 +4,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from gdpr_consent import identity, legacy, register
+from gdpr_consent import identity, legacy, register, standing
 
 
 def on_update(doc: Document, _method: str | None = None) -> None:
@@ -17,6 +17,7 @@ def on_update(doc: Document, _method: str | None = None) -> None:
 		_("The person has another address; what they refused holds for each."),
 	)
 	_take_over_opt_out(doc, previous)
+	standing.follow_document(doc)
 
 
 def addresses_on(doc: Document) -> list[str]:
@@ -74,8 +75,13 @@ def after_rename(doc: Document, _method: str | None, old: str, new: str, merge: 
 	if merge and doc.meta.has_field("unsubscribed") and not doc.unsubscribed:
 		if frappe.db.get_value(doc.doctype, old, "unsubscribed"):
 			frappe.db.set_value(doc.doctype, new, "unsubscribed", 1)
+	standing.later(standing.follow_people([identity.Person(doc.doctype, new)]))
 
 
 def on_trash(doc: Document, _method: str | None = None) -> None:
 	# A later record may get the same name, and isn't the same person.
 	register.move_party(doc.doctype, doc.name, None)
+
+
+def after_delete(doc: Document, _method: str | None = None) -> None:
+	standing.follow_deletion(doc)

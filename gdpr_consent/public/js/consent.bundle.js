@@ -10,10 +10,12 @@ import { download_history, download_record } from "./download";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
 import { api, record, request } from "./record";
+import * as reports from "./reports";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { find_candidates } from "./sensitive_candidates";
 import { mask_sensitive_fields } from "./sensitive_field";
+import { show_standing_in_list } from "./standing";
 import { do_not_filter_by_instant, show_local_times } from "./time";
 import * as words from "./words";
 
@@ -45,6 +47,7 @@ Object.assign(gdpr_consent, {
 	object,
 	problems_html,
 	record,
+	reports,
 	request,
 	revoke,
 	set_headline,
@@ -53,6 +56,7 @@ Object.assign(gdpr_consent, {
 	show_history,
 	show_local_times,
 	show_on_form,
+	show_standing_in_list,
 	status_now: words.status_now,
 	url_of,
 	withdraw,

@@ -28,7 +28,8 @@ function item(row) {
 	]
 		.filter(([, value]) => value)
 		.map(([label, value]) => `<span class="mr-3">${label}: ${escape(value)}</span>`);
-	if (row.evidence) details.push(`<span>${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
+	if (row.evidence)
+		details.push(`<span class="mr-3">${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
 	if (row.evidence_grade)
 		details.push(`<span>${__("Evidence Grade")}: ${grade_html(row.evidence_grade)}</span>`);
 	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;
@@ -48,7 +49,6 @@ export function evidence_html(evidence) {
 	return `<a href="${encodeURI(evidence)}" target="_blank" rel="noopener">${escape(name)}</a>`;
 }
 
-// Resolves with rows, or with null where the user may not see them.
 export function fetch_history(whose) {
 	return frappe
 		.call({
@@ -59,7 +59,7 @@ export function fetch_history(whose) {
 		.then((r) => r.message || []);
 }
 
-function mails_html(rows) {
+export function mails_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("No marketing mail has been decided.")}</p>`;
 	return `<ul class="list-unstyled mb-0">${rows.map(mail).join("")}</ul>`;
 }
@@ -81,7 +81,8 @@ function mail(row) {
 	</li>`;
 }
 
-const fetch_mails = (whose) =>
+// Resolves with null where the user may not see them.
+export const fetch_mails = (whose) =>
 	frappe.model.can_read("Consent Decision") ? api("mail_decisions", whose) : Promise.resolve(null);
 
 export async function show_history(whose) {

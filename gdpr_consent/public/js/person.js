@@ -1,71 +1,62 @@
-// What Contact, Lead and Customer show about consent, and what may be done there.
-import { show_history } from "./history";
-import { PARTY_TYPES, api, record, request } from "./record";
-import { object, withdraw } from "./refuse";
-import { escape, grade_html, reason_text } from "./words";
+// What the forms of Contact, Lead, Customer, Prospect and Opportunity show about consent: a badge beside the title,
+// and the Privacy tab.
+import { show_panel } from "./panel";
+import { standings } from "./standing";
+import { escape } from "./words";
 
-const SHOWN = 5; // addresses in the headline; a Customer may have hundreds
+const TAB = "consent_privacy_tab";
 
-/** Add the headline and the buttons to a form of one of the party types. */
+/** Add the badge to a form, and the panel when its tab is opened. */
 export function show_on_form(frm) {
-	if (frm.is_new() || !PARTY_TYPES.includes(frm.doctype) || !frappe.model.can_read("Consent")) return;
-	show_headline(frm);
-	const given = {
-		party_type: frm.doctype,
-		party: frm.doc.name,
-		title: frm.get_title ? frm.get_title() : frm.doc.name,
-	};
-	const done = () => show_headline(frm);
-	const button = (label, act) => frm.add_custom_button(label, act, __("Consent"));
-	if (frappe.model.can_create("Consent")) {
-		button(__("Record"), () => record(given, done));
-		button(__("Send Confirmation Request"), () => request(given, done));
+	frm.page.wrapper.find(".consent-badge").remove();
+	const may_see = !frm.is_new() && frappe.model.can_read("Consent");
+	if (Boolean(frm.get_docfield(TAB)?.hidden) === may_see) {
+		frm.set_df_property(TAB, "hidden", may_see ? 0 : 1);
 	}
-	if (frappe.model.can_write("Consent")) {
-		button(__("Withdraw"), () => withdraw(given, done));
-		button(__("Object to All Marketing"), () => object(given, done));
-	}
-	button(__("History"), () => show_history(given));
-}
-
-async function show_headline(frm) {
+	const tab = frm.layout.tabs.find(({ df }) => df.fieldname === TAB);
+	if (!may_see || !tab) return;
+	show_badge(frm, tab);
+	const wrapper = frm.fields_dict.consent_privacy.$wrapper.empty();
 	const { doctype, docname } = frm;
-	const answers = await api("check_party", { party_type: doctype, party: docname });
-	const rows = Object.entries(answers || {});
-	const grades = await grades_of(rows.map(([, answer]) => answer.consent).filter(Boolean));
-	if (frm.docname !== docname) return; // the user went on to another record
-	const allowed = rows.filter(([, answer]) => answer.allowed).length;
-	set_headline(
-		frm,
-		headline_html(rows, grades),
-		rows.length && allowed === rows.length ? "green" : "orange",
-	);
+	// The panel has asked anew, so the badge says the same, without loading the form, which may hold changes.
+	const answered = (standing) => {
+		if (frm.docname !== docname) return; // the user went on to another record
+		frm.doc.__onload = { ...frm.doc.__onload, marketing_mail: standing };
+		show_badge(frm, tab);
+	};
+	const open = () => show_panel(doctype, docname, wrapper, answered);
+	tab.tab_link.find(".nav-link").off(".consent").on("shown.bs.tab.consent", open);
+	if (tab.is_active()) open();
 }
 
-async function grades_of(consents) {
-	if (!consents.length) return {};
-	const rows = await frappe.db.get_list("Consent", {
-		filters: { name: ["in", consents] },
-		fields: ["name", "evidence_grade"],
-		limit: consents.length,
-	});
-	return Object.fromEntries(rows.map((row) => [row.name, row.evidence_grade]));
+function show_badge(frm, tab) {
+	const standing = frm.doc.__onload?.marketing_mail || frm.doc.marketing_mail;
+	if (!standing) return;
+	const [colour, text] = standings()[standing] || ["grey", standing];
+	const title = `${__("Marketing Mail")}: ${text}`;
+	frm.page.wrapper.find(".consent-badge").remove();
+	$(
+		`<button type="button" class="btn btn-xs indicator-pill whitespace-nowrap consent-badge ${colour}" style="margin-left: var(--margin-sm)" title="${escape(title)}" aria-label="${escape(title)}"><span>${escape(badge_text(standing))}</span></button>`,
+	)
+		.insertAfter(frm.page.indicator)
+		.on("click", () => {
+			tab.set_active();
+			tab.tab_link.find(".nav-link")[0].scrollIntoView({ block: "nearest" });
+		});
 }
 
-function headline_html(rows, grades) {
-	if (!rows.length) return __("Marketing mail: no address on record.");
-	const lines = rows.slice(0, SHOWN).map(([email, answer]) => {
-		const colour = answer.allowed ? "green" : "red";
-		const may = answer.allowed ? __("may get marketing mail") : __("gets no marketing mail");
-		const why = escape(reason_text(answer.reason));
-		const link = answer.consent
-			? `<a style="text-decoration: underline" href="${url_of(answer.consent)}">${why}</a>`
-			: why;
-		return `<div style="overflow-wrap: anywhere"><span class="indicator ${colour}"></span><b>${escape(email)}</b> ${may}: ${link} ${grade_html(grades[answer.consent])}</div>`;
-	});
-	if (rows.length > SHOWN) lines.push(`<div>${__("More addresses: {0}", [rows.length - SHOWN])}</div>`);
-	return lines.join("");
-}
+// The title is short of room, and says nothing of mail.
+const badge_text = (standing) =>
+	({
+		"Nothing Known": __("No Consent Known"),
+		Allowed: __("Mail Allowed"),
+		"Allowed in Part": __("Mail Allowed in Part"),
+		Requested: __("Consent Requested"),
+		"Not Allowed": __("No Mail"),
+		"Opted Out": __("Opted Out"),
+		Restricted: __("Restricted"),
+		"No Address": __("No Address"),
+	})[standing] || __(standing);
 
 export const url_of = (consent) => `/app/consent/${encodeURIComponent(consent)}`;
 

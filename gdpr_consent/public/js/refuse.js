@@ -101,6 +101,47 @@ export function object(given, done = () => {}) {
 	offer_addresses(dialog, given, false);
 }
 
+/** The person asks us to do nothing but store (Art. 18). */
+export function restrict(given, done = () => {}) {
+	ask_reason(
+		__("Restrict Processing"),
+		__(
+			"{0} gets no marketing mail until the restriction is lifted. What is on record stays as it is (Art. 18 GDPR).",
+			[name_of(given)],
+		),
+		__("Restrict"),
+		[],
+		async (reason) => {
+			await api("restrict", { ...whose(given), reason });
+			frappe.show_alert({ message: __("Restricted."), indicator: "green" }, 8);
+			done();
+		},
+	);
+}
+
+/** Go on, after the person was told (Art. 18(3)). */
+export function lift_restriction(given, done = () => {}) {
+	ask_reason(
+		__("Lift Restriction"),
+		__("{0} has to be told before the restriction is lifted (Art. 18(3) GDPR).", [name_of(given)]),
+		__("Lift"),
+		[
+			{
+				fieldtype: "Date",
+				fieldname: "informed_on",
+				label: __("Person Told On"),
+				reqd: 1,
+				description: __("The day on which you told the person."),
+			},
+		],
+		async (reason, { informed_on }) => {
+			await api("lift_restriction", { ...whose(given), reason, informed_on });
+			frappe.show_alert({ message: __("Lifted."), indicator: "green" }, 8);
+			done();
+		},
+	);
+}
+
 /** The controller gives the consent up (T11). */
 export function revoke(consent, done = () => {}) {
 	ask_reason(

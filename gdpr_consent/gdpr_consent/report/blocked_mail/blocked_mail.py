@@ -1,0 +1,3 @@
+from gdpr_consent.reports.blocked_mail import execute
+
+__all__ = ["execute"]

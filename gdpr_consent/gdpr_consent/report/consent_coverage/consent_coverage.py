@@ -1,0 +1,3 @@
+from gdpr_consent.reports.coverage import execute
+
+__all__ = ["execute"]

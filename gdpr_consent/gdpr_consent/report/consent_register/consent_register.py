@@ -1,0 +1,3 @@
+from gdpr_consent.reports.consent_register import execute
+
+__all__ = ["execute"]

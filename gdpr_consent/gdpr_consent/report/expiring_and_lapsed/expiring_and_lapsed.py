@@ -1,0 +1,3 @@
+from gdpr_consent.reports.expiring import execute
+
+__all__ = ["execute"]

@@ -1,0 +1,1 @@
+gdpr_consent.show_standing_in_list("Prospect");

@@ -1,0 +1,28 @@
+// What lists and the head of a form say about marketing mail to somebody; the constants are of standing.py.
+import { escape } from "./words";
+
+// A function, because translations arrive after this file. Each: its colour, and one sentence.
+export const standings = () => ({
+	"Nothing Known": ["grey", __("Nothing is on record, so no marketing mail is sent.")],
+	Allowed: ["green", __("May get marketing mail.")],
+	"Allowed in Part": ["orange", __("Some of the addresses may get marketing mail, others may not.")],
+	Requested: ["orange", __("Was asked and hasn't confirmed yet.")],
+	"Not Allowed": ["orange", __("Something is on record, but it doesn't allow marketing mail.")],
+	"Opted Out": ["red", __("Said no. Only the person can change that.")],
+	Restricted: ["red", __("Processing of the person's data is restricted (Art. 18 GDPR).")],
+	"No Address": ["grey", __("There is no e-mail address.")],
+});
+
+export const standing_colour = (standing) => (standings()[standing] || ["grey"])[0];
+
+/** Give the column of the list its colours, beside the formatters that the list has. */
+export function show_standing_in_list(doctype) {
+	const settings = (frappe.listview_settings[doctype] = frappe.listview_settings[doctype] || {});
+	settings.formatters = { ...settings.formatters, marketing_mail: pill };
+}
+
+function pill(standing) {
+	if (!standing) return "";
+	const [colour, text] = standings()[standing] || ["grey", standing];
+	return `<span class="filterable indicator-pill ${colour} ellipsis" data-filter="marketing_mail,=,${escape(standing)}" title="${escape(text)}"><span class="ellipsis">${escape(__(standing))}</span></span>`;
+}

@@ -1,0 +1,198 @@
+"""The figures and charts of the workspace: counted by an index, or kept for some minutes where there is none.
+
+They count what User Permissions let the reader see of the register, and name nobody.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import frappe
+from frappe import _
+from frappe.utils import add_months, getdate
+
+from gdpr_consent import proof
+from gdpr_consent.clock import now_utc
+from gdpr_consent.policy import Status
+from gdpr_consent.reports import coverage
+from gdpr_consent.reports.common import (
+	STATUS_NOW,
+	Row,
+	cached,
+	check_may_read,
+	has_status,
+	months_between,
+	start_of,
+	visible,
+)
+
+SOME_MINUTES, AN_HOUR = 600, 3_600  # seconds
+EXPIRING_DAYS = 30
+MONTHS = 12
+MOST_BARS = 10
+
+
+def _card(value: int, *route: str, **options: Any) -> Row:
+	return {"value": value, "fieldtype": "Int", "route": list(route), "route_options": options}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def mailable(filters: Any = None) -> Row:
+	"""Count the Contacts and Leads that the lists say may be mailed, at one address of theirs at least."""
+	check_may_read("Consent")
+
+	def count() -> int:
+		counts = coverage.standing_counts(["Contact", "Lead"], seen_by_user=False)
+		return sum(of.get("Allowed", 0) + of.get("Allowed in Part", 0) for of in counts.values())
+
+	return _card(
+		cached("mailable", SOME_MINUTES, count), "query-report", "Consent Coverage", view="Marketing Mail"
+	)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def expiring(filters: Any = None) -> Row:
+	"""Count the consents that are given and end within 30 days."""
+	check_may_read("Consent")
+	now = now_utc()
+	((count,),) = frappe.db.sql(
+		f"""select count(*) from `tabConsent` where `status` = %(given)s
+		and `expires_on` > %(now)s and `expires_on` < %(end)s{visible("Consent")}""",
+		{"given": Status.GIVEN.value, "now": now, "end": now + timedelta(days=EXPIRING_DAYS)},
+	)
+	return _card(count, "query-report", "Expiring and Lapsed", days_ahead=EXPIRING_DAYS, days_back=0)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def unproven(filters: Any = None) -> Row:
+	"""Count the consents that allow nothing, because their proof isn't enough where the person is or for the
+	purpose: those that are Unknown, and those given that `proof` doesn't accept."""
+	check_may_read("Consent")
+
+	def count() -> int:
+		rows = frappe.db.sql(
+			f"""select `status`, `purpose`, `channel`, `country`, `evidence_grade`, `double_opt_in`,
+				`confirmed_on` is not null, `wording`, count(*)
+			from `tabConsent`
+			where ({has_status(Status.GIVEN.value)} or `status` = 'Unknown'){visible("Consent")}
+			group by 1, 2, 3, 4, 5, 6, 7, 8""",
+			{"now": now_utc()},
+		)
+		return sum(
+			number
+			for status, *facts, number in rows
+			if status == Status.UNKNOWN.value or not proof.is_proven(*facts)
+		)
+
+	return _card(cached("unproven", AN_HOUR, count), "query-report", "Sources")
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def blocked_this_week(filters: Any = None) -> Row:
+	"""Count the mails that the gate held back since Monday."""
+	check_may_read("Consent Decision")
+	monday = getdate() - timedelta(days=getdate().weekday())
+	((count,),) = frappe.db.sql(
+		f"""select count(*) from `tabConsent Decision`
+		where `allowed` = 0 and `decided_on` >= %(since)s{visible("Consent Decision")}""",
+		{"since": start_of(monday)},
+	)
+	return _card(count, "query-report", "Blocked Mail", from_date=str(monday))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def open_requests(filters: Any = None) -> Row:
+	"""Count the people's confirmations that are waited for."""
+	check_may_read("Consent")
+	((count,),) = frappe.db.sql(
+		f"select count(*) from `tabConsent` where {has_status(Status.REQUESTED.value)}{visible('Consent')}",
+		{"now": now_utc()},
+	)
+	return _card(count, "List", "Consent", status=Status.REQUESTED.value)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def self_check_problems(filters: Any = None) -> Row:
+	"""Count the problems that the last self-check of the gate found."""
+	check_may_read("Consent")
+	problems = frappe.db.get_single_value("Consent Settings", "self_check_problems") or ""
+	count = len([line for line in problems.split("\n") if line])
+	return (
+		_card(count, "consent-settings")
+		if frappe.has_permission("Consent Settings", "read")
+		else _card(count)
+	)
+
+
+# --- charts -------------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_chart(chart_name: str | None = None, **_asked: Any) -> Row:
+	"""Return labels and datasets of a chart of the workspace.
+
+	Args:
+		chart_name: the name of its Dashboard Chart; what else the desk sends is about charts of others.
+	"""
+	check_may_read("Consent")
+	make = CHARTS.get(chart_name or "")
+	if not make:
+		return {}
+	labels, datasets = cached(f"chart:{chart_name}", SOME_MINUTES, make)
+	if not any(any(values) for _name, values in datasets):
+		return {}
+	return {
+		"labels": [_(label) if label else _("Not stated") for label in labels],
+		"datasets": [{"name": _(name), "values": values} for name, values in datasets],
+	}
+
+
+Drawn = tuple[list[str], list[tuple[str, list[int]]]]
+
+
+def _over_time() -> Drawn:
+	"""Consents given, and those that people took back, by month (of UTC)."""
+	first = add_months(getdate().replace(day=1), 1 - MONTHS)
+	since = start_of(first)
+	months = months_between(f"{first:%Y-%m}", f"{now_utc():%Y-%m}")
+	given = dict(
+		_count_by("date_format(`given_on`, '%%Y-%%m')", "`given_on` >= %(since)s and " + GIVEN, since)
+	)
+	withdrawn = dict(
+		_count_by("date_format(`since`, '%%Y-%%m')", "`since` >= %(since)s and `status` = 'Withdrawn'", since)
+	)
+	return months, [
+		("Given", [given.get(month, 0) for month in months]),
+		("Withdrawn", [withdrawn.get(month, 0) for month in months]),
+	]
+
+
+GIVEN = "`status` in ('Given', 'Withdrawn', 'Revoked', 'Expired')"
+IN_FORCE = f"{STATUS_NOW} in ('Given', 'Not Required')"
+
+
+def _count_by(what: str, where: str, since: Any = None) -> list[tuple[str, int]]:
+	return frappe.db.sql(
+		f"""select {what} as label, count(*) from `tabConsent`
+		where {where}{visible("Consent")} group by label""",
+		{"now": now_utc(), "since": since},
+	)
+
+
+def _by(column: str, condition: str = "1 = 1") -> Callable[[], Drawn]:
+	def make() -> Drawn:
+		counted = Counter({label or "": count for label, count in _count_by(f"`{column}`", where)})
+		most = counted.most_common(MOST_BARS)
+		return [label for label, _count in most], [("In Force", [count for _label, count in most])]
+
+	where = f"{IN_FORCE} and {condition}"
+	return make
+
+
+CHARTS: dict[str, Callable[[], Drawn]] = {
+	"Consents over Time": _over_time,
+	"Consents by Source": _by("source"),
+	"Consents by Legal Basis": _by("legal_basis"),
+	"Subscribers by Topic": _by("topic", "`topic` is not null and `topic` != ''"),
+}

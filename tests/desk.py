@@ -1,0 +1,36 @@
+"""How the browser tests handle Frappe's desk."""
+
+from conftest import wait_until
+from playwright.sync_api import Page, TimeoutError
+
+
+def press(place, name: str) -> None:
+	place.get_by_role("button", name=name, exact=True).locator("visible=true").first.click()
+
+
+def choose(place, text: str) -> None:
+	"""Pick what a field with suggestions suggests; again, if Frappe has moved the focus meanwhile."""
+	box, suggestion = place.locator("input").first, place.locator("li, [role=option]", has_text=text).first
+
+	def is_suggested() -> bool:
+		box.fill("")
+		box.fill(text)
+		try:
+			suggestion.click(timeout=3_000)
+		except TimeoutError:
+			return False
+		return True
+
+	wait_until(is_suggested)
+
+
+def go(page: Page, path: str) -> None:
+	"""Open another page of the desk as a user does, without loading the desk anew."""
+	page.evaluate("(path) => frappe.set_route(path)", path)
+	settle(page)
+
+
+def settle(page: Page) -> None:
+	"""Wait until the desk has asked the server for nothing during ten frames."""
+	page.evaluate("window.quiet_frames = 0")
+	page.wait_for_function("(quiet_frames = frappe.request.ajax_count ? 0 : quiet_frames + 1) > 10")

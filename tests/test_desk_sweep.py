@@ -1,0 +1,103 @@
+"""Opens every page that the app has on the desk or adds to, as each role, light and dark."""
+
+import re
+from typing import NamedTuple
+
+import pytest
+from conftest import BulkUpdates, give
+from desk import go, settle
+from playwright.sync_api import expect
+from test_roles import COLUMNS
+
+import frappe
+
+from gdpr_consent import api
+
+ALL = frozenset(COLUMNS)
+READERS = ALL - {"Sales User"}
+KEEPERS = READERS - {"Newsletter Manager"}
+OFFICERS = KEEPERS - {"Consent User"}
+
+expect.set_options(timeout=20_000)  # of a machine that is busy
+
+
+class Place(NamedTuple):
+	name: str  # of the picture
+	path: str
+	shows: str  # a selector
+	for_whom: frozenset[str] = ALL
+
+
+FORM, LIST, REPORT = ".form-page", ".frappe-list", ".report-wrapper"
+
+
+def places(people: dict[str, str]) -> list[Place]:
+	def form(doctype: str, name: str, for_whom: frozenset[str] = ALL) -> Place:
+		slug = doctype.lower().replace(" ", "-")
+		return Place(slug, f"/app/{slug}/{name}", FORM, for_whom)
+
+	def a_list(doctype: str, for_whom: frozenset[str]) -> Place:
+		slug = doctype.lower().replace(" ", "-")
+		return Place(f"{slug}-list", f"/app/{slug}/view/list", LIST, for_whom)
+
+	return [
+		*(form(doctype, name) for doctype, name in people.items() if doctype != "Consent"),
+		*(a_list(doctype, ALL) for doctype in ("Contact", "Lead", "Customer")),
+		form("Consent", people["Consent"], READERS),
+		*(a_list(doctype, READERS) for doctype in ("Consent", "Suppression", "Consent Decision")),
+		*(form("Processing Purpose", "Email Marketing", READERS), a_list("Subscription Topic", READERS)),
+		*(a_list("Consent Wording", READERS), a_list("Consent Country Rule", READERS)),
+		*(a_list("Consent Source", KEEPERS), a_list("Legal Basis", KEEPERS)),
+		Place("consent-settings", "/app/consent-settings", FORM, OFFICERS | {"Consent User"}),
+		a_list("Consent Bulk Update", KEEPERS),
+		a_list("Sensitive Field", OFFICERS),
+		a_list("Sensitive Access Log", frozenset({"Privacy Officer"})),
+	]
+
+
+@pytest.fixture
+def people(bulk: BulkUpdates, committed_topic: str) -> dict[str, str]:
+	"""Somebody of each kind whose records have something to show."""
+	emails = [bulk.mailbox(f"{name}.{{}}@meble-kowalski.example") for name in ("anna", "biuro", "piotr")]
+	consent = give(emails[0])
+	give(emails[0], committed_topic)
+	give(emails[2])
+	contact = bulk.contact(*emails[:2])
+	api.withdraw_consent(email=emails[2])
+	frappe.db.commit()
+	return {
+		"Contact": contact,
+		"Lead": bulk.lead(emails[2]),
+		"Customer": bulk.customer(contact),
+		"Consent": consent,
+	}
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+@pytest.mark.parametrize("role", COLUMNS)
+def test_every_page_opens_without_an_error(role, theme, bulk, people, desk, picture):
+	user = bulk.user(role, "Sales User")
+	frappe.db.set_value("User", user, "desk_theme", theme)
+	frappe.db.commit()
+	page = desk(user)
+	page.goto("/app/contact/view/list")
+	assert page.locator(f"html[data-theme={theme.lower()}]").count()
+	for place in [place for place in places(people) if role in place.for_whom]:
+		go(page, place.path)
+		expect(page.locator(place.shows).locator("visible=true").first, place.name).to_be_visible()
+		settle(page)
+		assert page.locator(".modal.show").all_inner_texts() == [], place.name
+		assert desk.errors == [], place.name
+		if role == "Privacy Officer":
+			picture(page, f"{place.name}-{theme.lower()}", full_page=False)
+
+
+@pytest.mark.parametrize("role", COLUMNS)
+def test_what_is_closed_to_a_role_says_so(role, bulk, people, desk):
+	page = desk(bulk.user(role, "Sales User"))
+	for place in [place for place in places(people) if role not in place.for_whom]:
+		page.goto(place.path)
+		told = page.get_by_text(re.compile("Not permitted|not found")).locator("visible=true").first
+		expect(told, place.name).to_be_visible()
+		assert all("403" in error or "404" in error for error in desk.errors), (place.name, desk.errors)
+		desk.errors.clear()
