@@ -99,10 +99,7 @@ def record_consent(
 		StandingRefusal: the person said no; only they can lift that (ST-08).
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
 	"""
-	frappe.has_permission("Consent", "create", throw=True)
-	party = _check_party(party_type, party)
-	email = email or _first_address(party_type, party, channel)
-	_check_may_see(email, party_type, party)
+	email, party = check_subject(email, party_type, party, channel)
 	_check_may_read_file(evidence)
 	row = register.record(
 		email=email,
@@ -121,6 +118,17 @@ def record_consent(
 	)
 	_attach_evidence(row)
 	return _receipt(row)
+
+
+def check_subject(
+	email: str | None, party_type: str | None, party: str | None, channel: str
+) -> tuple[str, str | None]:
+	"""Return the address and the party that the user may record a consent for. No door of its own."""
+	frappe.has_permission("Consent", "create", throw=True)
+	party = _check_party(party_type, party)
+	email = email or _first_address(party_type, party, channel)
+	_check_may_see(email, party_type, party)
+	return email, party
 
 
 def _check_may_read_file(evidence: str | None) -> None:
@@ -625,8 +633,8 @@ def download_record(consent: str, file_format: str = "PDF", signed: bool | int |
 	"""Download a consent as a file.
 
 	Args:
-		file_format: PDF; JSON-LD, a record by ISO/IEC TS 27560; JSON-LD Receipt, the same for the person, with
-			the way to withdraw; Kantara, a Consent Receipt 1.1.
+		file_format: PDF; JSON-LD, a record by ISO/IEC TS 27560; JSON-LD Receipt, the same for the person,
+			with the way to withdraw; Kantara, a Consent Receipt 1.1.
 		signed: as a JSON Web Token with the site's key instead; not for PDF.
 
 	Raises:

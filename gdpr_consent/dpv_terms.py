@@ -1,8 +1,8 @@
 """The terms of the Data Privacy Vocabulary that exports may use (RC-02).
 
 Source: https://w3id.org/dpv, version 2.3, by the W3C Data Privacy Vocabularies and Controls Community Group;
-compared with the dpv.csv, eu-gdpr.csv, pd.csv and loc.csv that it publishes. A term that isn't here isn't exported, be
-it real: whoever needs it adds it here after looking it up there.
+compared with the dpv.csv, eu-gdpr.csv, pd.csv and loc.csv that it publishes. A term that isn't here isn't
+exported, be it real: whoever needs it adds it here after looking it up there.
 """
 
 VERSION = "2.3"

@@ -692,8 +692,8 @@ def _own(part: Json) -> Own:
 def import_own(file: str) -> dict[str, int]:
 	"""Take in a file of ours, on a site that has lost its records or never had them (RC-06).
 
-	What is on record already stays as it is. A no counts as it is. A yes counts only if our signature is on it,
-	with the file as its proof, and never stronger than staff could record it; else it is Unknown.
+	What is on record already stays as it is. A no counts as it is. A yes counts only if our signature is on
+	it, with the file as its proof, and never stronger than staff could record it; else it is Unknown.
 
 	Returns:
 		how many records were `known, given, unknown, refused, over`.

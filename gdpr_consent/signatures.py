@@ -1,6 +1,6 @@
 """Signs exports as compact JWS (RFC 7515, RFC 7519), and reads our own again (RC-05).
 
-The keys are the site's own, in site_config.json and not in the database: a copy of the database signs nothing.
+The keys are the site's own, in site_config.json and not in the database, a copy of which signs nothing.
 Whoever gets a file checks it with the public keys, see `public_keys`. A token is signed, not encrypted.
 """
 
@@ -103,7 +103,7 @@ def read(token: str) -> dict[str, Any]:
 	except (jwt.PyJWTError, KeyError, ValueError):
 		raise SignatureNotValid(
 			_(
-				"The file isn't signed by this site, or it was changed. Import the unsigned file instead; what"
-				" it says counts as unproven."
+				"The file isn't signed by this site, or it was changed. Import the unsigned file instead;"
+				" what it says counts as unproven."
 			)
 		) from None

@@ -1,4 +1,4 @@
-"""Consents as files: ISO/IEC TS 27560 in JSON-LD, Kantara, signed, on paper, and read back (RC-01 to RC-07)."""
+"""Consents as files: ISO/IEC TS 27560 in JSON-LD, Kantara, signed, on paper, read back (RC-01 to RC-07)."""
 
 import base64
 import hashlib
@@ -79,8 +79,11 @@ def stated(site):
 
 
 @pytest.fixture
-def worded(wording, committed_topic):
-	return wording(None, "Yes, send me news — „with“ ümlauts.\nI can stop at any time."), committed_topic
+def worded(topic):
+	"""A wording for the purpose, and a topic; rolled back."""
+	text = "Yes, send me news — „with“ ümlauts.\nI can stop at any time."
+	made = frappe.new_doc("Consent Wording", purpose="Email Marketing", language="en", text=text).insert()
+	return made.name, topic
 
 
 def at(document: dict, path: str):
@@ -552,9 +555,9 @@ needs_pdf = pytest.mark.skipif(
 
 
 @pytest.fixture
-def committed(mailbox, worded, stated):
-	"""A person who was asked, confirmed, and said no to something else; everything is committed."""
-	email = mailbox()
+def confirmed(address, worded, stated):
+	"""The address of a person who was asked and confirmed, and the consent."""
+	email = address()
 	pending = register.request(
 		email=email,
 		topics=[worded[1]],
@@ -573,8 +576,8 @@ def text_of(pdf: bytes) -> tuple[str, int]:
 
 
 @needs_pdf
-def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(committed):
-	email, name = committed
+def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(confirmed):
+	email, name = confirmed
 	pdf = paper.receipt_pdf(name)
 	text, pages = text_of(pdf)
 	for part in (
@@ -594,14 +597,14 @@ def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(committed
 		assert part in text, part
 	squeezed = text.replace(" ", "")
 	assert frappe.db.get_value("Consent", name, "wording") and name in squeezed
-	confirmed = frappe.db.get_value("Consent", name, "confirmed_on")
-	assert frappe.utils.format_datetime(to_system_time(confirmed)) in text
+	confirmed_on = frappe.db.get_value("Consent", name, "confirmed_on")
+	assert frappe.utils.format_datetime(to_system_time(confirmed_on)) in text
 
 
 @needs_pdf
-def test_the_history_on_paper_has_every_consent_and_every_refusal(committed):
-	email, _name = committed
-	give(email, "" or None, purpose="Sales", legal_basis="Contract")
+def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed):
+	email, _name = confirmed
+	give(email, purpose="Sales", legal_basis="Contract")
 	api.object_to_marketing(email=email, reason="<b>Too many</b> mails")
 	text, pages = text_of(paper.history_pdf(email, None, None))
 	for part in (
@@ -719,3 +722,20 @@ def test_files_are_for_those_who_may_see_the_person(address, contact, user_with_
 	):
 		with pytest.raises(frappe.PermissionError):
 			act()
+
+
+def test_the_form_says_what_is_missing_and_downloads_the_record(officer, desk, tmp_path):
+	_email, name = officer
+	frappe.db.commit()
+	page = desk("Administrator")
+	page.goto(f"/app/consent/{name}")
+	page.get_by_role("button", name="Download").first.click()
+	dialog = page.locator(".modal.show")
+	dialog.get_by_text("Retention Months").wait_for()
+	dialog.locator("select").select_option("JSON-LD")
+	dialog.get_by_label("Sign it with the key of this site").check()
+	with page.expect_download() as started:
+		dialog.get_by_role("button", name="Download").click()
+	started.value.save_as(tmp_path / "file")
+	assert started.value.suggested_filename == f"consent-{name}.jwt"
+	assert signatures.read((tmp_path / "file").read_text())["jti"] == name

@@ -14,14 +14,14 @@ const RECORD_FORMATS = () => [
 export async function download_record(consent) {
 	const gaps = await api("record_gaps", { consent });
 	ask(RECORD_FORMATS(), gaps, (values) =>
-		open_url_post(`${METHOD}download_record`, { consent, ...values }),
+		window.open_url_post(`${METHOD}download_record`, { consent, ...values }),
 	);
 }
 
 /** The same for everything about a person; `whose` holds email, or party_type and party. */
 export function download_history(whose) {
 	const formats = RECORD_FORMATS().slice(0, 2);
-	ask(formats, [], (values) => open_url_post(`${METHOD}download_history`, { ...whose, ...values }));
+	ask(formats, [], (values) => window.open_url_post(`${METHOD}download_history`, { ...whose, ...values }));
 }
 
 function ask(formats, gaps, download) {
