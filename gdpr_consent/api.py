@@ -17,12 +17,14 @@ from frappe import _
 from gdpr_consent import (
 	audience,
 	decisions,
+	downloads,
 	identity,
 	ledger,
 	links,
 	panel,
 	preferences,
 	proof,
+	records,
 	register,
 	renewal,
 	returned_mail,
@@ -97,10 +99,7 @@ def record_consent(
 		StandingRefusal: the person said no; only they can lift that (ST-08).
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
 	"""
-	frappe.has_permission("Consent", "create", throw=True)
-	party = _check_party(party_type, party)
-	email = email or _first_address(party_type, party, channel)
-	_check_may_see(email, party_type, party)
+	email, party = check_subject(email, party_type, party, channel)
 	_check_may_read_file(evidence)
 	row = register.record(
 		email=email,
@@ -119,6 +118,17 @@ def record_consent(
 	)
 	_attach_evidence(row)
 	return _receipt(row)
+
+
+def check_subject(
+	email: str | None, party_type: str | None, party: str | None, channel: str
+) -> tuple[str, str | None]:
+	"""Return the address and the party that the user may record a consent for. No door of its own."""
+	frappe.has_permission("Consent", "create", throw=True)
+	party = _check_party(party_type, party)
+	email = email or _first_address(party_type, party, channel)
+	_check_may_see(email, party_type, party)
+	return email, party
 
 
 def _check_may_read_file(evidence: str | None) -> None:
@@ -526,12 +536,7 @@ def consent_history(
 		rows with `occurred_at, recorded_at, kind, record_type, record, what, purpose, topic, channel, email,
 		source, indicated_by, actor, reason, evidence, evidence_grade, wording`.
 	"""
-	frappe.has_permission("Consent", "read", throw=True)
-	party = _check_party(party_type, party)
-	if email:
-		_check_may_see(email, party_type, party)
-	elif not party:
-		raise InvalidEmailAddress(_("Email or Party is missing. Say whose history is asked for."))
+	party = _check_may_see_history(email, party_type, party)
 	return history(email, party_type, party)
 
 
@@ -624,6 +629,50 @@ def mail_decisions(
 
 @frappe.whitelist(methods=["POST"])
 @says_why
+def download_record(consent: str, file_format: str = "PDF", signed: bool | int | str = False) -> None:
+	"""Download a consent as a file.
+
+	Args:
+		file_format: PDF; JSON-LD, a record by ISO/IEC TS 27560; JSON-LD Receipt, the same for the person,
+			with the way to withdraw; Kantara, a Consent Receipt 1.1.
+		signed: as a JSON Web Token with the site's key instead; not for PDF.
+
+	Raises:
+		RecordNotPossible: no such record or format, or this server makes no PDFs.
+	"""
+	_check_may_see_consent(consent)
+	downloads.consent(consent, file_format, bool(frappe.utils.sbool(signed)))
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def download_history(
+	email: str | None = None,
+	party_type: str | None = None,
+	party: str | None = None,
+	file_format: str = "PDF",
+	signed: bool | int | str = False,
+) -> None:
+	"""Download what the register says of a person: all consents and refusals, with all events.
+
+	Args:
+		file_format: PDF or JSON-LD.
+		signed: as a JSON Web Token with the site's key instead; not for PDF.
+	"""
+	party = _check_may_see_history(email, party_type, party)
+	downloads.history(email, party_type, party, file_format, bool(frappe.utils.sbool(signed)))
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def record_gaps(consent: str) -> list[dict[str, str]]:
+	"""List what the files of a consent say "not stated" for: `what`, and `where` it is filled in."""
+	_check_may_see_consent(consent)
+	return [gap._asdict() for gap in records.gaps_of([consent])]
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
 def rebuild(consent: str) -> dict[str, Any]:
 	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
@@ -684,6 +733,32 @@ def _check_party(party_type: str | None, party: str | None) -> str | None:
 		)
 	frappe.has_permission(party_type, "read", stored, throw=True)
 	return stored
+
+
+def _check_may_see_history(email: str | None, party_type: str | None, party: str | None) -> str | None:
+	"""Return the name of the party, as it is stored, if there is one."""
+	frappe.has_permission("Consent", "read", throw=True)
+	party = _check_party(party_type, party)
+	if email:
+		_check_may_see(email, party_type, party)
+	elif not party:
+		raise InvalidEmailAddress(_("Email or Party is missing. Say whose history is asked for."))
+	return party
+
+
+def _check_may_see_consent(consent: str) -> None:
+	frappe.has_permission("Consent", "read", throw=True)
+	found = frappe.db.get_value("Consent", consent, ["email", "party_type", "party"], as_dict=True)
+	if not found:
+		raise UnknownReference(
+			_("{0} {1} doesn't exist. Choose one from the list.").format(
+				_("Consent"), frappe.bold(frappe.utils.escape_html(str(consent)))
+			)
+		)
+	if found.email:
+		_check_may_see(found.email)
+	elif found.party and frappe.db.exists(found.party_type, found.party):
+		frappe.has_permission(found.party_type, "read", found.party, throw=True)
 
 
 def _first_address(party_type: str | None, party: str | None, channel: str) -> str:

@@ -117,5 +117,13 @@ class MessageNotReadable(ConsentError):
 	"""What was posted as returned mail isn't an e-mail message, or is too large."""
 
 
+class SignatureNotValid(ConsentError):
+	"""A signed file that isn't ours, or that was changed (RC-05)."""
+
+
+class RecordNotPossible(ConsentError):
+	"""A file of a kind that this record can't be written as, or that can't be read."""
+
+
 class FieldProtected(frappe.PermissionError):
 	"""Somebody tried to write, or to search by, a field that isn't theirs to see (FP-02, FP-03)."""

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -42,8 +43,17 @@ def offer() -> None:
 	print(f"Evidence exported to {path}")
 
 
-def write(path: Path) -> Path:
-	"""Write all evidence of the site. The file is readable by its owner only: it holds personal data."""
+def count() -> int:
+	"""Count the rows that `write` writes."""
+	return sum(frappe.db.count(doctype) for doctype in EVIDENCE)
+
+
+def write(path: Path, progress: Callable[[int], None] = lambda _rows: None) -> Path:
+	"""Write all evidence of the site. The file is readable by its owner only: it holds personal data.
+
+	Args:
+		progress: is told how many more rows are written.
+	"""
 	descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 	with os.fdopen(descriptor, "wb") as raw, gzip.open(raw, "wt", encoding="utf-8") as file:
 		for doctype in EVIDENCE:
@@ -61,4 +71,5 @@ def write(path: Path) -> Path:
 					file.write(
 						json.dumps({"doctype": doctype, **row}, default=str, ensure_ascii=False) + "\n"
 					)
+				progress(len(rows))
 	return path.resolve()

@@ -30,7 +30,7 @@ else:  # all apps may add to it
 	extend_doctype_class = _core.MIXINS
 
 override_whitelisted_methods = _core.DOORS
-jinja = {"methods": ["gdpr_consent.bulk_update.report.consent_bulk_update_report"]}
+jinja = {"methods": _core.IN_TEMPLATES}
 extend_bootinfo = ["gdpr_consent.sensitive_data.api.add_to_boot"]
 make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 

@@ -1,13 +1,9 @@
 """Brings a site to the state the app needs, only adding what is missing, and takes it back again."""
 
-from contextlib import suppress
-
-from redis.exceptions import ConnectionError as RedisConnectionError
-
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
-from gdpr_consent import export, identity, legacy, links, register, standing
+from gdpr_consent import export, identity, legacy, links, register, signatures, standing
 from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
@@ -47,6 +43,7 @@ def after_migrate() -> None:
 def complete() -> None:
 	"""Add whatever is missing; what an administrator changed stays as it is."""
 	_create_first_keys()
+	signatures.create_missing_key()
 	register.create_missing_locks()
 	create_missing_seeds()
 	set_missing_settings()
@@ -65,8 +62,7 @@ def complete() -> None:
 	legacy.take_over()
 	protect_sensitive_fields()
 	self_check.run()
-	with suppress(RedisConnectionError):  # nobody works the queue off yet; the daily task does the same
-		standing.start()
+	standing.start()
 
 
 def _create_first_keys() -> None:
@@ -215,7 +211,8 @@ def after_uninstall() -> None:
 			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
 	# They have no module that Frappe would find them by.
 	frappe.db.delete("Onboarding Step", {"name": ["like", ONBOARDING_STEPS]})
-	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ROLES_OF_OTHERS})
+	for kept in (ROLES_OF_OTHERS, standing.CAUGHT_UP):
+		frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": kept})
 	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):
 		frappe.delete_doc("Scheduled Job Type", job, force=True)
 	frappe.db.commit()  # nosemgrep: core has committed before it calls this, and doesn't after

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
@@ -269,8 +269,11 @@ def _event_of(row: frappe._dict) -> Event:
 	)
 
 
-def verify() -> dict[str, Any]:
+def verify(progress: Callable[[int], None] = lambda _events: None) -> dict[str, Any]:
 	"""Check every chain of the register.
+
+	Args:
+		progress: is told how many more events were checked.
 
 	Returns:
 		`ok`, `checked` (number of events), `first_bad` (name of the first event, or record, that doesn't
@@ -281,6 +284,7 @@ def verify() -> dict[str, Any]:
 	for doctype in ("Consent", "Suppression"):
 		for record, head, rows in _chains(doctype):
 			previous: str | None = None
+			progress(len(rows))
 			for position, row in enumerate(rows, start=1):
 				checked += 1
 				problem = _problem_of(row, position, previous)

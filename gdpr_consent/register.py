@@ -19,7 +19,7 @@ from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 from frappe.utils import getdate
 
-from gdpr_consent import email_groups, ledger, proof, standing
+from gdpr_consent import announcements, email_groups, ledger, proof, standing
 from gdpr_consent.clock import add_months, now_utc, to_system_time, utc_text
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
@@ -262,6 +262,7 @@ class _Writing:
 			new = [row for name, row in changed.items() if name in self._new]
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
+		announcements.note(event for event, _head in self._events["Consent"])
 		standing.follow_register(
 			{doctype: changed.values() for doctype, changed in self._changed.items()}, self.is_stale
 		)
@@ -838,6 +839,7 @@ def record_unproven(
 	source: str | None = None,
 	party_type: str | None = None,
 	party: str | None = None,
+	reason: str | None = None,
 ) -> Row:
 	"""Record a consent that is claimed without proof: status Unknown, which allows nothing (T4, CA-17)."""
 	key = address_key(email)
@@ -846,7 +848,7 @@ def record_unproven(
 	place = proof.place_of(email, party_type, party, terms.rules.company)
 	subject = Subject(email, key, party_type, party, {}, place)
 	with _Writing([key]) as writing:
-		return writing.live(key, terms.scope) or _claim(writing, terms, subject)
+		return writing.live(key, terms.scope) or _claim(writing, terms, subject, reason)
 
 
 def _claim(writing: _Writing, terms: Terms, subject: Subject, reason: str | None = None) -> Row:
@@ -892,6 +894,14 @@ def request(
 	subject = Subject(email, key, party_type, party, theirs, place)
 	with _Writing([key, *theirs]) as writing:
 		noes = [] if by_the_person else _noes_of(writing, subject, *_rows_of_party(party_type, party))
+		if not by_the_person and (
+			_restrictions(writing, party_type, party)
+			or any(no.kind == RefusalKind.RESTRICTION for no in noes)
+		):
+			raise StandingRefusal(
+				_("Processing is restricted (Art. 18 GDPR). Nobody is asked by mail before that is lifted."),
+				Reason.RESTRICTED,
+			)
 		return _request(writing, asked, subject, noes, by_the_person, declared, evidence)
 
 

@@ -165,6 +165,16 @@ def _(scene: Scene) -> bool:
 	return api.object_to_marketing(**scene.party)["withdrawn"] == [scene.consent]
 
 
+@does("send a person their preference link")
+def _(scene: Scene) -> None:
+	api.send_preference_link(scene.email)
+
+
+@does("restrict the use of a person's data")
+def _(scene: Scene) -> None:
+	api.restrict(**scene.party, reason="She contests the address")
+
+
 @does("revoke a consent")
 def _(scene: Scene) -> None:
 	api.revoke_consent(scene.consent, "We don't send this any more")
@@ -173,6 +183,11 @@ def _(scene: Scene) -> None:
 @does("invalidate a consent")
 def _(scene: Scene) -> None:
 	api.invalidate_consent(scene.consent, "The box was ticked beforehand")
+
+
+@does("lift a restriction")
+def _(scene: Scene) -> None:
+	api.lift_restriction(**scene.party, reason="Checked", informed_on=frappe.utils.today())
 
 
 @does("say that a mailbox works again")

@@ -28,6 +28,11 @@ DOORS = {
 	for method in ("subscribe", "confirm_subscription")
 }
 
+IN_TEMPLATES = [
+	"gdpr_consent.bulk_update.report.consent_bulk_update_report",
+	"gdpr_consent.paper.consent_receipt",
+]
+
 
 def _events(module: str, *names: str) -> dict[str, str]:
 	return {name: f"gdpr_consent.overrides.{module}.{name}" for name in names}

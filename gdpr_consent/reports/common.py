@@ -139,7 +139,9 @@ def chart(
 		},
 		"type": kind,
 		"height": 260,
-		"animate": 0,  # else the library fails when a chart is drawn anew before it has grown
+		# Else the library fails when a chart is drawn anew before it has grown.
+		"animate": 0,
+		"disableEntryAnimation": 1,
 	}
 	if colours:
 		drawn["colors"] = [COLOURS.get(colour, colour) for colour in colours]

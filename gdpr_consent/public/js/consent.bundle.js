@@ -6,6 +6,7 @@ import { show_status } from "./bulk_update_status";
 import * as bulk_update_words from "./bulk_update_words";
 import { show_audience, show_delivery } from "./audience";
 import { warn_in_composer } from "./composer";
+import { download_history, download_record } from "./download";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
 import { api, record, request } from "./record";
@@ -35,6 +36,8 @@ Object.assign(gdpr_consent, {
 		words: bulk_update_words,
 	},
 	do_not_filter_by_instant,
+	download_history,
+	download_record,
 	evidence_html,
 	fetch_history,
 	find_candidates,

@@ -115,6 +115,7 @@ function add_buttons(frm) {
 			"btn-danger",
 		);
 	}
+	frm.add_custom_button(__("Download"), () => gdpr_consent.download_record(doc.name));
 	const more = (label, act) => frm.add_custom_button(label, act, __("More"));
 	if (may_write && ["Given", "Not Required"].includes(doc.status)) {
 		more(__("Revoke"), () => gdpr_consent.revoke(doc.name, reload));
@@ -123,6 +124,10 @@ function add_buttons(frm) {
 		more(__("Invalidate"), () => gdpr_consent.invalidate(doc.name, reload));
 	}
 	if (may_write) more(__("Object to All Marketing"), () => gdpr_consent.object(given, reload));
+	const whose = doc.email ? { email: doc.email } : { party_type: doc.party_type, party: doc.party };
+	if (whose.email || whose.party) {
+		more(__("Download the Whole History"), () => gdpr_consent.download_history(whose));
+	}
 	if (officer || frappe.user.has_role("System Manager")) {
 		more(__("Verify the Register"), verify);
 		more(__("Rebuild from its Events"), () => rebuild(doc.name, reload));

@@ -1,5 +1,7 @@
 import frappe
+from frappe.model.document import Document
 
+from gdpr_consent import imports
 from gdpr_consent.append_only import AppendOnlyDocument
 
 DECISIVE = (
@@ -10,6 +12,12 @@ DECISIVE = (
 
 class Consent(AppendOnlyDocument):
 	how_to = "gdpr_consent.api.record_consent"
+
+	def insert(self, *args, **kwargs) -> Document:
+		"""Record a row of Data Import, through the register as everything else. The rest is refused below."""
+		if frappe.flags.in_import:
+			return imports.record(self)
+		return super().insert(*args, **kwargs)
 
 
 def on_doctype_update() -> None:

@@ -1,0 +1,174 @@
+"""`bench --site SITE gdpr-consent …`: checks and files for whoever runs the server.
+
+Each command ends with 0 if all is well and with 1 if not, so that scripts can tell.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+import frappe
+from frappe.commands import get_site, pass_context
+from frappe.utils import get_backups_path, now_datetime
+
+from gdpr_consent import export, ledger, register, signatures
+from gdpr_consent.exceptions import ConsentError
+
+AT_ONCE = 500  # names read at a time
+
+
+@click.group("gdpr-consent")
+def group() -> None:
+	"""Check the consent gate and the register of one site, save its evidence, or repair its records.
+
+	\b
+	Say which site: bench --site erp.example.com gdpr-consent check
+	"""
+
+
+@contextmanager
+def _site(context: frappe._dict) -> Iterator[None]:
+	with frappe.init_site(get_site(context)):
+		frappe.connect()
+		frappe.set_user("Administrator")  # whoever runs bench owns the site
+		try:
+			yield
+		finally:
+			frappe.destroy()
+
+
+def _end(ok: bool) -> None:
+	sys.exit(0 if ok else 1)
+
+
+@group.command("check")
+@pass_context
+def check(context: frappe._dict) -> None:
+	"""Ask whether every marketing mail is really checked, and protected fields are protected.
+
+	Prints each problem with what to do about it. Changes nothing.
+	"""
+	from gdpr_consent.gate import self_check
+
+	with _site(context):
+		problems = self_check.find_problems()
+	for problem in problems:
+		click.secho(f"✗ {problem}", fg="red")
+	if not problems:
+		click.secho("✓ The gate is sound: every marketing mail is checked.", fg="green")
+	_end(not problems)
+
+
+@group.command("verify")
+@pass_context
+def verify(context: frappe._dict) -> None:
+	"""Check that no event of the register was changed, left out or put in since it was written."""
+	with _site(context):
+		with _bar("Checking events", frappe.db.count("Consent Event")) as progress:
+			found = ledger.verify(progress)
+	if found["ok"]:
+		click.secho(
+			f"✓ {found['checked']} events checked. Nothing was changed, left out or put in.", fg="green"
+		)
+	else:
+		click.secho(
+			f"✗ {found['first_bad']}: {found['problem']} ({found['checked']} events checked).", fg="red"
+		)
+		click.echo("Compare with the last backup, and find out who wrote to the database.")
+	_end(found["ok"])
+
+
+@group.command("export")
+@click.option(
+	"--to",
+	"target",
+	type=click.Path(dir_okay=False, path_type=Path),
+	help="File to write; it must not exist yet. Left out: a new one in the site's folder for backups.",
+)
+@pass_context
+def export_evidence(context: frappe._dict, target: Path | None) -> None:
+	"""Write all evidence to a file that outlives the app: one JSON record a line, compressed.
+
+	The file holds personal data. Only its owner may read it.
+	"""
+	target = target and Path.cwd() / target
+	with _site(context):
+		name = f"{now_datetime():%Y%m%d_%H%M%S}-gdpr_consent-evidence.jsonl.gz"
+		path = target or Path(get_backups_path()) / name
+		try:
+			with _bar("Writing records", export.count()) as progress:
+				path = export.write(path, progress)
+		except OSError as error:
+			click.secho(
+				f"✗ {path} can't be written: {error.strerror}. Name another file with --to.", fg="red"
+			)
+			_end(False)
+	click.secho(f"✓ {path}", fg="green")
+	_end(True)
+
+
+@group.command("rebuild")
+@click.argument("consent", required=False)
+@click.option("--all", "everything", is_flag=True, help="Rebuild every consent of the site.")
+@pass_context
+def rebuild(context: frappe._dict, consent: str | None, everything: bool) -> None:
+	"""Make the row of a CONSENT anew from its events, or with --all every row.
+
+	May be interrupted at any time: each record is stored before the next, and starting again does no harm.
+	"""
+	if bool(consent) == everything:
+		raise click.UsageError("Name a consent, or say --all.")
+	with _site(context):
+		total = frappe.db.count("Consent") if everything else 1
+		names = _every_consent() if everything else iter([consent])
+		repaired: dict[str, list[str]] = {}
+		done = 0
+		try:
+			with _bar("Rebuilding records", total) as progress:
+				for name in names:
+					changed = register.rebuild(name)["changed"]
+					frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
+					if changed:
+						repaired[name] = [*changed]
+					done += 1
+					progress(1)
+		except ConsentError as error:
+			click.secho(f"✗ {frappe.utils.strip_html(str(error))}", fg="red")
+			_end(False)
+		except KeyboardInterrupt:
+			click.secho(f"\nStopped after {done} of {total} records. What is done is stored.", fg="yellow")
+			_end(False)
+	for name, columns in repaired.items():
+		click.echo(f"{name}: {', '.join(columns)}")
+	click.secho(f"✓ {done} records rebuilt, {len(repaired)} of them had to be put right.", fg="green")
+	_end(True)
+
+
+@group.command("public-key")
+@pass_context
+def public_key(context: frappe._dict) -> None:
+	"""Print the public keys that signed records are checked with, as JSON Web Key Set."""
+	with _site(context):
+		click.echo(json.dumps(signatures.public_keys(), indent=1))
+
+
+def _every_consent() -> Iterator[str]:
+	last = ""
+	while names := frappe.get_all(
+		"Consent", {"name": [">", last]}, pluck="name", order_by="name", limit=AT_ONCE
+	):
+		yield from names
+		last = names[-1]
+
+
+@contextmanager
+def _bar(label: str, length: int) -> Iterator[Callable[[int], None]]:
+	with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+		yield bar.update
+
+
+commands = [group]

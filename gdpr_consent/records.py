@@ -1,0 +1,793 @@
+"""Consents as files that other systems read: ISO/IEC TS 27560 in JSON-LD, and Kantara 1.1.
+
+What the site doesn't say isn't invented: the file says "not stated" in its place, and `gaps_of` says where it
+is filled in. Besides the terms of the standard, a record holds under `own` what the register holds, as it is,
+so that it can be read back without loss. It never names staff (C-579/21).
+"""
+
+import json
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.contacts.doctype.address.address import get_default_address
+from frappe.utils import get_url
+
+from gdpr_consent import dpv_terms, identity, ledger, links, register, signatures
+from gdpr_consent.clock import from_utc_text, now_utc, utc_text
+from gdpr_consent.exceptions import RecordNotPossible, StandingRefusal, TransitionNotAllowed
+from gdpr_consent.policy import STATUS_AFTER, Channel, EventKind, RefusalKind, Status
+
+NOT_STATED = "not stated"
+KANTARA = "KI-CR-v1.1.0"
+SUBJECTS = uuid.UUID("5b0f3a52-6f39-4a3c-9f0e-5a0c2b1d7e64")  # namespace of pseudonyms, RFC 9562 §5.5
+
+# Columns of a Consent that are in its file. Who recorded it isn't: staff are nobody's business there.
+TOLD = tuple(column for column in register.PROJECTED if column not in ("recorded_by", "company"))
+TOLD_OF_REFUSALS = (
+	*("kind", "email", "address_key", "channel", "purpose", "topic", "said_on", "lifted_on"),
+	*("source", "reason", "party_type", "party"),
+)
+
+# What is a reference, and what is copied as it is.
+CONTEXT = dpv_terms.NAMESPACES | {
+	"dct": "http://purl.org/dc/terms/",
+	"rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+	"schema": "https://schema.org/",
+	"skos": "http://www.w3.org/2004/02/skos/core#",
+	"xsd": "http://www.w3.org/2001/XMLSchema#",
+	**{
+		term: {"@type": "@id"}
+		for term in (
+			*("dct:conformsTo", "dct:publisher", "dct:replaces", "dct:isReplacedBy", "skos:broader"),
+			*("dpv:hasPurpose", "dpv:hasLegalBasis", "dpv:hasPersonalData", "dpv:hasDataController"),
+			*("dpv:hasDataSubject", "dpv:hasJurisdiction", "dpv:hasRight", "dpv:isExercisedAt"),
+			*("dpv:isIndicatedBy", "dpv:hasNotice", "schema:url"),
+		)
+	},
+	**{
+		term: {"@type": "xsd:dateTime"}
+		for term in ("dct:created", "dct:modified", "dct:valid", "dpv:isIndicatedAtTime")
+	},
+	"own:register": {"@type": "@json"},
+}
+
+STATUS_TERMS = {
+	EventKind.IMPORT: "dpv:ConsentUnknown",
+	EventKind.REQUEST: "dpv:ConsentRequested",
+	EventKind.LAPSE: "dpv:ConsentRequestDeferred",
+	EventKind.REFUSE: "dpv:ConsentRefused",
+	EventKind.GIVE: "dpv:ConsentGiven",
+	EventKind.CONFIRM: "dpv:ConsentGiven",
+	EventKind.WITHDRAW: "dpv:ConsentWithdrawn",
+	EventKind.REVOKE: "dpv:ConsentRevoked",
+	EventKind.EXPIRE: "dpv:ConsentExpired",
+	EventKind.INVALIDATE: "dpv:ConsentInvalidated",
+}
+PERSONAL_DATA = {
+	Channel.EMAIL.value: "pd:EmailAddress",
+	Channel.SMS.value: "pd:TelephoneNumber",
+	Channel.PHONE.value: "pd:TelephoneNumber",
+	Channel.POST.value: "pd:PhysicalAddress",
+}
+# Which rights a legal basis gives (requirements §2). To direct marketing one may object whatever it rests on.
+COMMON_RIGHTS = ("A13", "A14", "A15", "A16", "A18", "A77")
+RIGHTS = {
+	"eu-gdpr:A6-1-a": ("A7-3", "A17", "A20", "A22"),
+	"eu-gdpr:A6-1-b": ("A17", "A20", "A22"),
+	"eu-gdpr:A6-1-c": (),
+	"eu-gdpr:A6-1-d": ("A17", "A22"),
+	"eu-gdpr:A6-1-e": ("A17", "A21", "A22"),
+	"eu-gdpr:A6-1-f": ("A17", "A21", "A22"),
+}
+
+Json = dict[str, Any]
+
+
+class Gap(NamedTuple):
+	"""What a file can't say, and where it is to be filled in; both in the user's language."""
+
+	what: str
+	where: str
+
+
+class Book(NamedTuple):
+	"""Records with their events, as the register holds them."""
+
+	rows: list[frappe._dict]
+	events: dict[str, list[ledger.Event]]
+
+
+def read_consents(names: list[str]) -> Book:
+	"""Read consents and their events, in two queries."""
+	return _read("Consent", frappe.qb.DocType("Consent").name.isin(names)) if names else Book([], {})
+
+
+def _read(doctype: str, which: Any) -> Book:
+	table = frappe.qb.DocType(doctype)
+	rows = (
+		frappe.qb.from_(table)
+		.select(table.star)
+		.where(which)
+		.orderby(table.since if doctype == "Consent" else table.said_on)
+		.orderby(table.name)
+		.run(as_dict=True)
+	)
+	return Book(rows, ledger.read_events(doctype, [row.name for row in rows]))
+
+
+def read_person(email: str | None, party_type: str | None, party: str | None) -> tuple[Book, Book]:
+	"""Read all consents and all refusals of a person: of their addresses, and of the party itself."""
+	emails = [email] if email else identity.addresses_of(party_type or "", party or "")
+	keys = [key for key in identity.address_keys(emails).values() if key]
+
+	def read(doctype: str) -> Book:
+		table = frappe.qb.DocType(doctype)
+		whose = table.address_key.isin(keys) if keys else (table.name == "")
+		if party:
+			whose |= (table.party_type == party_type) & (table.party == party)
+		return _read(doctype, whose)
+
+	return read("Consent"), read("Suppression")
+
+
+def subject_id(row: frappe._dict) -> str:
+	"""Return the pseudonym of the person: the same for one address, and none can guess the address (RC-07).
+
+	It is made of the keyed hash of the address, whose key isn't in the database.
+	"""
+	return str(uuid.uuid5(SUBJECTS, row.address_key or f"{row.party_type}|{row.party}|{row.name}"))
+
+
+def iri(kind: str, name: str) -> str:
+	return get_url(f"/{kind}/{frappe.utils.quote(name)}")
+
+
+# --- what the site says -------------------------------------------------------------------------------------
+
+
+class Writer:
+	"""Turns records into files, and collects what can't be said. Reads each purpose and company once."""
+
+	def __init__(self) -> None:
+		self.gaps: dict[Gap, None] = {}
+		self.settings = frappe.get_cached_doc("Consent Settings")
+		self._controllers: dict[str | None, Json] = {}
+		self._wordings: dict[str, frappe._dict | None] = {}
+		self._countries: dict[str, str | None] = {}
+
+	@staticmethod
+	def context() -> Json:
+		return CONTEXT | {"own": get_url("/ns/gdpr-consent#")}
+
+	def missing(self, what: str, where: str) -> None:
+		self.gaps[Gap(what, where)] = None
+
+	def _or_gap(self, text: str | None, kind: str, what: str, where: str) -> Json:
+		"""Say a text of the site as an instance of a DPV class, or that it isn't stated."""
+		if not (text or "").strip():
+			self.missing(what, where)
+		return {"@type": kind, "dct:description": (text or "").strip() or NOT_STATED}
+
+	def record(self, row: frappe._dict, events: list[ledger.Event], for_the_person: bool = False) -> Json:
+		purpose = frappe.get_cached_doc("Processing Purpose", row.purpose)
+		is_consent = row.legal_basis == register.CONSENT_BASIS
+		controller = self.controller(row.company or purpose.company)
+		written: Json = {
+			"@id": iri("consent", row.name),
+			"@type": "dpv:ConsentRecord" if is_consent else "dpv:DataProcessingRecord",
+			"dct:identifier": row.name,
+			"dpv:hasIdentifier": row.name,
+			"own:dpvVersion": dpv_terms.VERSION,
+			"dct:created": utc_text(events[0].recorded_at) if events else NOT_STATED,
+			"dct:modified": utc_text(events[-1].recorded_at) if events else NOT_STATED,
+			"dct:publisher": controller["@id"],
+			"dpv:hasDataSubject": {"@id": f"urn:uuid:{subject_id(row)}", "@type": "dpv:DataSubject"},
+			"dpv:hasNotice": self.notice(row),
+			"dpv:hasProcess": self.process(row, purpose, controller, for_the_person),
+		}
+		if is_consent:
+			written["dct:conformsTo"] = dpv_terms.PROFILE + "record-eu-gdpr"
+			written["dpv:hasConsentStatus"] = [
+				self.status(row, event, controller) for event in events if event.kind in STATUS_TERMS
+			]
+		for property_, other in (("dct:replaces", row.supersedes), ("dct:isReplacedBy", row.superseded_by)):
+			if other:
+				written[property_] = iri("consent", other)
+		if not for_the_person:
+			written["own:register"] = _as_in_register(row, events, TOLD)
+		return written
+
+	def refusal(self, row: frappe._dict, events: list[ledger.Event]) -> Json:
+		return {
+			"@id": iri("suppression", row.name),
+			"@type": "own:Refusal",
+			"dct:identifier": row.name,
+			"dpv:hasDataSubject": {"@id": f"urn:uuid:{subject_id(row)}", "@type": "dpv:DataSubject"},
+			"own:register": _as_in_register(row, events, TOLD_OF_REFUSALS),
+		}
+
+	def notice(self, row: frappe._dict) -> Json:
+		"""Say what the person was told, to the byte (CA-06), or at least where the privacy notice is."""
+		wording = self.wording(row.wording)
+		language = row.language or (wording.language if wording else None)
+		if not language:
+			self.missing(_("Language"), _("Say the language, or the wording, when you record a consent."))
+		if wording:
+			return {
+				"@id": iri("consent-wording", row.wording),
+				"@type": "dpv:ConsentNotice",
+				"dct:language": language,
+				"dct:description": wording.text,
+				"own:sha256": wording.text_hash,
+			}
+		self.missing(_("Wording"), _("Name the wording when you record a consent."))
+		url = self.settings.privacy_notice_url
+		notice = {"@type": "dpv:PrivacyNotice", "dct:language": language or "und"}
+		return notice | ({"@id": url} if url else {"dct:description": NOT_STATED})
+
+	def wording(self, name: str | None) -> frappe._dict | None:
+		if name and name not in self._wordings:
+			self._wordings[name] = frappe.db.get_value(
+				"Consent Wording", name, ["text", "text_hash", "language", "version"], as_dict=True
+			)
+		return self._wordings[name] if name else None
+
+	def process(
+		self, row: frappe._dict, purpose: Any, controller: Json, for_the_person: bool = False
+	) -> Json:
+		where = _("Processing Purpose {0}").format(_(purpose.name))
+		basis = self.legal_basis(row.legal_basis)
+		return {
+			"@type": "dpv:Process",
+			"dpv:hasPurpose": self.purpose(row, purpose),
+			"dpv:hasLegalBasis": basis,
+			"dpv:hasPersonalData": [
+				PERSONAL_DATA[row.channel],
+				self._or_gap(purpose.data_categories, "dpv:PersonalData", _("Categories of Data"), where),
+			],
+			"dpv:hasDataController": controller,
+			"dpv:hasStorageCondition": [
+				self._or_gap(purpose.storage, "dpv:StorageLocation", _("Storage and Erasure"), where),
+				self.retention(purpose, where),
+			],
+			"dpv:hasRecipient": [
+				self._or_gap(line, "dpv:Recipient", _("Categories of Recipients"), where)
+				for line in (purpose.recipients or "").strip().splitlines() or [""]
+			],
+			"dpv:hasJurisdiction": self.jurisdiction(row, purpose),
+			"dpv:hasRight": self.rights(basis, purpose),
+			"dpv:hasConsentControl": {
+				"@type": "dpv:WithdrawConsent"
+				if row.legal_basis == register.CONSENT_BASIS
+				else "dpv:ObjectingToProcess",
+				# A personal link is for the person alone: whoever holds it can say no in their name.
+				"dpv:isExercisedAt": links.preferences_url(row.name)
+				if for_the_person
+				else get_url("/consent/preferences"),
+			},
+		}
+
+	def purpose(self, row: frappe._dict, purpose: Any) -> Json:
+		told = {
+			"@id": iri("processing-purpose", purpose.name),
+			"@type": "dpv:Purpose",
+			"dct:title": row.topic or purpose.name,
+			"dct:description": purpose.description or NOT_STATED,
+		}
+		term = self.purpose_term(purpose)
+		return told | ({"skos:broader": term} if term else {})
+
+	def purpose_term(self, purpose: Any) -> str | None:
+		"""Return the term that an administrator has chosen, if it is one that exists (RC-02)."""
+		where = _("Processing Purpose {0}").format(_(purpose.name))
+		chosen = (purpose.get("dpv_purpose") or "").strip()
+		if chosen in dpv_terms.PURPOSE_TERMS:
+			return chosen
+		if chosen:
+			known = ", ".join(sorted(dpv_terms.PURPOSE_TERMS))
+			self.missing(
+				_("{0} is no term of DPV {1}").format(chosen, dpv_terms.VERSION), f"{where}: {known}"
+			)
+		elif not purpose.is_marketing:
+			self.missing(_("DPV Purpose"), where)
+		return "dpv:DirectMarketing" if purpose.is_marketing and not chosen else None
+
+	def legal_basis(self, name: str) -> str | Json:
+		"""Return the term of a legal basis; of our own if DPV has none, as for ePrivacy 13(2)."""
+		basis = frappe.get_cached_doc("Legal Basis", name)
+		if basis.dpv_term in dpv_terms.LEGAL_BASIS_TERMS:
+			return basis.dpv_term
+		return {
+			"@id": f"own:{frappe.scrub(name)}",
+			"@type": "dpv:LegalBasis",
+			"dct:title": name,
+			"dpv:hasApplicableLaw": basis.article,
+		}
+
+	def rights(self, basis: str | Json, purpose: Any) -> list[str]:
+		of_basis = RIGHTS.get(basis[:14], ()) if isinstance(basis, str) else ("A17", "A21")
+		of_marketing = ("A21",) if purpose.is_marketing else ()
+		return [f"eu-gdpr:{right}" for right in sorted({*COMMON_RIGHTS, *of_basis, *of_marketing})]
+
+	def retention(self, purpose: Any, where: str) -> Json:
+		months = purpose.retention_months
+		if not months:
+			return self._or_gap(None, "dpv:StorageDuration", _("Retention Months"), where)
+		return {
+			"@type": "dpv:StorageDuration",
+			"dct:description": f"{months} months after it ended",
+			"dpv:hasDuration": {"@type": "dpv:TemporalDuration", "rdf:value": f"P{months}M"},
+		}
+
+	def jurisdiction(self, row: frappe._dict, purpose: Any) -> list[Any]:
+		"""Name the country of the controller, and the one whose rules the consent was judged by."""
+		company = row.company or purpose.company
+		of_company = frappe.get_cached_value("Company", company, "country") if company else None
+		places = [self.place(country) for country in (of_company, row.country) if country]
+		found: list[Any] = list(dict.fromkeys(place for place in places if place))
+		return found or [
+			self._or_gap(None, "dpv:Location", _("Country"), _("Company {0}").format(company or ""))
+		]
+
+	def place(self, country: str) -> str | None:
+		if country not in self._countries:
+			code = frappe.get_cached_value("Country", country, "code") or ""
+			term = f"loc:{code.upper()}"
+			self._countries[country] = term if term in dpv_terms.TERMS else None
+		return self._countries[country]
+
+	def controller(self, company: str | None) -> Json:
+		if company not in self._controllers:
+			self._controllers[company] = self._controller(company)
+		return self._controllers[company]
+
+	def _controller(self, company: str | None) -> Json:
+		if not company:
+			self.missing(_("Company"), _("Processing Purpose"))
+			return {"@id": "own:controller", "@type": "dpv:DataController", "dpv:hasName": NOT_STATED}
+		about = frappe.get_cached_doc("Company", company)
+		where = _("Company {0}").format(company)
+		address = postal_address(company)
+		officer = self.settings.get("data_protection_officer_contact")
+		if not address:
+			self.missing(_("Address"), _("An Address that is linked with {0}").format(where))
+		if not (about.email or about.phone_no or officer):
+			self.missing(_("E-mail or phone of the controller"), where)
+		telephone = {"schema:telephone": about.phone_no} if about.phone_no else {}
+		contact: Json = {"@type": "schema:ContactPoint"} | telephone
+		if about.email or officer:
+			contact["schema:email"] = about.email or officer
+		if not contact.keys() & {"schema:email", "schema:telephone"}:
+			contact["dct:description"] = NOT_STATED
+		written: Json = {
+			"@id": iri("company", company),
+			"@type": "dpv:DataController",
+			"dpv:hasIdentifier": iri("company", company),
+			"dpv:hasName": company,
+			"schema:address": {
+				"@type": "schema:PostalAddress",
+				**(address or {"dct:description": NOT_STATED}),
+			},
+			"schema:contactPoint": contact,
+		}
+		return written | ({"schema:url": about.website} if about.website else {})
+
+	def status(self, row: frappe._dict, event: ledger.Event, controller: Json) -> Json:
+		term = STATUS_TERMS[event.kind]
+		if term == "dpv:ConsentGiven" and (event.facts.get("supersedes") or row.supersedes):
+			term = "dpv:RenewedConsentGiven"
+		by_the_person = event.indicated_by == register.DATA_SUBJECT
+		written: Json = {
+			"@type": term,
+			"dpv:isIndicatedBy": "dpv:DataSubject" if by_the_person else controller["@id"],
+			"dpv:isIndicatedAtTime": utc_text(event.occurred_at),
+			"dpv:hasIndicationMethod": _method(event),
+		}
+		if event.effective_from:
+			written["dct:valid"] = utc_text(event.effective_from)
+		if STATUS_AFTER[event.kind] in (Status.GIVEN, Status.REQUESTED):
+			written["dpv:hasDuration"] = _validity(event, row)
+		if event.wording:
+			written["dpv:hasNotice"] = {
+				"@id": iri("consent-wording", event.wording),
+				"@type": "dpv:ConsentNotice",
+				"own:sha256": event.wording_hash,
+			}
+		return written
+
+
+def _method(event: ledger.Event) -> str:
+	if event.kind == EventKind.CONFIRM:
+		return "confirmed from the mailbox by the link in a mail (double opt-in)"
+	if event.indicated_by == register.SYSTEM:
+		return "by the clock"
+	return event.source or NOT_STATED
+
+
+def _validity(event: ledger.Event, row: frappe._dict) -> Json:
+	until = event.facts.get("expires_on") or utc_text(row.expires_on)
+	if until:
+		return {"@type": "dpv:UntilTimeDuration", "rdf:value": until}
+	return {"@type": "dpv:UntilEventDuration", "rdf:value": "until it is withdrawn"}
+
+
+def postal_address(company: str) -> Json | None:
+	"""Return the postal address of a company in the terms of schema.org."""
+	name = get_default_address("Company", company)
+	if not name:
+		return None
+	address = frappe.get_cached_doc("Address", name)
+	found = {
+		"schema:streetAddress": ", ".join(
+			line for line in (address.address_line1, address.address_line2) if line
+		),
+		"schema:postalCode": address.pincode,
+		"schema:addressLocality": address.city,
+		"schema:addressRegion": address.state,
+		"schema:addressCountry": address.country,
+	}
+	return {term: value for term, value in found.items() if value}
+
+
+def _as_in_register(row: frappe._dict, events: list[ledger.Event], columns: Iterable[str]) -> Json:
+	def plain(value: Any) -> Any:
+		return utc_text(value) if isinstance(value, datetime) else value
+
+	return {
+		"record": {column: plain(row.get(column)) for column in columns},
+		"events": [
+			{
+				"seq": event.seq,
+				"kind": event.kind.value,
+				"occurred_at": utc_text(event.occurred_at),
+				"recorded_at": utc_text(event.recorded_at),
+				"effective_from": utc_text(event.effective_from),
+				"indicated_by": event.indicated_by,
+				"source": event.source,
+				"wording": event.wording,
+				"wording_hash": event.wording_hash,
+				"facts": {name: value for name, value in event.facts.items() if name != "recorded_by"},
+			}
+			for event in events
+		],
+	}
+
+
+# --- files --------------------------------------------------------------------------------------------------
+
+
+def record_of(consent: str) -> Json:
+	"""Return a consent as ISO/IEC TS 27560 record in JSON-LD, profile record-eu-gdpr (RC-01)."""
+	row, events = one_consent(consent)
+	return {"@context": Writer.context(), **Writer().record(row, events)}
+
+
+def receipt_of(consent: str) -> Json:
+	"""Return a receipt for the person in JSON-LD, with the way to withdraw (RC-03)."""
+	row, events = one_consent(consent)
+	writer, number = Writer(), str(uuid.uuid4())
+	record = writer.record(row, events, for_the_person=True)
+	return {
+		"@context": writer.context(),
+		"@id": f"urn:uuid:{number}",
+		"@type": "dpv:ConsentReceipt",
+		"dct:conformsTo": dpv_terms.PROFILE + "receipt-eu-gdpr",
+		"dct:identifier": number,
+		"dpv:hasIdentifier": number,
+		"dct:created": utc_text(now_utc()),
+		"dct:publisher": record["dct:publisher"],
+		"dpv:hasRecordOfActivity": record,
+	}
+
+
+def history_of(email: str | None, party_type: str | None, party: str | None) -> Json:
+	"""Return everything the register says of a person: each consent and each refusal with all events."""
+	consents, refusals = read_person(email, party_type, party)
+	writer = Writer()
+	return {
+		"@context": writer.context(),
+		"@id": f"urn:uuid:{uuid.uuid4()}",
+		"dct:created": utc_text(now_utc()),
+		"@graph": [
+			*(writer.record(row, consents.events[row.name]) for row in consents.rows),
+			*(writer.refusal(row, refusals.events[row.name]) for row in refusals.rows),
+		],
+	}
+
+
+def kantara_of(consent: str) -> Json:
+	"""Return a Kantara Consent Receipt 1.1 (RC-04).
+
+	Raises:
+		RecordNotPossible: the record isn't a consent that was given.
+	"""
+	row, _events = one_consent(consent)
+	if row.legal_basis != register.CONSENT_BASIS or not row.given_on:
+		raise RecordNotPossible(
+			_("A Kantara receipt is for a consent that was given. {0} is {1}: choose JSON-LD.").format(
+				row.name, _(row.status)
+			)
+		)
+	writer = Writer()
+	purpose = frappe.get_cached_doc("Processing Purpose", row.purpose)
+	company = row.company or purpose.company
+	controller = writer.controller(company)
+	contact = controller.get("schema:contactPoint", {})
+	address = {
+		term.removeprefix("schema:"): value
+		for term, value in controller.get("schema:address", {}).items()
+		if term.startswith("schema:")
+	}
+	places = writer.jurisdiction(row, purpose)
+	first = places[0]
+	term = writer.purpose_term(purpose)
+	recipients = (purpose.recipients or "").strip()
+	officer = writer.settings.get("data_protection_officer")
+	keys = signatures.public_keys()["keys"]
+	receipt: Json = {
+		"version": KANTARA,
+		"jurisdiction": first.removeprefix("loc:") if isinstance(first, str) else NOT_STATED,
+		# Whole seconds: that some read milliseconds is their error (requirements §1).
+		"consentTimestamp": int(row.given_on.replace(tzinfo=timezone.utc).timestamp()),
+		"collectionMethod": row.source or NOT_STATED,
+		"consentReceiptID": str(uuid.uuid4()),
+		"publicKey": keys[-1]["x"],
+		"language": row.language or None,
+		"piiPrincipalId": subject_id(row),
+		"piiControllers": [
+			{
+				"piiController": company or NOT_STATED,
+				"contact": officer or company or NOT_STATED,
+				"address": address or {"streetAddress": NOT_STATED},
+				"email": contact.get("schema:email", NOT_STATED),
+				"phone": contact.get("schema:telephone", NOT_STATED),
+				"piiControllerUrl": controller.get("schema:url"),
+			}
+		],
+		"policyUrl": writer.settings.privacy_notice_url or NOT_STATED,
+		"services": [
+			{
+				"service": row.topic or purpose.name,
+				"purposes": [
+					{
+						"purpose": purpose.description or purpose.name,
+						"purposeCategory": [(term or NOT_STATED).removeprefix("dpv:")],
+						"consentType": "EXPLICIT",
+						"piiCategory": [PERSONAL_DATA[row.channel].removeprefix("pd:")],
+						"primaryPurpose": True,
+						"termination": links.preferences_url(row.name),
+						"thirdPartyDisclosure": bool(recipients),
+						"thirdPartyName": recipients or None,
+					}
+				],
+			}
+		],
+		"sensitive": False,
+		"spiCat": [],
+	}
+	return _without_none(receipt)
+
+
+def _without_none(value: Any) -> Any:
+	if isinstance(value, dict):
+		return {name: _without_none(one) for name, one in value.items() if one is not None}
+	if isinstance(value, list):
+		return [_without_none(one) for one in value]
+	return value
+
+
+def gaps_of(consents: list[str]) -> list[Gap]:
+	"""List what the files of these consents can't say, and where that is filled in."""
+	book = read_consents(consents)
+	writer = Writer()
+	for row in book.rows:
+		writer.record(row, book.events[row.name])
+	if not writer.settings.privacy_notice_url:
+		writer.missing(_("Address of the Privacy Notice"), _("Consent Settings"))
+	return list(writer.gaps)
+
+
+def one_consent(consent: str) -> tuple[frappe._dict, list[ledger.Event]]:
+	book = read_consents([consent])
+	if not book.rows:
+		raise RecordNotPossible(
+			_("Consent {0} doesn't exist. Choose one from the list.").format(
+				frappe.utils.escape_html(str(consent))
+			)
+		)
+	(row,) = book.rows
+	return row, book.events[row.name]
+
+
+def signed(document: Json) -> str:
+	"""Sign a record, a receipt, a history or a Kantara receipt."""
+	if "@graph" in document:
+		kind, number = "history", document["@id"].removeprefix("urn:uuid:")
+		about = next((part["dpv:hasDataSubject"]["@id"] for part in document["@graph"]), document["@id"])
+	elif "version" in document:
+		kind, number, about = "receipt", document["consentReceiptID"], document["piiPrincipalId"]
+	else:
+		record = document.get("dpv:hasRecordOfActivity", document)
+		kind = "record" if record is document else "receipt"
+		number, about = document["dct:identifier"], record["dpv:hasDataSubject"]["@id"]
+	issued_at = int(now_utc().replace(tzinfo=timezone.utc).timestamp())
+	return signatures.sign(document, kind, number, about.removeprefix("urn:uuid:"), issued_at)
+
+
+# --- reading our own files ----------------------------------------------------------------------------------
+
+
+class Own(NamedTuple):
+	"""What a file of ours says of one record of the register: its columns, and its events."""
+
+	doctype: str
+	name: str
+	record: Json
+	events: list[ledger.Event]
+
+
+def read_own(file: str) -> tuple[list[Own], bool]:
+	"""Read a record or a history that this app has written.
+
+	Args:
+		file: its text, JSON-LD or a signed token.
+
+	Returns:
+		what it says, and whether it carries our signature.
+
+	Raises:
+		SignatureNotValid: a token that isn't ours.
+		RecordNotPossible: neither a record nor a history of this app. A receipt isn't: it is for the person.
+	"""
+	text = (file or "").strip()
+	is_signed = not text.startswith("{")
+	try:
+		if is_signed:
+			claims = signatures.read(text)
+			document = claims.get("history") or claims.get("record") or {}
+		else:
+			document = json.loads(text)
+		return [_own(part) for part in document.get("@graph", [document])], is_signed
+	except (KeyError, ValueError, TypeError, AttributeError):
+		raise RecordNotPossible(
+			_(
+				"The file isn't a record or a history that this app has written. Take the file as it was"
+				" downloaded, JSON-LD or signed."
+			)
+		) from None
+
+
+def _own(part: Json) -> Own:
+	told = part["own:register"]
+	name = part["dct:identifier"]
+	events = [
+		ledger.Event(
+			record=name,
+			seq=event["seq"],
+			kind=EventKind(event["kind"]),
+			occurred_at=from_utc_text(event["occurred_at"]),
+			recorded_at=from_utc_text(event["recorded_at"]),
+			effective_from=from_utc_text(event["effective_from"]),
+			indicated_by=event["indicated_by"],
+			actor="",
+			source=event["source"],
+			wording=event["wording"],
+			wording_hash=event["wording_hash"],
+			facts=event["facts"],
+		)
+		for event in told["events"]
+	]
+	record = {
+		column: from_utc_text(value) if column in ledger.INSTANTS else value
+		for column, value in told["record"].items()
+	}
+	doctype = "Suppression" if part["@type"] == "own:Refusal" else "Consent"
+	return Own(doctype, name, record, events)
+
+
+def import_own(file: str) -> dict[str, int]:
+	"""Take in a file of ours, on a site that has lost its records or never had them (RC-06).
+
+	What is on record already stays as it is. A no counts as it is. A yes counts only if our signature is on
+	it, with the file as its proof, and never stronger than staff could record it; else it is Unknown.
+
+	Returns:
+		how many records were `known, given, unknown, refused, over`.
+
+	Raises:
+		PermissionError: only who may record and withdraw consents may. SignatureNotValid, RecordNotPossible;
+		whatever `register.record` raises except for a person's no, which stays. Nothing is stored then.
+	"""
+	for right in ("create", "write"):
+		frappe.has_permission("Consent", right, throw=True)
+	owns, ours = read_own(file)
+	known = {
+		(doctype, name)
+		for doctype in ("Consent", "Suppression")
+		for name in frappe.get_all(
+			doctype,
+			{"name": ["in", [own.name for own in owns if own.doctype == doctype] or [""]]},
+			pluck="name",
+		)
+	}
+	counts = dict.fromkeys(("known", "given", "unknown", "refused", "over"), 0)
+	frappe.db.savepoint("import_own")
+	try:
+		# The noes first: no yes of the file may slip in before them.
+		for own in sorted(owns, key=lambda own: _is_no(own), reverse=True):
+			counts["known" if (own.doctype, own.name) in known else _take_in(own, ours)] += 1
+	except Exception:
+		frappe.db.rollback(save_point="import_own")
+		raise
+	return counts
+
+
+def _is_no(own: Own) -> bool:
+	return own.doctype == "Suppression" or own.record["status"] in (Status.WITHDRAWN, Status.REFUSED)
+
+
+def _take_in(own: Own, ours: bool) -> str:
+	said = own.record
+	try:
+		if _is_no(own):
+			return _take_in_no(own)
+		return _take_in_yes(own, ours)
+	except (StandingRefusal, TransitionNotAllowed):
+		return "known" if said["status"] == Status.GIVEN else "over"  # what is on record here stays
+
+
+def _take_in_yes(own: Own, ours: bool) -> str:
+	said = own.record
+	if not said["email"] or said["status"] not in (Status.GIVEN, Status.UNKNOWN, Status.REQUESTED):
+		return "over"
+	if said["expires_on"] and said["expires_on"] <= now_utc():
+		return "over"
+	about = {
+		**{name: said[name] for name in ("email", "purpose", "topic", "channel", "source")},
+		**_party_if_here(said),
+	}
+	if not (ours and said["status"] == Status.GIVEN):
+		register.record_unproven(**about)
+		return "unknown"
+	wording = said["wording"] and frappe.db.exists("Consent Wording", said["wording"])
+	proof = _("Signed record {0}.").format(own.name) + f" {said['evidence'] or ''}"
+	given = {name: said[name] for name in ("given_on", "expires_on", "language")}
+	register.record(**about, **given, wording=wording or None, evidence=proof.strip())
+	return "given"
+
+
+def _take_in_no(own: Own) -> str:
+	said = own.record
+	is_refusal = own.doctype == "Suppression"
+	kind = RefusalKind(said["kind"]) if is_refusal else RefusalKind.WITHDRAWAL
+	lifted = is_refusal and (said["lifted_on"] or kind == RefusalKind.BOUNCE)
+	if lifted or not (said["email"] or (is_refusal and said["address_key"])):
+		return "over"
+	scope = register.Scope(said["channel"] or "", said["purpose"] or "", said["topic"] or "")
+	if scope.purpose:
+		register.check_topic(
+			scope.topic, register.check_purpose(scope.purpose, also_disabled=True).name, also_disabled=True
+		)
+	act = register.Act(
+		source=register.source_if_known(said["source"]) if said["source"] else None,
+		reason=said["reason"] or _("Taken over from file {0}.").format(own.name),
+	)
+	no = register.No(
+		kind,
+		scope,
+		said["email"],
+		**_party_if_here(said),
+		said_on=said["said_on"] if is_refusal else None,
+		address_key=said["address_key"],
+	)
+	register.say_no([no], act)
+	return "refused"
+
+
+def _party_if_here(said: Json) -> Json:
+	here = said["party"] and frappe.db.exists(said["party_type"], said["party"])
+	return {"party_type": said["party_type"], "party": said["party"]} if here else {}
