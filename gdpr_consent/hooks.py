@@ -64,7 +64,8 @@ page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignU
 
 _register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
 ignore_links_on_delete = [*_register, "Sensitive Access Log"]  # they outlive whom they name
-consent_bulk_update_targets = {"Email Group Member": "email"}  # besides people: the field of the address
+# Besides people: the field of the address.
+consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"}
 
 scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up"],

@@ -17,6 +17,7 @@ from frappe.desk.query_report import run
 from frappe.permissions import add_user_permission
 
 from gdpr_consent import api, audience
+from gdpr_consent import register as the_register
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import FilterNotValid, InvalidPeriod
 from gdpr_consent.policy import MarketingGround, Permission, Reason, Status, status_at
@@ -238,6 +239,30 @@ def test_who_loses_a_consent_soon_can_be_asked_now(
 	user_with_roles("Consent User")
 	with pytest.raises(frappe.PermissionError):
 		expiring.ask_now(60)
+	frappe.set_user("Administrator")  # the topic is taken away as that user
+
+
+def test_whose_consent_ended_can_be_asked_by_a_bulk_update(bulk, smtp, work_off_jobs, committed_topic):
+	"""CA-15, ST-08: who said no since isn't asked."""
+	ended, no, still = bulk.mailbox(), bulk.mailbox(), bulk.mailbox()
+	for email in (ended, no, still):
+		give(email)
+		give(email, committed_topic)
+	names = frappe.get_all("Consent", {"email": ["in", [ended, no]]}, pluck="name")
+	over = {"expires_on": now_utc() - timedelta(hours=1)}
+	frappe.db.set_value("Consent", {"name": ["in", names]}, over, update_modified=False)
+	api.object_to_marketing(email=no)
+	the_register.end_what_is_over()
+	frappe.db.commit()
+	filters = [
+		["Consent", "topic", "=", committed_topic],
+		["Consent", "status", "in", ["Given", "Expired"]],
+		["Consent", "expires_on", "<", str(now_utc())],
+	]
+	rule = {"target_doctype": "Consent", "filters": json.dumps(filters), "action": "Ask"}
+	name = bulk.preview(rule | {"topic": committed_topic})
+	plans = {row.email: row.plan for row in bulk.items(name).values()}
+	assert plans == {ended: "Change", no: "Skip"}
 
 
 @pytest.mark.parametrize("days", ["-1", "soon", "99999"])

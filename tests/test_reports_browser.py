@@ -34,6 +34,12 @@ CARDS = (
 )
 
 
+BARS_ARE_DRAWN = """() => {
+	const bars = [...document.querySelectorAll(".frappe-chart rect.bar")];
+	return !bars.length || bars.some((bar) => Number(bar.getAttribute("height")) > 1);
+}"""
+
+
 @pytest.fixture
 def filled(bulk, committed_topic, wording, newsletter, mailbox):
 	"""A committed register, and a Newsletter of which some mails were blocked."""
@@ -67,8 +73,9 @@ def open_report(page: Page, name: str) -> None:
 
 
 def drawn(page: Page) -> None:
-	"""Wait until the server has answered, and there is a chart; none grows."""
+	"""Wait until the server has answered, and the charts show it: they are drawn empty first."""
 	settle(page)
+	page.wait_for_function(BARS_ARE_DRAWN)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -202,4 +209,4 @@ def test_a_card_and_the_first_step_lead_on(filled, bulk, desk):
 	page.goto("/app/gdpr-consent")
 	page.locator(".number-widget-box", has_text="Blocked This Week").locator(".number").click()
 	page.wait_for_url("**/app/query-report/Blocked%20Mail**")
-	expect(page.locator(".page-title")).to_contain_text("Blocked Mail")
+	expect(page.locator("#page-query-report .page-title")).to_contain_text("Blocked Mail")

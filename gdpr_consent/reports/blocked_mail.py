@@ -16,7 +16,7 @@ from gdpr_consent.reports.common import (
 	check_may_read,
 	choice,
 	column,
-	day_label,
+	day_labels,
 	figure,
 	how_many_of,
 	link,
@@ -203,6 +203,4 @@ def _chart(by_day: Counter[tuple[date, Reason]]) -> Row | None:
 	if others:
 		rest = [sum(bars[at, reason] for reason in others) for at in range(len(starts))]
 		datasets.append((_("Other"), rest))
-	return chart(
-		"bar", [day_label(day) for day in starts], datasets, list(COLOURS[: len(datasets)]), stacked=True
-	)
+	return chart("bar", day_labels(starts, by_week), datasets, list(COLOURS[: len(datasets)]), stacked=True)

@@ -17,7 +17,7 @@ from gdpr_consent.clock import now_utc
 from gdpr_consent.policy import Status
 from gdpr_consent.reports import coverage
 from gdpr_consent.reports.common import (
-	STATUS_NOW,
+	IS_OVER,
 	Row,
 	cached,
 	check_may_read,
@@ -169,20 +169,25 @@ def _over_time() -> Drawn:
 
 
 GIVEN = "`status` in ('Given', 'Withdrawn', 'Revoked', 'Expired')"
-IN_FORCE = f"{STATUS_NOW} in ('Given', 'Not Required')"
+IN_FORCE = f"`status` in ('Given', 'Not Required') and not {IS_OVER}"
 
 
-def _count_by(what: str, where: str, since: Any = None) -> list[tuple[str, int]]:
+def _count_by(what: str, where: str, since: Any = None, index: str = "") -> list[tuple[str, int]]:
+	hint = f"force index ({index})" if index else ""
 	return frappe.db.sql(
-		f"""select {what} as label, count(*) from `tabConsent`
+		f"""select {what} as label, count(*) from `tabConsent` {hint}
 		where {where}{visible("Consent")} group by label""",
 		{"now": now_utc(), "since": since},
 	)
 
 
-def _by(column: str, condition: str = "1 = 1") -> Callable[[], Drawn]:
+def _by(column: str, index: str, condition: str = "1 = 1") -> Callable[[], Drawn]:
+	"""Return how to draw what is in force by a column, read from an index that holds all it takes."""
+
 	def make() -> Drawn:
-		counted = Counter({label or "": count for label, count in _count_by(f"`{column}`", where)})
+		counted = Counter(
+			{label or "": count for label, count in _count_by(f"`{column}`", where, index=index)}
+		)
 		most = counted.most_common(MOST_BARS)
 		return [label for label, _count in most], [("In Force", [count for _label, count in most])]
 
@@ -192,7 +197,7 @@ def _by(column: str, condition: str = "1 = 1") -> Callable[[], Drawn]:
 
 CHARTS: dict[str, Callable[[], Drawn]] = {
 	"Consents over Time": _over_time,
-	"Consents by Source": _by("source"),
-	"Consents by Legal Basis": _by("legal_basis"),
-	"Subscribers by Topic": _by("topic", "`topic` is not null and `topic` != ''"),
+	"Consents by Source": _by("source", "sources"),
+	"Consents by Legal Basis": _by("legal_basis", "decision"),
+	"Subscribers by Topic": _by("topic", "wordings", "`topic` is not null and `topic` != ''"),
 }

@@ -23,6 +23,8 @@ STARTS_NO_TEXT = frozenset("=+-@\t\r\n\0")  # but a formula, in a spreadsheet (W
 SHOWN_BY = "frappe.desk.query_report.run"
 COLOURS = {"green": "#2f9e5f", "blue": "#3b82c4", "orange": "#e08e2b", "red": "#d0453f", "grey": "#9aa5b1"}
 
+ROOM_FOR_MONTHS = 16  # bars
+
 Row = dict[str, Any]
 
 
@@ -222,9 +224,12 @@ def months_between(first: str, last: str) -> list[str]:
 	return months
 
 
-def day_label(day: date) -> str:
-	"""Name a day in as few letters as a bar of a month has room for."""
-	return f"{day:%d.%m}"
+def day_labels(days: list[date], weeks: bool = False) -> list[str]:
+	"""Name days, or weeks by their first day, in as few letters as their bars have room for: many days get the
+	day of the month alone, many weeks their number (ISO 8601)."""
+	if len(days) <= ROOM_FOR_MONTHS:
+		return [f"{day:%d.%m}" for day in days]
+	return [f"{day:%V}" if weeks else f"{day:%d}" for day in days]
 
 
 def month_label(month: str) -> str:

@@ -93,7 +93,7 @@ def _columns() -> list[Row]:
 
 	return [
 		column("email", named("email"), width=210),
-		column("status", _("State Now"), width=110),
+		column("status", _("State Now"), width=130),
 		link("purpose", named("purpose"), "Processing Purpose"),
 		link("topic", named("topic"), "Subscription Topic"),
 		link("legal_basis", named("legal_basis"), "Legal Basis", 120),

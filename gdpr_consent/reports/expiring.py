@@ -17,7 +17,7 @@ from gdpr_consent.reports.common import (
 	check_may_read,
 	column,
 	consents_where,
-	day_label,
+	day_labels,
 	days_of,
 	figure,
 	how_many_of,
@@ -116,7 +116,7 @@ def _rows(where: str, values: Row, most: int) -> list[Row]:
 def _columns() -> list[Row]:
 	return [
 		column("email", _("Email"), width=210),
-		column("status", _("State Now"), width=110),
+		column("status", _("State Now"), width=130),
 		column("expires_on", _("Ends or Ended"), "Datetime", 150),
 		column("days", _("Days"), "Int", 70),
 		link("purpose", _("Purpose"), "Processing Purpose"),
@@ -154,7 +154,7 @@ def _chart(by_day: dict[tuple[date, bool], int]) -> Row | None:
 	mondays = [first + timedelta(weeks=at) for at in range((last - first).days // 7 + 1)]
 	return chart(
 		"bar",
-		[day_label(monday) for monday in mondays],
+		day_labels(mondays, weeks=True),
 		[
 			(_("Ended"), [weeks[monday, True] for monday in mondays]),
 			(_("Will End"), [weeks[monday, False] for monday in mondays]),

@@ -137,9 +137,9 @@ def _columns() -> list[Row]:
 		column("share", _("Share"), "Percent", 90),
 		link("purpose", _("Purpose"), "Processing Purpose"),
 		link("topic", _("Topic"), "Subscription Topic"),
-		link("language", _("Language"), "Language", 90),
+		link("language", _("Language"), "Language", 110),
 		column("version", _("Version"), "Int", 80),
-		column("material", _("Material Change"), width=130),
+		column("material", _("Material Change"), width=150),
 		column("created_on", _("Since"), "Datetime", 150),
 		column("text", _("Text"), width=400),
 	]
