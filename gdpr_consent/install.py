@@ -1,9 +1,5 @@
 """Brings a site to the state the app needs, only adding what is missing, and takes it back again."""
 
-from contextlib import suppress
-
-from redis.exceptions import ConnectionError as RedisConnectionError
-
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
@@ -66,8 +62,7 @@ def complete() -> None:
 	legacy.take_over()
 	protect_sensitive_fields()
 	self_check.run()
-	with suppress(RedisConnectionError):  # nobody works the queue off yet; the daily task does the same
-		standing.start()
+	standing.start()
 
 
 def _create_first_keys() -> None:
@@ -216,7 +211,8 @@ def after_uninstall() -> None:
 			frappe.delete_doc("Role", role, force=True, ignore_permissions=True)  # run by bench
 	# They have no module that Frappe would find them by.
 	frappe.db.delete("Onboarding Step", {"name": ["like", ONBOARDING_STEPS]})
-	frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": ROLES_OF_OTHERS})
+	for kept in (ROLES_OF_OTHERS, standing.CAUGHT_UP):
+		frappe.db.delete("DefaultValue", {"parent": "__global", "defkey": kept})
 	for job in frappe.get_all("Scheduled Job Type", {"method": ["like", "gdpr_consent.%"]}, pluck="name"):
 		frappe.delete_doc("Scheduled Job Type", job, force=True)
 	frappe.db.commit()  # nosemgrep: core has committed before it calls this, and doesn't after

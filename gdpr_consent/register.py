@@ -894,6 +894,14 @@ def request(
 	subject = Subject(email, key, party_type, party, theirs, place)
 	with _Writing([key, *theirs]) as writing:
 		noes = [] if by_the_person else _noes_of(writing, subject, *_rows_of_party(party_type, party))
+		if not by_the_person and (
+			_restrictions(writing, party_type, party)
+			or any(no.kind == RefusalKind.RESTRICTION for no in noes)
+		):
+			raise StandingRefusal(
+				_("Processing is restricted (Art. 18 GDPR). Nobody is asked by mail before that is lifted."),
+				Reason.RESTRICTED,
+			)
 		return _request(writing, asked, subject, noes, by_the_person, declared, evidence)
 
 

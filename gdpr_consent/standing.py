@@ -7,13 +7,18 @@ somebody else has changed it.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
 from enum import Enum
 from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 import frappe
 from frappe.model.document import Document
 
 from gdpr_consent import audience, identity
+from gdpr_consent.clock import from_utc_text, now_utc, utc_text
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import REFUSALS, Channel, Decision, Reason, RefusalKind
 
@@ -22,6 +27,8 @@ DOCTYPES = (*identity.PARTY_TYPES, "Prospect", "Opportunity")  # people first, t
 AT_ONCE = 1_000
 MOST_AT_ONCE = 50  # changed records whose people are refreshed in the same transaction
 TIMEOUT = 6 * 60 * 60  # seconds
+CAUGHT_UP = "gdpr_consent_standing_until"  # the last event whose people were refreshed by the job, in UTC
+LOOKS_BACK = timedelta(minutes=15)
 
 
 class Standing(str, Enum):
@@ -187,8 +194,8 @@ def refresh(doctype: str, names: Iterable[str], wait: bool = False) -> list[str]
 	"""Store where records stand, where that differs from what they say.
 
 	Args:
-		wait: for records that somebody else is writing. Else they are left to a job after this transaction,
-			because whoever saves a person asks the register while the person is locked.
+		wait: for records that somebody else is writing, in a job, which may commit. Else they are left to a
+			job, because whoever saves a person asks the register while the person is locked.
 
 	Returns:
 		names of the records left to the job.
@@ -198,7 +205,11 @@ def refresh(doctype: str, names: Iterable[str], wait: bool = False) -> list[str]
 	if not frappe.get_meta(doctype).has_field(FIELD):  # it comes at the end of a migration
 		return left
 	for start in range(0, len(names), AT_ONCE):
-		left += _refresh(doctype, names[start : start + AT_ONCE], wait)
+		part = _refresh(doctype, names[start : start + AT_ONCE], wait)
+		if part and wait:
+			frappe.db.commit()  # nosemgrep: a job's, which then sees what others have written meanwhile
+			part = _refresh(doctype, part, wait)
+		left += part
 	return left
 
 
@@ -260,26 +271,22 @@ def _linked(doc: Document | None) -> list[Person]:
 
 
 def follow_register(changed: Mapping[str, Iterable[dict[str, Any]]], is_stale: bool) -> None:
-	"""Refresh the people about whom something was written.
+	"""Refresh the people about whom something was written: at once if they are few, else by a job.
 
 	Args:
 		changed: rows of Consent and of Suppression.
 		is_stale: this transaction can't see all that others wrote about them, so it is done after it.
 	"""
 	purpose = default_purpose()
-	bearing = {
-		doctype: [
-			row
-			for row in rows
-			if (row.get("channel") or Channel.EMAIL.value) == Channel.EMAIL.value
-			and (row.get("purpose") or purpose) == purpose
-		]
-		for doctype, rows in changed.items()
-	}
-	if sum(map(len, bearing.values())) > MOST_AT_ONCE or is_stale:
-		later({doctype: [row["name"] for row in rows] for doctype, rows in bearing.items()})
-	else:
-		later(_follow_rows([row for rows in bearing.values() for row in rows]))
+	bearing = [
+		row
+		for rows in changed.values()
+		for row in rows
+		if (row.get("channel") or Channel.EMAIL.value) == Channel.EMAIL.value
+		and (row.get("purpose") or purpose) == purpose
+	]
+	if len(bearing) > MOST_AT_ONCE or is_stale or _follow_rows(bearing):
+		take_up()
 
 
 def _follow_rows(rows: list[dict[str, Any]], wait: bool = False) -> dict[str, list[str]]:
@@ -290,45 +297,65 @@ def _follow_rows(rows: list[dict[str, Any]], wait: bool = False) -> dict[str, li
 	return follow_people(people, wait) if people else {}
 
 
-def later(named: Mapping[str, list[str]]) -> None:
-	"""Have records refreshed, or the people of Consents and Suppressions, by a job after this transaction."""
-	named = {doctype: list(names) for doctype, names in named.items() if names}
-	if not named:
+def later(records: Mapping[str, list[str]]) -> None:
+	"""Have records refreshed, by DocType, by a job after this transaction."""
+	if not records:
 		return
-	digest = hashlib.blake2b(repr(sorted(named.items())).encode(), digest_size=12).hexdigest()
-	frappe.enqueue(
-		f"{__name__}.work",
-		queue="long",
-		job_id=f"consent_standing_{digest}",
-		deduplicate=True,
-		enqueue_after_commit=True,
-		named=named,
-	)
+	digest = hashlib.blake2b(repr(sorted(records.items())).encode(), digest_size=12).hexdigest()
+	_enqueue("work", job_id=f"consent_standing_{digest}", records=dict(records))
 
 
-def work(named: dict[str, list[str]]) -> None:
-	"""Job: refresh what `later` was told, by the thousand, each committed. Doing it twice does no harm."""
-	for doctype, names in named.items():
-		for start in range(0, len(names), AT_ONCE):
-			part = names[start : start + AT_ONCE]
-			if doctype in DOCTYPES:
-				refresh(doctype, part, wait=True)
-			else:
-				fields = ["email", "party_type", "party"]
-				_follow_rows(frappe.get_all(doctype, {"name": ["in", part]}, fields), wait=True)
-			frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
+def work(records: dict[str, list[str]]) -> None:
+	"""Job: refresh the records that `later` was told."""
+	for doctype, names in records.items():
+		refresh(doctype, names, wait=True)
+
+
+def take_up() -> None:
+	"""Queue the job that refreshes the people of whatever was written to the register since it last ran."""
+	_enqueue("catch_up", job_id="consent_standing_catch_up", timeout=TIMEOUT)
 
 
 def start() -> None:
 	"""Queue the job that refreshes everybody: rules, wordings and the clock change answers without an act."""
-	frappe.enqueue(
-		f"{__name__}.refresh_everybody",
-		queue="long",
-		timeout=TIMEOUT,
-		job_id="consent_standing_of_everybody",
-		deduplicate=True,
-		enqueue_after_commit=True,
-	)
+	_enqueue("refresh_everybody", job_id="consent_standing_everybody", timeout=TIMEOUT)
+
+
+def _enqueue(job: str, **more: Any) -> None:
+	with suppress(RedisConnectionError):  # no act fails for that; the hourly and the daily task do the same
+		frappe.enqueue(f"{__name__}.{job}", queue="long", deduplicate=True, enqueue_after_commit=True, **more)
+
+
+def catch_up() -> None:
+	"""Job: refresh the people of the events recorded since it last ran, by the thousand, each committed.
+
+	How far it has come is kept, so that an interrupted run goes on there. It looks back a little further, for
+	what was recorded before and committed since.
+	"""
+	reached = from_utc_text(frappe.db.get_global(CAUGHT_UP)) or now_utc()
+	event = frappe.qb.DocType("Consent Event")
+	at, name = reached - LOOKS_BACK, ""
+	while rows := (
+		frappe.qb.from_(event)
+		.select(event.recorded_at, event.name, event.consent, event.suppression)
+		.where((event.recorded_at > at) | ((event.recorded_at == at) & (event.name > name)))
+		.orderby(event.recorded_at)
+		.orderby(event.name)
+		.limit(AT_ONCE)
+		.run()
+	):
+		for doctype, records in (
+			("Consent", {consent for *_, consent, _suppression in rows if consent}),
+			("Suppression", {suppression for *_, suppression in rows if suppression}),
+		):
+			names = ["in", list(records) or [""]]
+			_follow_rows(
+				frappe.get_all(doctype, {"name": names}, ["email", "party_type", "party"]), wait=True
+			)
+		at, name, *_records = rows[-1]
+		reached = max(reached, at)
+		frappe.db.set_global(CAUGHT_UP, utc_text(reached))
+		frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
 
 
 def refresh_everybody() -> None:

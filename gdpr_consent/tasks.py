@@ -21,6 +21,7 @@ def hourly() -> None:
 	legacy.take_over()
 	register.end_what_is_over()
 	email_groups.count_members()
+	standing.take_up()
 
 
 def daily() -> None:

@@ -803,7 +803,7 @@ def desk(chromium, web) -> Iterator[Callable]:
 		contexts.append(context)
 		page = context.new_page()
 		page.on("console", note)
-		page.on("pageerror", lambda error: errors.append(str(error)))
+		page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
 		return page
 
 	open_as.errors = errors

@@ -17,7 +17,7 @@ BLOCKING = [reason.value for reason in Reason if not reason.allows]
 
 
 def consents(emails: list[str], topic: str, wordings: tuple[str | None, ...] = (None,)) -> list[dict]:
-	"""Insert one consent for each address, past the register's writer, and return the rows as they were written.
+	"""Insert one consent for each address, past the register's writer, and return the rows.
 
 	Some have run out without any job having noticed.
 	"""

@@ -28,7 +28,7 @@ class Place(NamedTuple):
 	for_whom: frozenset[str] = ALL
 
 
-FORM, LIST, REPORT = ".form-page", ".frappe-list", ".report-wrapper"
+FORM, LIST, REPORT = ".form-page", ".frappe-list", ".query-report, .report-wrapper"
 
 
 def places(people: dict[str, str]) -> list[Place]:
@@ -40,9 +40,17 @@ def places(people: dict[str, str]) -> list[Place]:
 		slug = doctype.lower().replace(" ", "-")
 		return Place(f"{slug}-list", f"/app/{slug}/view/list", LIST, for_whom)
 
+	def report(name: str, for_whom: frozenset[str]) -> Place:
+		slug = name.lower().replace(" ", "-")
+		return Place(f"report-{slug}", f"/app/query-report/{name}", REPORT, for_whom)
+
 	return [
+		Place("workspace", "/app/gdpr-consent", ".number-card-widget", READERS),
+		*(report(name, KEEPERS) for name in ("Consent Register", "Expiring and Lapsed")),
+		*(report(name, READERS) for name in ("Consent Coverage", "Blocked Mail", "Wording in Use", "Sources")),
+		report("Record of Processing Activities", OFFICERS),
 		*(form(doctype, name) for doctype, name in people.items() if doctype != "Consent"),
-		*(a_list(doctype, ALL) for doctype in ("Contact", "Lead", "Customer")),
+		*(a_list(doctype, ALL) for doctype in ("Contact", "Lead", "Customer", "Prospect", "Opportunity")),
 		form("Consent", people["Consent"], READERS),
 		*(a_list(doctype, READERS) for doctype in ("Consent", "Suppression", "Consent Decision")),
 		*(form("Processing Purpose", "Email Marketing", READERS), a_list("Subscription Topic", READERS)),
@@ -62,13 +70,16 @@ def people(bulk: BulkUpdates, committed_topic: str) -> dict[str, str]:
 	consent = give(emails[0])
 	give(emails[0], committed_topic)
 	give(emails[2])
-	contact = bulk.contact(*emails[:2])
+	contact, lead = bulk.contact(*emails[:2]), bulk.lead(emails[2])
+	customer = bulk.customer(contact)
 	api.withdraw_consent(email=emails[2])
 	frappe.db.commit()
 	return {
 		"Contact": contact,
-		"Lead": bulk.lead(emails[2]),
-		"Customer": bulk.customer(contact),
+		"Lead": lead,
+		"Customer": customer,
+		"Prospect": bulk.prospect(lead),
+		"Opportunity": bulk.opportunity("Customer", customer, contact_person=contact),
 		"Consent": consent,
 	}
 
@@ -81,6 +92,7 @@ def test_every_page_opens_without_an_error(role, theme, bulk, people, desk, pict
 	frappe.db.commit()
 	page = desk(user)
 	page.goto("/app/contact/view/list")
+	settle(page)
 	assert page.locator(f"html[data-theme={theme.lower()}]").count()
 	for place in [place for place in places(people) if role in place.for_whom]:
 		go(page, place.path)

@@ -12,7 +12,7 @@ from frappe.email.queue import flush
 from frappe.utils import add_days, today
 
 from gdpr_consent import api, register
-from gdpr_consent.exceptions import EvidenceMissing, InvalidPeriod, UnknownReference
+from gdpr_consent.exceptions import EvidenceMissing, InvalidPeriod, StandingRefusal, UnknownReference
 
 MARKETING = "Email Marketing"
 
@@ -250,6 +250,14 @@ def test_ds_20_nothing_is_lifted_before_the_person_is_told(address, why, days_ah
 	with pytest.raises(error):
 		api.lift_restriction(email=email, reason=why, informed_on=told_on)
 	assert reason(email) == "RESTRICTED"
+
+
+def test_ds_20_nobody_is_asked_while_restricted(smtp, address):
+	email = address()
+	api.restrict(email=email, reason="Disputes the data")
+	with pytest.raises(StandingRefusal, match="restricted"):
+		api.request_consent(email)
+	assert frappe.get_all("Consent", {"email": email}) == []
 
 
 def test_ds_20_a_restriction_says_why(address):

@@ -16,6 +16,7 @@ from gdpr_consent.reports.common import (
 	check_may_read,
 	choice,
 	column,
+	day_label,
 	figure,
 	how_many_of,
 	link,
@@ -31,7 +32,7 @@ from gdpr_consent.reports.common import (
 from gdpr_consent.words import reason_in_words
 
 DAYS = 30  # that are shown if no period is asked for
-MOST_BARS = 62  # days; a longer period is drawn by the week
+MOST_BARS = 31  # days; a longer period is drawn by the week
 MOST_REASONS = 6  # in the chart
 COLOURS = ("red", "orange", "blue", "#7b61c4", "#2aa198", "#b58900", "grey")
 
@@ -62,7 +63,7 @@ def execute(filters: Row | None = None) -> Result:
 		[
 			figure(_("Blocked"), total, "red"),
 			figure(_("Allowed"), 0 if (filters or {}).get("reason") else allowed, "green"),
-			figure(_("Blocked of All, %"), share(total, total + allowed), "orange", "Float"),
+			figure(_("Blocked of All, %"), share(total, total + allowed), "orange"),
 		],
 	)
 
@@ -127,18 +128,28 @@ def _count_rows(where: str, values: Row, shown: int) -> int:
 
 
 def _titles(rows: list[Row]) -> dict[tuple[str, str], str]:
-	"""Return the titles of those mails that the user may read, one query for each kind."""
+	"""Return the titles of those mails that the user may know of, one query for each kind.
+
+	What is sent to many names nobody, so its title is for all who may see what was decided about it.
+	"""
 	names: dict[str, set[str]] = {}
 	for row in rows:
 		names.setdefault(row["reference_doctype"] or "", set()).add(row["reference_name"] or "")
 	found = {}
 	for doctype, some in names.items():
-		if doctype and frappe.db.exists("DocType", doctype) and frappe.has_permission(doctype, "read"):
-			field = TITLE_FIELDS.get(doctype, "name")
-			for name, title in frappe.get_list(
-				doctype, {"name": ["in", [*some]]}, ["name", field], limit_page_length=0, as_list=True
-			):
-				found[doctype, name] = title
+		if not doctype or not frappe.db.exists("DocType", doctype):
+			continue
+		if doctype in TITLE_FIELDS:
+			read = frappe.get_all
+		elif frappe.has_permission(doctype, "read"):
+			read = frappe.get_list
+		else:
+			continue
+		field = TITLE_FIELDS.get(doctype, "name")
+		for name, title in read(
+			doctype, {"name": ["in", [*some]]}, ["name", field], limit_page_length=0, as_list=True
+		):
+			found[doctype, name] = title
 	return found
 
 
@@ -192,5 +203,6 @@ def _chart(by_day: Counter[tuple[date, Reason]]) -> Row | None:
 	if others:
 		rest = [sum(bars[at, reason] for reason in others) for at in range(len(starts))]
 		datasets.append((_("Other"), rest))
-	labels = [frappe.utils.formatdate(day, "dd.MM.") for day in starts]
-	return chart("bar", labels, datasets, list(COLOURS[: len(datasets)]), stacked=True)
+	return chart(
+		"bar", [day_label(day) for day in starts], datasets, list(COLOURS[: len(datasets)]), stacked=True
+	)

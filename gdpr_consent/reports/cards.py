@@ -43,8 +43,8 @@ def mailable(filters: Any = None) -> Row:
 	check_may_read("Consent")
 
 	def count() -> int:
-		counts = coverage.standing_counts(["Contact", "Lead"], seen_by_user=False)
-		return sum(of.get("Allowed", 0) + of.get("Allowed in Part", 0) for of in counts.values())
+		counts = coverage.standing_counts(["Contact", "Lead"])
+		return sum(of.get(state, 0) for of in counts.values() for state in coverage.MAILABLE)
 
 	return _card(
 		cached("mailable", SOME_MINUTES, count), "query-report", "Consent Coverage", view="Marketing Mail"

@@ -92,7 +92,12 @@ def number(value: int) -> str:
 
 def column(fieldname: str, label: str, fieldtype: str = "Data", width: int = 120, **more: Any) -> Row:
 	"""Describe a column. The label comes translated."""
-	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width} | more
+	described = {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width}
+	if fieldtype == "Percent":
+		described["precision"] = 1
+	elif fieldtype != "Int":
+		described["align"] = "left"  # also of a column that is empty throughout
+	return described | more
 
 
 def link(fieldname: str, label: str, doctype: str, width: int = 140, **more: Any) -> Row:
@@ -103,8 +108,13 @@ def link(fieldname: str, label: str, doctype: str, width: int = 140, **more: Any
 	return column(fieldname, label, "Link", width, options=doctype, **more)
 
 
-def figure(label: str, value: Any, colour: str | None = None, kind: str = "Int") -> Row:
-	return {"label": label, "value": value, "indicator": (colour or "blue").title(), "datatype": kind}
+def figure(label: str, value: float, colour: str | None = None) -> Row:
+	return {
+		"label": label,
+		"value": round(value),
+		"indicator": (colour or "blue").title(),
+		"datatype": "Int",
+	}
 
 
 def share(part: int, whole: int) -> float:
@@ -129,6 +139,9 @@ def chart(
 		},
 		"type": kind,
 		"height": 260,
+		# Else the library fails when a chart is drawn anew before it has grown.
+		"animate": 0,
+		"disableEntryAnimation": 1,
 	}
 	if colours:
 		drawn["colors"] = [COLOURS.get(colour, colour) for colour in colours]
@@ -207,6 +220,16 @@ def months_between(first: str, last: str) -> list[str]:
 		months.append(text)
 		year, month = (year, month + 1) if month < 12 else (year + 1, 1)
 	return months
+
+
+def day_label(day: date) -> str:
+	"""Name a day in as few letters as a bar of a month has room for."""
+	return f"{day:%d.%m}"
+
+
+def month_label(month: str) -> str:
+	"""Name a month such as 2026-03 in as few letters."""
+	return f"{month[5:]}/{month[2:4]}"
 
 
 # --- the register, as far as the user may see it ------------------------------------------------------------

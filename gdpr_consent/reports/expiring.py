@@ -16,6 +16,7 @@ from gdpr_consent.reports.common import (
 	check_may_read,
 	column,
 	consents_where,
+	day_label,
 	days_of,
 	figure,
 	how_many_of,
@@ -67,8 +68,8 @@ def execute(filters: Row | None = None) -> Result:
 
 
 def _count(where: str, values: Row) -> dict[tuple[date, bool], int]:
-	"""Count by day of the site and by whether it is over; read by the hour, which every time zone ends with
-	or within."""
+	"""Count by day of the site and by whether it is over; read by the quarter of an hour, which every time
+	zone keeps to."""
 	counted: Counter[tuple[date, bool]] = Counter()
 	quarter = "floor(to_seconds(`tabConsent`.`expires_on`) / 900)"
 	for first, is_over, count in frappe.db.sql(
@@ -124,7 +125,7 @@ def _message(shown: int, total: int) -> str | None:
 		if days
 		else _("Nobody is asked before a consent ends: Consent Settings say 0 days.")
 	)
-	again = _("Actions, Ask Again asks those who are listed, by a bulk update with a preview.")
+	again = _("Ask Again asks those who are listed, by a bulk update with a preview.")
 	parts = [how_many_of(shown, total), frappe.utils.escape_html(f"{asked} {again}")]
 	return "<br>".join(part for part in parts if part)
 
@@ -139,7 +140,7 @@ def _chart(by_day: dict[tuple[date, bool], int]) -> Row | None:
 	mondays = [first + timedelta(weeks=at) for at in range((last - first).days // 7 + 1)]
 	return chart(
 		"bar",
-		[_("Week of {0}").format(frappe.utils.formatdate(monday, "dd.MM.")) for monday in mondays],
+		[day_label(monday) for monday in mondays],
 		[
 			(_("Ended"), [weeks[monday, True] for monday in mondays]),
 			(_("Will End"), [weeks[monday, False] for monday in mondays]),

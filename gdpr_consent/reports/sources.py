@@ -16,6 +16,7 @@ from gdpr_consent.reports.common import (
 	consents_where,
 	figure,
 	link,
+	month_label,
 	months_between,
 	period_of,
 	result,
@@ -47,7 +48,8 @@ def execute(filters: Row | None = None) -> Result:
 	where, values = consents_where(filters, since="given_on")
 	counted = frappe.db.sql(
 		f"""select ifnull(`source`, '') as source, {STATUS_NOW} as state,
-			ifnull(`evidence_grade`, '') as grade, date_format(`given_on`, '%%Y-%%m') as month, count(*) as consents
+			ifnull(`evidence_grade`, '') as grade, date_format(`given_on`, '%%Y-%%m') as month,
+			count(*) as consents
 		from `tabConsent` where {where} group by `source`, state, grade, month""",
 		values,
 		as_dict=True,
@@ -67,8 +69,8 @@ def execute(filters: Row | None = None) -> Result:
 		[
 			figure(_("Ever Given"), given),
 			figure(_("Given Now"), sum(row["given"] for row in rows), "green"),
-			figure(_("With Proof A to C, %"), share(proven, given), "blue", "Float"),
-			figure(_("Withdrawn, %"), share(withdrawn, given), "red", "Float"),
+			figure(_("With Proof A to C, %"), share(proven, given), "blue"),
+			figure(_("Withdrawn, %"), share(withdrawn, given), "red"),
 			figure(_("Refusals on Record"), sum(row["said"] for row in rows), "orange"),
 		],
 	)
@@ -174,4 +176,10 @@ def _chart(counted: list[Row]) -> Row | None:
 	if others:
 		rest = [sum(bars[source, month] for source in others) for month in months]
 		datasets.append((_("Other"), rest))
-	return chart("bar", months, datasets, list(COLOURS[: len(datasets)]), stacked=True)
+	return chart(
+		"bar",
+		[month_label(month) for month in months],
+		datasets,
+		list(COLOURS[: len(datasets)]),
+		stacked=True,
+	)

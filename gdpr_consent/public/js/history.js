@@ -1,7 +1,9 @@
 // What happened to the permissions and refusals of a person, and which mails they got, as lists, newest first.
-import { api } from "./record";
 import { local_time_html } from "./time";
 import { bold, escape, grade_html, kinds, reason_text, refusals } from "./words";
+
+// In a pill, whose colour it keeps. The dots of the dark theme can hardly be seen.
+export const LINK = 'style="color: inherit; text-decoration: underline"';
 
 export function history_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("Nothing is on record.")}</p>`;
@@ -35,11 +37,11 @@ function item(row) {
 	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">
-			<span><span class="indicator ${colour}"></span><a href="${url}"><b>${escape(happened)}</b></a>
+			<span><span class="indicator-pill no-indicator-dot ${colour}"><a ${LINK} href="${url}">${escape(happened)}</a></span>
 				${scope.filter(Boolean).map(escape).join(" · ")}</span>
 			<span class="text-muted">${local_time_html(row.occurred_at)}</span>
 		</div>
-		<div class="text-muted small">${row.email ? `<span class="mr-3">${escape(row.email)}</span>` : ""}${details.join(" ")}</div>
+		<div class="text-muted small">${row.email ? `<span class="mr-3">${escape(row.email)}</span>` : ""} ${details.join(" ")}</div>
 	</li>`;
 }
 
@@ -49,15 +51,9 @@ export function evidence_html(evidence) {
 	return `<a href="${encodeURI(evidence)}" target="_blank" rel="noopener">${escape(name)}</a>`;
 }
 
-export function fetch_history(whose) {
-	return frappe
-		.call({
-			method: "gdpr_consent.api.consent_history",
-			type: "POST", // an address doesn't belong into a URL
-			args: whose,
-		})
-		.then((r) => r.message || []);
-}
+// Both without the veil over the page: a form can be used meanwhile.
+export const fetch_history = async (whose) =>
+	(await frappe.xcall("gdpr_consent.api.consent_history", whose, "POST")) || [];
 
 export function mails_html(rows) {
 	if (!rows.length) return `<p class="text-muted">${__("No marketing mail has been decided.")}</p>`;
@@ -73,8 +69,8 @@ function mail(row) {
 	const consent = `/app/consent/${encodeURIComponent(row.consent)}`;
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">
-			<span><span class="indicator ${allowed ? "green" : "red"}"></span>${url ? `<a href="${url}"><b>${title}</b></a>` : `<b>${title}</b>`}
-				${allowed ? __("was allowed") : __("was blocked")}</span>
+			<span>${url ? `<a href="${url}"><b>${title}</b></a>` : `<b>${title}</b>`}
+				<span class="indicator-pill no-indicator-dot ${allowed ? "green" : "red"}">${allowed ? __("was allowed") : __("was blocked")}</span></span>
 			<span class="text-muted">${local_time_html(row.decided_on)}</span>
 		</div>
 		<div class="text-muted small">${row.consent ? `<a href="${consent}">${why}</a>` : why} ${about}</div>
@@ -83,7 +79,9 @@ function mail(row) {
 
 // Resolves with null where the user may not see them.
 export const fetch_mails = (whose) =>
-	frappe.model.can_read("Consent Decision") ? api("mail_decisions", whose) : Promise.resolve(null);
+	frappe.model.can_read("Consent Decision")
+		? frappe.xcall("gdpr_consent.api.mail_decisions", whose, "POST")
+		: Promise.resolve(null);
 
 export async function show_history(whose) {
 	const [rows, mails] = await Promise.all([fetch_history(whose), fetch_mails(whose)]);

@@ -1,6 +1,6 @@
 // The Privacy tab: for each person behind a record, each address, purpose and topic with its state, and what may be
 // done.
-import { fetch_history, fetch_mails, history_html, mails_html } from "./history";
+import { LINK, fetch_history, fetch_mails, history_html, mails_html } from "./history";
 import { api, record, request } from "./record";
 import { lift_restriction, object, restrict, withdraw } from "./refuse";
 import { standing_colour, standings } from "./standing";
@@ -78,7 +78,7 @@ function buttons({ party_type, party, title, addresses, is_restricted }, done) {
 	const emails = addresses.map(({ email }) => email).filter((email) => email.includes("@"));
 	if (frappe.model.can_create("Consent") && emails.length) {
 		button(__("Record"), () => record(given, done), "btn-primary");
-		button(__("Ask"), () => request(given, done));
+		if (!is_restricted) button(__("Ask"), () => request(given, done));
 	}
 	if (frappe.model.can_write("Consent")) {
 		button(__("Withdraw"), () => withdraw(given, done));
@@ -164,18 +164,16 @@ function address_html({ email, standing, is_shared, people, rows }) {
 	const pill = standing
 		? `<span class="indicator-pill no-indicator-dot ${standing_colour(standing)}" title="${escape(standings()[standing]?.[1])}">${escape(__(standing))}</span>`
 		: "";
-	const shared =
-		email.includes("@") && (is_shared || people > 1)
-			? note(
-					people > 1
-						? __(
-								"Read by several people: {0} records have this address. A consent counts for the mailbox.",
-								[people],
-							)
-						: __("Read by several people: a consent counts for the mailbox."),
-				)
-			: "";
-	return `<section data-address="${escape(email)}">${heading(`${escape(email)} ${pill}`)}${shared}${list(rows.map(row_item))}</section>`;
+	return `<section data-address="${escape(email)}">${heading(`${escape(email)} ${pill}`)}${shared_html(email, is_shared, people)}${list(rows.map(row_item))}</section>`;
+}
+
+function shared_html(email, is_shared, people) {
+	if (!email.includes("@")) return "";
+	if (is_shared) return note(__("Read by several people: a consent counts for the mailbox."));
+	// A lead that became a contact has two records, and is one person.
+	return people > 1
+		? note(__("{0} records have this address. A consent counts for the mailbox.", [people]))
+		: "";
 }
 
 const RED = ["REFUSED", "WITHDRAWN", "OBJECTED", "UNSUBSCRIBED", "RESTRICTED", "SUPPRESSED", "INVALIDATED"];
@@ -217,12 +215,12 @@ function item({ record_type, record: name }, colour, about, label, text, details
 		.filter(([, html]) => html)
 		.map(([title, html]) => `<span class="mr-3">${title}: ${html}</span>`);
 	const linked = name
-		? `<a href="/app/${frappe.router.slug(record_type)}/${encodeURIComponent(name)}">${escape(label)}</a>`
+		? `<a ${LINK} href="/app/${frappe.router.slug(record_type)}/${encodeURIComponent(name)}">${escape(label)}</a>`
 		: escape(label);
 	return `<li class="border-bottom py-2" style="overflow-wrap: anywhere">
 		<div class="d-flex flex-wrap justify-content-between">
-			<span><span class="indicator ${colour}"></span>${about.map(escape).join(" · ")}</span>
-			<b>${linked}</b>
+			<b>${about.map(escape).join(" · ")}</b>
+			<span class="indicator-pill no-indicator-dot ${colour}">${linked}</span>
 		</div>
 		<div class="text-muted small">${escape(text)}</div>
 		<div class="text-muted small">${said.join(" ")}</div>

@@ -10,11 +10,11 @@ const TAB = "consent_privacy_tab";
 export function show_on_form(frm) {
 	frm.page.wrapper.find(".consent-badge").remove();
 	const may_see = !frm.is_new() && frappe.model.can_read("Consent");
-	if (Boolean(frm.get_docfield(TAB)?.hidden) === may_see) {
-		frm.set_df_property(TAB, "hidden", may_see ? 0 : 1);
-	}
 	const tab = frm.layout.tabs.find(({ df }) => df.fieldname === TAB);
-	if (!may_see || !tab) return;
+	if (!tab) return;
+	tab.df.hidden = may_see ? 0 : 1;
+	tab.refresh();
+	if (!may_see) return;
 	show_badge(frm, tab);
 	const wrapper = frm.fields_dict.consent_privacy.$wrapper.empty();
 	const { doctype, docname } = frm;
@@ -35,14 +35,18 @@ function show_badge(frm, tab) {
 	const [colour, text] = standings()[standing] || ["grey", standing];
 	const title = `${__("Marketing Mail")}: ${text}`;
 	frm.page.wrapper.find(".consent-badge").remove();
-	$(
-		`<button type="button" class="btn btn-xs indicator-pill whitespace-nowrap consent-badge ${colour}" style="margin-left: var(--margin-sm)" title="${escape(title)}" aria-label="${escape(title)}"><span>${escape(badge_text(standing))}</span></button>`,
-	)
-		.insertAfter(frm.page.indicator)
-		.on("click", () => {
-			tab.set_active();
-			tab.tab_link.find(".nav-link")[0].scrollIntoView({ block: "nearest" });
-		});
+	const badge = $(
+		`<button type="button" class="btn btn-xs indicator-pill whitespace-nowrap consent-badge ${colour}" title="${escape(title)}" aria-label="${escape(title)}"><span>${escape(badge_text(standing))}</span></button>`,
+	).on("click", () => {
+		tab.set_active();
+		tab.tab_link.find(".nav-link")[0].scrollIntoView({ block: "nearest" });
+	});
+	if (frappe.is_mobile()) {
+		// The title has the room of a few letters there.
+		badge.css("margin", "var(--margin-sm) var(--padding-md)").prependTo(frm.layout.wrapper);
+	} else {
+		badge.css("margin-left", "var(--margin-sm)").insertAfter(frm.page.indicator);
+	}
 }
 
 // The title is short of room, and says nothing of mail.

@@ -1,15 +1,14 @@
 // What the filters and cells of the reports share. The server counts; here it is only shown.
+import { standing_colour } from "./standing";
 import { STATUS_COLOURS, escape, grade_html, reason_text, reasons } from "./words";
 
+// Frappe leaves the numbers below a chart dark on dark.
+frappe.dom.set_style(
+	'[data-theme="dark"] .frappe-chart .legend-dataset-value { fill: var(--text-muted); }',
+	"gdpr_consent_charts",
+);
+
 const STATUSES = Object.keys(STATUS_COLOURS);
-const STANDING_COLOURS = {
-	Allowed: "green",
-	"Allowed in Part": "green",
-	Requested: "blue",
-	"Not Allowed": "orange",
-	"Opted Out": "red",
-	Restricted: "purple",
-};
 
 export const filters = {
 	purpose: () => ({
@@ -78,7 +77,7 @@ export function format(value, row, column, data, default_formatter) {
 	if (fieldname === "status" && data.state) return pill(STATUS_COLOURS[data.state], value);
 	if (fieldname === "evidence_grade") return grade_html(value);
 	if (fieldname === "reason" && data.code) return pill("red", value, reason_text(data.code));
-	if (fieldname === "state" && data.code) return pill(STANDING_COLOURS[data.code] || "grey", value);
+	if (fieldname === "state" && data.code) return pill(standing_colour(data.code), value);
 	if (fieldname === "party_type" || fieldname === "reference_doctype") return escape(__(value));
 	if (fieldname === "missing" && value) return `<span class="text-danger">${escape(value)}</span>`;
 	return default_formatter(value, row, column, data);

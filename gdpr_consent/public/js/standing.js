@@ -15,10 +15,23 @@ export const standings = () => ({
 
 export const standing_colour = (standing) => (standings()[standing] || ["grey"])[0];
 
-/** Give the column of the list its colours, beside the formatters that the list has. */
+/** Give the column of the list its colours, and the sidebar its counts, beside what the list has. */
 export function show_standing_in_list(doctype) {
 	const settings = (frappe.listview_settings[doctype] = frappe.listview_settings[doctype] || {});
 	settings.formatters = { ...settings.formatters, marketing_mail: pill };
+	const { onload } = settings;
+	settings.onload = function (listview) {
+		onload?.call(this, listview);
+		count_in_sidebar(listview.list_sidebar?.list_group_by);
+	};
+}
+
+// Until the user chooses what to group by.
+function count_in_sidebar(group) {
+	if (!group || group.user_settings.group_by_fields !== undefined) return;
+	group.group_by_fields.push("marketing_mail");
+	group.render_group_by_items();
+	group.setup_dropdown();
 }
 
 function pill(standing) {

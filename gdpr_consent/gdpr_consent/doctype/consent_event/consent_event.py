@@ -11,3 +11,4 @@ def on_doctype_update() -> None:
 	# The name of an event is its record and number, so two events can't take the same place in a chain.
 	frappe.db.add_index("Consent Event", ["consent", "seq"], "consent_seq")
 	frappe.db.add_index("Consent Event", ["suppression", "seq"], "suppression_seq")
+	frappe.db.add_index("Consent Event", ["recorded_at"], "recorded_at")

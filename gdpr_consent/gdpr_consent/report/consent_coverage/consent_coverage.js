@@ -1,7 +1,9 @@
 (() => {
 	const { filters, format, link_counts } = gdpr_consent.reports;
 	const list_of = ({ party_type, code }) =>
-		code && code !== "Not Computed Yet" && { doctype: party_type, filters: { marketing_mail: code } };
+		code &&
+		code !== "Not Computed Yet" &&
+		frappe.model.can_read(party_type) && { doctype: party_type, filters: { marketing_mail: code } };
 
 	frappe.query_reports["Consent Coverage"] = {
 		filters: [
