@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 from conftest import BulkUpdates, give
-from desk import go, settle
+from desk import go, settle, stand_still
 from playwright.sync_api import expect
 from test_roles import COLUMNS
 
@@ -104,6 +104,7 @@ def test_every_page_opens_without_an_error(role, theme, bulk, people, desk, pict
 		assert page.locator(".modal.show").all_inner_texts() == [], place.name
 		assert desk.errors == [], place.name
 		if role == "Privacy Officer":
+			stand_still(page)
 			picture(page, f"{place.name}-{theme.lower()}", full_page=False)
 
 
@@ -112,6 +113,10 @@ def test_what_is_closed_to_a_role_says_so(role, bulk, people, desk):
 	page = desk(bulk.user(role, "Sales User"))
 	for place in [place for place in places(people) if role not in place.for_whom]:
 		page.goto(place.path)
-		told = page.get_by_text(re.compile("Not permitted|not found|don't have access")).locator("visible=true").first
+		told = (
+			page.get_by_text(re.compile("Not permitted|not found|don't have access"))
+			.locator("visible=true")
+			.first
+		)
 		expect(told, place.name).to_be_visible()
 		desk.errors.clear()  # of a desk that was refused something
