@@ -16,7 +16,7 @@ from frappe import _
 from frappe.translate import print_language
 from frappe.utils.pdf import get_pdf
 
-from gdpr_consent import ledger, links, records, register
+from gdpr_consent import ledger, records, register
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible
 from gdpr_consent.policy import EventKind, RefusalKind, Status
@@ -198,7 +198,7 @@ def _consent(writer: records.Writer, row: frappe._dict, events: list[ledger.Even
 			if event.kind in (EventKind.REQUEST, EventKind.ASK, EventKind.CONFIRM)
 		],
 		"events": [_event(event) for event in events],
-		"url": links.preferences_url(row.name) if row.email else "",
+		"url": writer.way_out(row) if row.email else "",
 		"is_consent": is_consent,
 	}
 

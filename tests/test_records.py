@@ -170,6 +170,8 @@ def test_rc_02_every_term_of_every_state_is_a_real_one(address, topic, stated):
 	assert {status.value for status in Status} - statuses == {"Lapsed"}
 	used = set()
 	for name in made.values():
+		if (record := records.record_of(name))["@type"] == "dpv:ConsentRecord":
+			assert all(at(record, path) for path in MANDATORY), name
 		for document in (records.record_of(name), records.receipt_of(name)):
 			used |= {
 				text
@@ -209,6 +211,15 @@ def test_rc_03_a_receipt_shows_the_person_the_way_out(address, stated):
 	url = at(record, "dpv:hasProcess.dpv:hasConsentControl.dpv:isExercisedAt")
 	assert links.read_preferences(url.split("t=")[1]) == (name, True)
 	assert "t=" not in at(records.record_of(name), "dpv:hasProcess.dpv:hasConsentControl.dpv:isExercisedAt")
+
+
+def test_who_may_not_withdraw_gets_no_link_to_say_no_in_the_persons_name(address, user_with_roles, stated):
+	name = give(address())
+	user_with_roles("Newsletter Manager")
+	for document in (records.receipt_of(name), records.kantara_of(name), paper.consent_receipt(name)):
+		texts = all_texts(document)
+		assert any("/consent/preferences" in text for text in texts)
+		assert not [text for text in texts if "preferences?t=" in text]
 
 
 def test_rc_07_the_person_is_a_pseudonym_that_one_address_always_has(address, stated):
