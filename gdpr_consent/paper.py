@@ -8,7 +8,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from pypdf import PdfReader, PdfWriter
+from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, NameObject
 
 import frappe
@@ -67,13 +67,22 @@ def _pdf(shown: dict[str, Any]) -> bytes:
 				" install wkhtmltopdf), or download JSON-LD."
 			)
 		)
-	return _numbered(get_pdf(frappe.render_template(PAGE, shown), MARGINS | {"page-size": "A4"}))
+	pages = _pages(shown, MARGINS)
+	if len(pages) > 1:
+		(head,) = _pages(shown | {"is_running_head": True}, MARGINS | {"margin-top": "6mm"})
+		for page in pages[1:]:
+			page.merge_page(head)
+	return _numbered(pages)
 
 
-def _numbered(pdf: bytes) -> bytes:
-	"""Write the number of each page at its foot. The wkhtmltopdf of distributions has no footers."""
+def _pages(shown: dict[str, Any], margins: dict[str, str]) -> list[PageObject]:
+	pdf = get_pdf(frappe.render_template(PAGE, shown), margins | {"page-size": "A4"})
+	return list(PdfReader(BytesIO(pdf)).pages)
+
+
+def _numbered(pages: list[PageObject]) -> bytes:
+	"""Write the number of each page at its foot, which the wkhtmltopdf of distributions can't."""
 	writer = PdfWriter()
-	pages = PdfReader(BytesIO(pdf)).pages
 	font = DictionaryObject(
 		{
 			NameObject("/Type"): NameObject("/Font"),

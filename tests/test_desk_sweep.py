@@ -47,7 +47,10 @@ def places(people: dict[str, str]) -> list[Place]:
 	return [
 		Place("workspace", "/app/gdpr-consent", ".number-card-widget", READERS),
 		*(report(name, KEEPERS) for name in ("Consent Register", "Expiring and Lapsed")),
-		*(report(name, READERS) for name in ("Consent Coverage", "Blocked Mail", "Wording in Use", "Sources")),
+		*(
+			report(name, READERS)
+			for name in ("Consent Coverage", "Blocked Mail", "Wording in Use", "Sources")
+		),
 		report("Record of Processing Activities", OFFICERS),
 		*(form(doctype, name) for doctype, name in people.items() if doctype != "Consent"),
 		*(a_list(doctype, ALL) for doctype in ("Contact", "Lead", "Customer", "Prospect", "Opportunity")),
