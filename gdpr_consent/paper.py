@@ -8,7 +8,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from pypdf import PageObject, PdfReader, PdfWriter
+from pypdf import PageObject, PdfReader, PdfWriter, Transformation
 from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, NameObject
 
 import frappe
@@ -26,7 +26,7 @@ FORMAT = "Consent Receipt"  # the Print Format, for the desk's own print view
 PAGE = (
 	"gdpr_consent/templates/consent_paper_page.html"  # asks the site for nothing, as core's print styles do
 )
-MARGINS = {f"margin-{side}": "15mm" for side in ("top", "right", "bottom", "left")}
+INTO_THE_MARGIN = 22  # points; core sets all margins of a page without a head of its own to 15 mm
 COLOURS = {
 	Status.GIVEN.value: "#1a7f4b",
 	Status.NOT_REQUIRED.value: "#1f5fa8",
@@ -67,16 +67,16 @@ def _pdf(shown: dict[str, Any]) -> bytes:
 				" install wkhtmltopdf), or download JSON-LD."
 			)
 		)
-	pages = _pages(shown, MARGINS)
+	pages = _pages(shown)
 	if len(pages) > 1:
-		(head,) = _pages(shown | {"is_running_head": True}, MARGINS | {"margin-top": "6mm"})
+		(head,) = _pages(shown | {"is_running_head": True})
 		for page in pages[1:]:
-			page.merge_page(head)
+			page.merge_transformed_page(head, Transformation().translate(0, INTO_THE_MARGIN))
 	return _numbered(pages)
 
 
-def _pages(shown: dict[str, Any], margins: dict[str, str]) -> list[PageObject]:
-	pdf = get_pdf(frappe.render_template(PAGE, shown), margins | {"page-size": "A4"})
+def _pages(shown: dict[str, Any]) -> list[PageObject]:
+	pdf = get_pdf(frappe.render_template(PAGE, shown), {"page-size": "A4"})
 	return list(PdfReader(BytesIO(pdf)).pages)
 
 
