@@ -88,13 +88,29 @@ def ask_about(wording: str) -> int:
 	return asked
 
 
-def remind() -> int:
-	"""Ask those whose consent ends within the days that Consent Settings name, once for each consent.
+def start_reminding(days: int) -> None:
+	"""Queue the run that asks those whose consent ends within so many days; one at a time."""
+	frappe.enqueue(
+		"gdpr_consent.renewal.remind",
+		queue="long",
+		job_id="consent_renewal_reminders",
+		deduplicate=True,
+		enqueue_after_commit=True,
+		days=days,
+	)
+
+
+def remind(days: int | None = None) -> int:
+	"""Ask those whose marketing consent ends soon, once for each consent.
+
+	Args:
+		days: within how many; those that Consent Settings name if not given.
 
 	Returns:
 		number of mails queued.
 	"""
-	days = cint(frappe.db.get_single_value("Consent Settings", "renewal_notice_days"))
+	if days is None:
+		days = cint(frappe.db.get_single_value("Consent Settings", "renewal_notice_days"))
 	if not days:
 		return 0
 	now = now_utc()

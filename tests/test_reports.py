@@ -220,6 +220,26 @@ def test_what_ends_and_what_ended(register, topic):
 	assert drawn == {"Ended": len(ended), "Will End": len(soon)}
 
 
+def test_who_loses_a_consent_soon_can_be_asked_now(
+	smtp, mailbox, committed_topic, user_with_roles, work_off_jobs
+):
+	"""CA-15: once for each consent, and nobody else."""
+	soon, later = mailbox(), mailbox()
+	for email, days in ((soon, 50), (later, 300)):
+		give(email, committed_topic)
+		give(email)
+		ends = now_utc() + timedelta(days=days)
+		frappe.db.set_value("Consent", {"email": email}, "expires_on", ends, update_modified=False)
+	for _time in range(2):
+		expiring.ask_now(60)
+		work_off_jobs()
+	asked = {email: frappe.db.count("Email Queue Recipient", {"recipient": email}) for email in (soon, later)}
+	assert asked == {soon: 1, later: 0}
+	user_with_roles("Consent User")
+	with pytest.raises(frappe.PermissionError):
+		expiring.ask_now(60)
+
+
 @pytest.mark.parametrize("days", ["-1", "soon", "99999"])
 def test_days_are_a_number(days):
 	with pytest.raises(FilterNotValid, match="Ends within Days"):

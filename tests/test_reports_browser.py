@@ -4,10 +4,12 @@ import re
 
 import pytest
 import report_data
-from desk import settle
+from desk import choose, press, settle
 from playwright.sync_api import Page, expect
 
 import frappe
+
+from gdpr_consent.clock import now_utc
 
 expect.set_options(timeout=60_000)  # of a machine that is busy
 
@@ -102,3 +104,102 @@ def test_the_workspace_has_numbers_and_charts(filled, bulk, desk, picture, who, 
 	expect(page.locator(".dashboard-widget-box .frappe-chart")).to_have_count(4)
 	drawn(page)
 	picture(page, f"workspace-{who}-{theme}".lower(), full_page=False)
+
+
+def test_a_count_leads_to_the_decisions_and_their_reason(filled, bulk, desk):
+	user = bulk.user(*OFFICER)
+	page = desk(user, width=1400)
+	open_report(page, "Blocked Mail")
+	row = page.locator(".dt-row", has=page.locator("a[data-gdpr-row]")).first
+	count = int(row.locator("a[data-gdpr-row]").inner_text())
+	reason = row.locator(".indicator-pill").inner_text()
+	row.locator("a[data-gdpr-row]").click()
+	page.wait_for_url("**/app/consent-decision/**")
+	rows = page.locator(".list-row-container .list-row")
+	expect(rows).to_have_count(count)
+	expect(rows.first).to_contain_text(reason)
+
+
+def test_coverage_leads_to_the_list_of_those_people(filled, bulk, desk):
+	page = desk(bulk.user(*OFFICER), width=1400)
+	open_report(page, "Consent Coverage")
+	page.locator("a[data-gdpr-row]").first.click()
+	page.wait_for_url("**/app/contact/**")
+	expect(page.locator(".list-row-container .list-row").first).to_be_visible()
+	assert page.evaluate("cur_list.filter_area.get().some(([, field]) => field === 'marketing_mail')")
+
+
+def test_the_view_by_legal_basis(filled, bulk, desk, picture):
+	page = desk(bulk.user(*OFFICER), width=1400)
+	open_report(page, "Consent Coverage")
+	page.locator(".page-form [data-fieldname=view] select").select_option("Legal Basis")
+	expect(page.locator(".dt-row", has_text="No Legal Basis on Record").first).to_be_visible()
+	settle(page)
+	picture(page, "report-consent-coverage-legal-basis", full_page=False)
+
+
+def test_whose_consent_ended_is_asked_by_a_bulk_update(filled, bulk, desk, picture):
+	"""CA-15: nothing is sent before its preview and its run."""
+	page = desk(bulk.user(*OFFICER), width=1400)
+	open_report(page, "Expiring and Lapsed")
+	page.locator(".inner-group-button button", has_text="Ask Again").click()
+	page.get_by_role("link", name="Whose Consent Ended").or_(
+		page.locator(".dropdown-item", has_text="Whose Consent Ended")
+	).first.click()
+	dialog = page.locator(".modal.show")
+	choose(dialog.locator("[data-fieldname=purpose]"), "Email Marketing")
+	choose(dialog.locator("[data-fieldname=topic]"), filled)
+	picture(page, "report-ask-again", full_page=False)
+	press(dialog, "Make the Bulk Update")
+	page.wait_for_url("**/app/consent-bulk-update/**")
+	expect(page.locator(".page-title")).to_contain_text("Ask again")
+	bulk.made.append(page.evaluate("cur_frm.docname"))
+	frappe.db.rollback()
+	(rule,) = frappe.get_doc("Consent Bulk Update", bulk.made[-1]).rules
+	assert (rule.action, rule.target_doctype, rule.topic) == ("Ask", "Consent", filled)
+	found = frappe.get_all(
+		"Consent", filters=frappe.parse_json(rule.filters), fields=["status", "expires_on"]
+	)
+	assert found and {row.status for row in found} <= {"Given", "Expired"}
+	assert all(row.expires_on < now_utc() for row in found)
+
+
+def test_the_record_of_processing_activities_prints(filled, bulk, desk, picture):
+	page = desk(bulk.user(*OFFICER), width=1400)
+	open_report(page, "Record of Processing Activities")
+	page.locator(".menu-btn-group button").first.click()
+	page.locator(".menu-btn-group .dropdown-item", has_text="Print").first.click()
+	with page.expect_popup() as opened:
+		press(page.locator(".modal.show"), "Submit")
+	paper = opened.value
+	expect(paper.locator(".gdpr-record caption", has_text="Email Marketing")).to_be_visible()
+	assert paper.locator(".gdpr-record").count() == frappe.db.count("Processing Purpose", {"enabled": 1})
+	expect(paper.locator(".gdpr-record").first).to_contain_text("Categories of Recipients (d)")
+	picture(paper, "report-record-printed")
+
+
+def test_a_card_and_the_first_step_lead_on(filled, bulk, desk):
+	frappe.db.set_single_value("System Settings", "enable_onboarding", 1)
+	frappe.db.set_value("Module Onboarding", "GDPR Consent", "is_complete", 0)
+	steps = frappe.get_all("Onboarding Step Map", {"parent": "GDPR Consent"}, pluck="step", order_by="idx")
+	for step in steps:
+		frappe.db.set_value("Onboarding Step", step, {"is_complete": 0, "is_skipped": 0})
+	frappe.db.commit()
+	page = desk(bulk.user("System Manager", *OFFICER), width=1400)
+	for step in steps:
+		doc = frappe.get_doc("Onboarding Step", step)
+		page.goto("/app/gdpr-consent")
+		widget = page.locator(".onboarding-widget-box")
+		widget.locator(".onboarding-step", has_text=doc.title).click()
+		press(widget, doc.action_label)
+		if doc.action == "Create Entry":
+			page.wait_for_url(f"**/app/{doc.reference_document.lower().replace(' ', '-')}/new-*")
+			expect(page.locator(".form-page").locator("visible=true").first).to_be_visible()
+			page.evaluate("() => { cur_frm.doc.__unsaved = 0; }")
+		else:
+			page.wait_for_url(f"**/app/{doc.path.replace(' ', '%20')}**")
+		settle(page)
+	page.goto("/app/gdpr-consent")
+	page.locator(".number-widget-box", has_text="Blocked This Week").locator(".number").click()
+	page.wait_for_url("**/app/query-report/Blocked%20Mail**")
+	expect(page.locator(".page-title")).to_contain_text("Blocked Mail")

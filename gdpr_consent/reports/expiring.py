@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 import frappe
 from frappe import _
 
+from gdpr_consent import renewal
 from gdpr_consent.reports.common import (
 	IS_OVER,
 	OVER,
@@ -67,6 +68,19 @@ def execute(filters: Row | None = None) -> Result:
 	)
 
 
+@frappe.whitelist(methods=["POST"])
+def ask_now(days: int) -> None:
+	"""Queue the mails that ask whoever's marketing consent ends within so many days, once for each consent.
+
+	Raises:
+		PermissionError: only those who may set up the wordings that people are asked with may start it.
+		FilterNotValid: not a number of days.
+	"""
+	frappe.has_permission("Consent", "write", throw=True)
+	frappe.has_permission("Consent Wording", "write", throw=True)
+	renewal.start_reminding(days_of({"days": days}, "days", _("Ends within Days"), DAYS, most=366))
+
+
 def _count(where: str, values: Row) -> dict[tuple[date, bool], int]:
 	"""Count by day of the site and by whether it is over; read by the quarter of an hour, which every time
 	zone keeps to."""
@@ -125,7 +139,7 @@ def _message(shown: int, total: int) -> str | None:
 		if days
 		else _("Nobody is asked before a consent ends: Consent Settings say 0 days.")
 	)
-	again = _("Ask Again asks those who are listed, by a bulk update with a preview.")
+	again = _("Ask Again asks them earlier, or those whose consent has ended.")
 	parts = [how_many_of(shown, total), frappe.utils.escape_html(f"{asked} {again}")]
 	return "<br>".join(part for part in parts if part)
 

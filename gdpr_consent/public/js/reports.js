@@ -99,14 +99,28 @@ export function link_counts(report, fieldname, target) {
 	};
 }
 
-/** Make a bulk update that asks whom a report of what ends lists, and show it; nothing is sent before its run. */
-export function ask_again(values) {
+/** Ask those whose marketing consent ends within the days, as the daily job does: each consent once. */
+export function ask_before_the_end(days) {
+	frappe.confirm(
+		__(
+			"Everybody whose marketing consent ends within {0} days gets a mail that asks whether it shall go on, unless they were asked before.",
+			[days],
+		),
+		async () => {
+			await frappe.xcall("gdpr_consent.reports.expiring.ask_now", { days });
+			frappe.show_alert({ message: __("The mails are being queued."), indicator: "blue" });
+		},
+	);
+}
+
+/** Make a bulk update that asks those whose consent has ended, and show it; nothing is sent before its run. */
+export function ask_after_the_end(values) {
 	const dialog = new frappe.ui.Dialog({
-		title: __("Ask Again"),
+		title: __("Ask Whose Consent Ended"),
 		fields: [
 			{
 				fieldtype: "HTML",
-				options: `<p>${__("A bulk update is made for the consents of one purpose that end or ended in these days. Its preview says who will be asked, and who won't because they said no.")}</p>`,
+				options: `<p>${__("A bulk update is made for the consents of one purpose that have run out in these days. Its preview says who will be asked, and who won't because they said no.")}</p>`,
 			},
 			{
 				fieldtype: "Link",
@@ -137,19 +151,19 @@ export function ask_again(values) {
 	dialog.show();
 }
 
-function update_to_ask({ days_ahead, days_back }, purpose, topic) {
+function update_to_ask({ days_back }, purpose, topic) {
 	const at = (days) => moment.utc().add(days, "days").format("YYYY-MM-DD HH:mm:ss");
 	const filters = [
 		["Consent", "purpose", "=", purpose],
 		topic ? ["Consent", "topic", "=", topic] : ["Consent", "topic", "is", "not set"],
-		["Consent", "status", "in", ["Given", "Expired", "Lapsed"]],
+		["Consent", "status", "in", ["Given", "Expired"]],
 		["Consent", "expires_on", ">=", at(-(days_back ?? 30))],
-		["Consent", "expires_on", "<", at(days_ahead ?? 30)],
+		["Consent", "expires_on", "<", at(0)],
 	];
 	return {
 		doctype: "Consent Bulk Update",
 		title: __("Ask again: {0}", [topic || purpose]),
-		reason: __("Consents that end or have ended."),
+		reason: __("Consents that have run out."),
 		rules: [
 			{ target_doctype: "Consent", filters: JSON.stringify(filters), action: "Ask", purpose, topic },
 		],

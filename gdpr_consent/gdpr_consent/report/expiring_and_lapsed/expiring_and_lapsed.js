@@ -1,5 +1,5 @@
 (() => {
-	const { ask_again, filters, format } = gdpr_consent.reports;
+	const { ask_after_the_end, ask_before_the_end, filters, format } = gdpr_consent.reports;
 
 	frappe.query_reports["Expiring and Lapsed"] = {
 		filters: [
@@ -13,8 +13,15 @@
 		],
 		formatter: format,
 		onload(report) {
-			if (!frappe.model.can_create("Consent Bulk Update")) return;
-			report.page.add_inner_button(__("Ask Again"), () => ask_again(report.get_filter_values()));
+			const add = (label, act) => report.page.add_inner_button(label, act, __("Ask Again"));
+			if (frappe.model.can_write("Consent Wording")) {
+				add(__("Whose Consent Ends Soon"), () =>
+					ask_before_the_end(report.get_filter_value("days_ahead")),
+				);
+			}
+			if (frappe.model.can_create("Consent Bulk Update")) {
+				add(__("Whose Consent Ended"), () => ask_after_the_end(report.get_filter_values()));
+			}
 		},
 	};
 })();
