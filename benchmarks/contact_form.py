@@ -32,7 +32,8 @@ def people() -> Iterator[dict[int, str]]:
 		user.insert()
 		made = {}
 		for number in ADDRESSES:
-			rows = [{"email_id": address(at), "is_primary": not at} for at in range(number)]
+			# Not the one at 0, who has objected, which would be written for the others of the person.
+			rows = [{"email_id": address(at), "is_primary": at == 1} for at in range(1, number + 1)]
 			values = {"first_name": f"Benchmark of Forms {number}", "email_ids": rows}
 			made[number] = frappe.new_doc("Contact", **values).insert().name
 		frappe.db.commit()

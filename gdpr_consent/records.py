@@ -22,6 +22,7 @@ from gdpr_consent.exceptions import RecordNotPossible, StandingRefusal, Transiti
 from gdpr_consent.policy import STATUS_AFTER, Channel, EventKind, RefusalKind, Status
 
 NOT_STATED = "not stated"
+PREFERENCES = "/consent/preferences"  # the page that mails people their own link
 KANTARA = "KI-CR-v1.1.0"
 SUBJECTS = uuid.UUID("5b0f3a52-6f39-4a3c-9f0e-5a0c2b1d7e64")  # namespace of pseudonyms, RFC 9562 §5.5
 
@@ -159,6 +160,15 @@ class Writer:
 		self._wordings: dict[str, frappe._dict | None] = {}
 		self._countries: dict[str, str | None] = {}
 
+	def way_out(self, row: frappe._dict) -> str:
+		"""Return the person's own link to withdraw.
+
+		Whoever holds it can say no in their name, so it is for those only who may record that anyway.
+		"""
+		if row.address_key and frappe.has_permission("Consent", "write"):
+			return links.preferences_url(row.name)
+		return get_url(PREFERENCES)
+
 	@staticmethod
 	def context() -> Json:
 		return CONTEXT | {"own": get_url("/ns/gdpr-consent#")}
@@ -264,10 +274,7 @@ class Writer:
 				"@type": "dpv:WithdrawConsent"
 				if row.legal_basis == register.CONSENT_BASIS
 				else "dpv:ObjectingToProcess",
-				# A personal link is for the person alone: whoever holds it can say no in their name.
-				"dpv:isExercisedAt": links.preferences_url(row.name)
-				if for_the_person
-				else get_url("/consent/preferences"),
+				"dpv:isExercisedAt": self.way_out(row) if for_the_person else get_url(PREFERENCES),
 			},
 		}
 
@@ -559,7 +566,7 @@ def kantara_of(consent: str) -> Json:
 						"consentType": "EXPLICIT",
 						"piiCategory": [PERSONAL_DATA[row.channel].removeprefix("pd:")],
 						"primaryPurpose": True,
-						"termination": links.preferences_url(row.name),
+						"termination": writer.way_out(row),
 						"thirdPartyDisclosure": bool(recipients),
 						"thirdPartyName": recipients or None,
 					}

@@ -34,3 +34,16 @@ def settle(page: Page) -> None:
 	"""Wait until the desk has asked the server for nothing during ten frames."""
 	page.evaluate("window.quiet_frames = 0")
 	page.wait_for_function("(quiet_frames = frappe.request.ajax_count ? 0 : quiet_frames + 1) > 10")
+
+
+def stand_still(page: Page) -> None:
+	"""Wait until charts have grown: a picture of them shows nothing before."""
+	page.evaluate("window.still_frames = 0; window.charts_seen = null")
+	page.wait_for_function(
+		"""() => {
+			const charts = [...document.querySelectorAll(".frappe-chart")].map((one) => one.innerHTML).join();
+			still_frames = charts === charts_seen ? still_frames + 1 : 0;
+			charts_seen = charts;
+			return !charts || still_frames > 60;
+		}"""
+	)

@@ -63,6 +63,8 @@ frappe.make_property_setter({"doctype": "Supplier", **level})
 from frappe.permissions import add_permission
 if not frappe.db.exists("Custom DocPerm", {"parent": "Supplier"}):
 	add_permission("Supplier", "Auditor", 1)
+# Core adds an index that it lacks whenever a field is added to a DocType that is sorted by it, and leaves it.
+frappe.db.updatedb("Prospect")
 """
 OPTED_OUT = """
 def new(doctype, **values):

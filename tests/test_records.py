@@ -23,6 +23,7 @@ from gdpr_consent import api, dpv_terms, links, paper, records, register, signat
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible, SignatureNotValid
 from gdpr_consent.policy import Status
+from gdpr_consent.seeds import LEGAL_BASES, PROCESSING_PURPOSES
 
 GOLDEN = Path(__file__).parent / "golden"
 STATED = {
@@ -170,6 +171,8 @@ def test_rc_02_every_term_of_every_state_is_a_real_one(address, topic, stated):
 	assert {status.value for status in Status} - statuses == {"Lapsed"}
 	used = set()
 	for name in made.values():
+		if (record := records.record_of(name))["@type"] == "dpv:ConsentRecord":
+			assert all(at(record, path) for path in MANDATORY), name
 		for document in (records.record_of(name), records.receipt_of(name)):
 			used |= {
 				text
@@ -195,6 +198,11 @@ def test_rc_02_a_term_that_does_not_exist_is_a_gap_and_not_exported(address, sta
 	assert "dpv:SpamEverybody" in next(iter(writer.gaps)).what and name
 
 
+def test_rc_02_the_terms_that_a_new_site_starts_with_are_real(site):
+	assert {one["dpv_term"] for one in LEGAL_BASES} - {""} <= dpv_terms.LEGAL_BASIS_TERMS
+	assert {one.get("dpv_purpose", "dpv:Marketing") for one in PROCESSING_PURPOSES} <= dpv_terms.PURPOSE_TERMS
+
+
 def test_rc_02_a_legal_basis_without_a_term_gets_one_of_ours(address, stated):
 	basis = records.Writer().legal_basis("Existing Customer")
 	assert basis["@id"] == "own:existing_customer" and basis["dpv:hasApplicableLaw"] == "ePrivacy 13(2)"
@@ -209,6 +217,15 @@ def test_rc_03_a_receipt_shows_the_person_the_way_out(address, stated):
 	url = at(record, "dpv:hasProcess.dpv:hasConsentControl.dpv:isExercisedAt")
 	assert links.read_preferences(url.split("t=")[1]) == (name, True)
 	assert "t=" not in at(records.record_of(name), "dpv:hasProcess.dpv:hasConsentControl.dpv:isExercisedAt")
+
+
+def test_who_may_not_withdraw_gets_no_link_to_say_no_in_the_persons_name(address, user_with_roles, stated):
+	name = give(address())
+	user_with_roles("Newsletter Manager")
+	for document in (records.receipt_of(name), records.kantara_of(name), paper.consent_receipt(name)):
+		texts = all_texts(document)
+		assert any("/consent/preferences" in text for text in texts)
+		assert not [text for text in texts if "preferences?t=" in text]
 
 
 def test_rc_07_the_person_is_a_pseudonym_that_one_address_always_has(address, stated):
@@ -602,7 +619,7 @@ def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(confirmed
 
 
 @needs_pdf
-def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed):
+def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed, stated):
 	email, _name = confirmed
 	give(email, purpose="Sales", legal_basis="Contract")
 	api.object_to_marketing(email=email, reason="<b>Too many</b> mails")
@@ -616,6 +633,7 @@ def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed):
 	):
 		assert part in text, part
 	assert f"{pages} / {pages}" in text and pages > 1
+	assert text.count(f"{stated} · Consent History") == pages - 1
 
 
 def test_what_people_typed_is_no_markup_on_paper(address):

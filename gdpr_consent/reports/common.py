@@ -225,8 +225,10 @@ def months_between(first: str, last: str) -> list[str]:
 
 
 def day_labels(days: list[date], weeks: bool = False) -> list[str]:
-	"""Name days, or weeks by their first day, in as few letters as their bars have room for: many days get the
-	day of the month alone, many weeks their number (ISO 8601)."""
+	"""Name days, or weeks by their first day, in as few letters as their bars have room for.
+
+	Many days get the day of the month alone, many weeks their number (ISO 8601).
+	"""
 	if len(days) <= ROOM_FOR_MONTHS:
 		return [f"{day:%d.%m}" for day in days]
 	return [f"{day:%V}" if weeks else f"{day:%d}" for day in days]

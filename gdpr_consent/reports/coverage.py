@@ -119,6 +119,10 @@ def standing_counts(doctypes: Iterable[str]) -> dict[str, dict[str, int]]:
 	}
 
 
+def _label(state: str) -> str:
+	return _("Not Computed Yet") if state == NOT_YET else _(state)
+
+
 def _by_standing(doctypes: Iterable[str], _purpose: str | None) -> tuple[list[Row], Row | None, list[Row]]:
 	counts = standing_counts(doctypes)
 	states = [*(standing.value for standing in STANDING_COLOURS), NOT_YET]
@@ -127,10 +131,11 @@ def _by_standing(doctypes: Iterable[str], _purpose: str | None) -> tuple[list[Ro
 		total = sum(of.values())
 		for state in states:
 			if of.get(state):
-				rows.append(_row(doctype, _(state), of[state], total, state))
+				rows.append(_row(doctype, _label(state), of[state], total, state))
 	used = [state for state in states if any(of.get(state) for of in counts.values())]
 	datasets = [
-		(_(state), [share(of.get(state, 0), sum(of.values())) for of in counts.values()]) for state in used
+		(_label(state), [share(of.get(state, 0), sum(of.values())) for of in counts.values()])
+		for state in used
 	]
 	drawn = chart(
 		"bar",

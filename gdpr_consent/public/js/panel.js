@@ -3,7 +3,7 @@
 import { LINK, fetch_history, fetch_mails, history_html, mails_html } from "./history";
 import { api, record, request } from "./record";
 import { lift_restriction, object, restrict, withdraw } from "./refuse";
-import { standing_colour, standings } from "./standing";
+import { standings } from "./standing";
 import { local_time_html } from "./time";
 import { bold, escape, grade_html, reason_label, reason_text, refusals } from "./words";
 
@@ -161,10 +161,13 @@ const heading = (html) => `<h5 class="mt-4 mb-1" style="overflow-wrap: anywhere"
 const list = (items) => `<ul class="list-unstyled mb-0">${items.join("")}</ul>`;
 
 function address_html({ email, standing, is_shared, people, rows }) {
-	const pill = standing
-		? `<span class="indicator-pill no-indicator-dot ${standing_colour(standing)}" title="${escape(standings()[standing]?.[1])}">${escape(__(standing))}</span>`
-		: "";
+	const pill = standing ? standing_pill(standing) : "";
 	return `<section data-address="${escape(email)}">${heading(`${escape(email)} ${pill}`)}${shared_html(email, is_shared, people)}${list(rows.map(row_item))}</section>`;
+}
+
+function standing_pill(standing) {
+	const [colour, label, text] = standings()[standing];
+	return `<span class="indicator-pill no-indicator-dot ${colour}" title="${escape(text)}">${escape(label)}</span>`;
 }
 
 function shared_html(email, is_shared, people) {

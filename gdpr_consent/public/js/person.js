@@ -32,7 +32,7 @@ export function show_on_form(frm) {
 function show_badge(frm, tab) {
 	const standing = frm.doc.__onload?.marketing_mail || frm.doc.marketing_mail;
 	if (!standing) return;
-	const [colour, text] = standings()[standing] || ["grey", standing];
+	const [colour, , text] = standings()[standing] || ["grey", "", standing];
 	const title = `${__("Marketing Mail")}: ${text}`;
 	frm.page.wrapper.find(".consent-badge").remove();
 	const badge = $(
@@ -57,10 +57,7 @@ const badge_text = (standing) =>
 		"Allowed in Part": __("Mail Allowed in Part"),
 		Requested: __("Consent Requested"),
 		"Not Allowed": __("No Mail"),
-		"Opted Out": __("Opted Out"),
-		Restricted: __("Restricted"),
-		"No Address": __("No Address"),
-	})[standing] || __(standing);
+	})[standing] || standings()[standing][1];
 
 export const url_of = (consent) => `/app/consent/${encodeURIComponent(consent)}`;
 
