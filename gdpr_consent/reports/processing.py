@@ -162,7 +162,7 @@ def _active_consents() -> dict[str, int]:
 		return {}
 	return dict(
 		frappe.db.sql(
-			# The index that holds the purpose too; the database would take the one of the expiry, and read rows.
+			# It holds the purpose too; the database would take the index over the expiry, and read the rows.
 			f"""select `purpose`, count(*) from `tabConsent` force index (wordings)
 			where {has_status(Status.GIVEN.value)}{visible("Consent")} group by `purpose`""",
 			{"now": now_utc()},
