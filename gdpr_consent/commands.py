@@ -45,7 +45,7 @@ def _end(ok: bool) -> None:
 	sys.exit(0 if ok else 1)
 
 
-@group.command("check")
+@group.command("check", short_help="Is every marketing mail checked?")
 @pass_context
 def check(context: frappe._dict) -> None:
 	"""Ask whether every marketing mail is really checked, and protected fields are protected.
@@ -63,7 +63,7 @@ def check(context: frappe._dict) -> None:
 	_end(not problems)
 
 
-@group.command("verify")
+@group.command("verify", short_help="Was any event of the register changed?")
 @pass_context
 def verify(context: frappe._dict) -> None:
 	"""Check that no event of the register was changed, left out or put in since it was written."""
@@ -82,7 +82,7 @@ def verify(context: frappe._dict) -> None:
 	_end(found["ok"])
 
 
-@group.command("export")
+@group.command("export", short_help="Save all evidence to a file.")
 @click.option(
 	"--to",
 	"target",
@@ -111,7 +111,7 @@ def export_evidence(context: frappe._dict, target: Path | None) -> None:
 	_end(True)
 
 
-@group.command("rebuild")
+@group.command("rebuild", short_help="Make records anew from their events.")
 @click.argument("consent", required=False)
 @click.option("--all", "everything", is_flag=True, help="Rebuild every consent of the site.")
 @pass_context
@@ -148,7 +148,7 @@ def rebuild(context: frappe._dict, consent: str | None, everything: bool) -> Non
 	_end(True)
 
 
-@group.command("public-key")
+@group.command("public-key", short_help="Print the keys that check signed files.")
 @pass_context
 def public_key(context: frappe._dict) -> None:
 	"""Print the public keys that signed records are checked with, as JSON Web Key Set."""

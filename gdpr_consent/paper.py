@@ -8,7 +8,7 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-from pypdf import PdfReader, PdfWriter
+from pypdf import PageObject, PdfReader, PdfWriter, Transformation
 from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, NameObject
 
 import frappe
@@ -26,7 +26,7 @@ FORMAT = "Consent Receipt"  # the Print Format, for the desk's own print view
 PAGE = (
 	"gdpr_consent/templates/consent_paper_page.html"  # asks the site for nothing, as core's print styles do
 )
-MARGINS = {f"margin-{side}": "15mm" for side in ("top", "right", "bottom", "left")}
+INTO_THE_MARGIN = 22  # points; core sets all margins of a page without a head of its own to 15 mm
 COLOURS = {
 	Status.GIVEN.value: "#1a7f4b",
 	Status.NOT_REQUIRED.value: "#1f5fa8",
@@ -67,13 +67,22 @@ def _pdf(shown: dict[str, Any]) -> bytes:
 				" install wkhtmltopdf), or download JSON-LD."
 			)
 		)
-	return _numbered(get_pdf(frappe.render_template(PAGE, shown), MARGINS | {"page-size": "A4"}))
+	pages = _pages(shown)
+	if len(pages) > 1:
+		(head,) = _pages(shown | {"is_running_head": True})
+		for page in pages[1:]:
+			page.merge_transformed_page(head, Transformation().translate(0, INTO_THE_MARGIN))
+	return _numbered(pages)
 
 
-def _numbered(pdf: bytes) -> bytes:
-	"""Write the number of each page at its foot. The wkhtmltopdf of distributions has no footers."""
+def _pages(shown: dict[str, Any]) -> list[PageObject]:
+	pdf = get_pdf(frappe.render_template(PAGE, shown), {"page-size": "A4"})
+	return list(PdfReader(BytesIO(pdf)).pages)
+
+
+def _numbered(pages: list[PageObject]) -> bytes:
+	"""Write the number of each page at its foot, which the wkhtmltopdf of distributions can't."""
 	writer = PdfWriter()
-	pages = PdfReader(BytesIO(pdf)).pages
 	font = DictionaryObject(
 		{
 			NameObject("/Type"): NameObject("/Font"),

@@ -161,8 +161,10 @@ class Writer:
 		self._countries: dict[str, str | None] = {}
 
 	def way_out(self, row: frappe._dict) -> str:
-		"""Return the person's own link to withdraw. Whoever holds it can say no in their name, so nobody gets it
-		who couldn't record that anyway."""
+		"""Return the person's own link to withdraw.
+
+		Whoever holds it can say no in their name, so it is for those only who may record that anyway.
+		"""
 		if row.address_key and frappe.has_permission("Consent", "write"):
 			return links.preferences_url(row.name)
 		return get_url(PREFERENCES)

@@ -113,10 +113,6 @@ def test_what_is_closed_to_a_role_says_so(role, bulk, people, desk):
 	page = desk(bulk.user(role, "Sales User"))
 	for place in [place for place in places(people) if role not in place.for_whom]:
 		page.goto(place.path)
-		told = (
-			page.get_by_text(re.compile("Not permitted|not found|don't have access"))
-			.locator("visible=true")
-			.first
-		)
-		expect(told, place.name).to_be_visible()
+		told = page.get_by_text(re.compile("Not permitted|not found|don't have access"))
+		expect(told.locator("visible=true").first, place.name).to_be_visible()
 		desk.errors.clear()  # of a desk that was refused something

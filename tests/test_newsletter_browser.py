@@ -1,4 +1,4 @@
-"""A Newsletter on the desk, as the person who sends it meets it: who will get it, and why the others don't."""
+"""A Newsletter on the desk, as who sends it meets it: who will get it, and why the others don't."""
 
 from conftest import BulkUpdates, give
 from desk import press

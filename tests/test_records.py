@@ -23,6 +23,7 @@ from gdpr_consent import api, dpv_terms, links, paper, records, register, signat
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible, SignatureNotValid
 from gdpr_consent.policy import Status
+from gdpr_consent.seeds import LEGAL_BASES, PROCESSING_PURPOSES
 
 GOLDEN = Path(__file__).parent / "golden"
 STATED = {
@@ -195,6 +196,11 @@ def test_rc_02_a_term_that_does_not_exist_is_a_gap_and_not_exported(address, sta
 	writer = records.Writer()
 	assert writer.purpose_term(chosen) is None
 	assert "dpv:SpamEverybody" in next(iter(writer.gaps)).what and name
+
+
+def test_rc_02_the_terms_that_a_new_site_starts_with_are_real(site):
+	assert {one["dpv_term"] for one in LEGAL_BASES} - {""} <= dpv_terms.LEGAL_BASIS_TERMS
+	assert {one.get("dpv_purpose", "dpv:Marketing") for one in PROCESSING_PURPOSES} <= dpv_terms.PURPOSE_TERMS
 
 
 def test_rc_02_a_legal_basis_without_a_term_gets_one_of_ours(address, stated):
@@ -613,7 +619,7 @@ def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(confirmed
 
 
 @needs_pdf
-def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed):
+def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed, stated):
 	email, _name = confirmed
 	give(email, purpose="Sales", legal_basis="Contract")
 	api.object_to_marketing(email=email, reason="<b>Too many</b> mails")
@@ -627,6 +633,7 @@ def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed):
 	):
 		assert part in text, part
 	assert f"{pages} / {pages}" in text and pages > 1
+	assert text.count(f"{stated} · Consent History") == pages - 1
 
 
 def test_what_people_typed_is_no_markup_on_paper(address):

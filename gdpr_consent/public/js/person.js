@@ -57,9 +57,6 @@ const badge_text = (standing) =>
 		"Allowed in Part": __("Mail Allowed in Part"),
 		Requested: __("Consent Requested"),
 		"Not Allowed": __("No Mail"),
-		"Opted Out": __("Opted Out"),
-		Restricted: __("Restricted"),
-		"No Address": __("No Address"),
 	})[standing] || standings()[standing][1];
 
 export const url_of = (consent) => `/app/consent/${encodeURIComponent(consent)}`;

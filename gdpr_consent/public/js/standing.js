@@ -25,6 +25,8 @@ export const standings = () => ({
 	"No Address": ["grey", __("No Address"), __("There is no e-mail address.")],
 });
 
+export const standing_colour = (standing) => (standings()[standing] || ["grey"])[0];
+
 /** Give the column of the list its colours, and the sidebar its counts, beside what the list has. */
 export function show_standing_in_list(doctype) {
 	const settings = (frappe.listview_settings[doctype] = frappe.listview_settings[doctype] || {});
