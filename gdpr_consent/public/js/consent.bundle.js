@@ -9,7 +9,7 @@ import { warn_in_composer } from "./composer";
 import { download_history, download_record } from "./download";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { set_headline, show_on_form, url_of } from "./person";
-import { api, record, request } from "./record";
+import { api, record } from "./record";
 import * as reports from "./reports";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
@@ -48,7 +48,6 @@ Object.assign(gdpr_consent, {
 	problems_html,
 	record,
 	reports,
-	request,
 	revoke,
 	set_headline,
 	show_audience,
