@@ -263,9 +263,10 @@ class _Writing:
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
 		announcements.note(event for event, _head in self._events["Consent"])
-		standing.follow_register(
-			{doctype: changed.values() for doctype, changed in self._changed.items()}, self.is_stale
-		)
+		if not self.bulk_update:  # whose job has the lists follow when it ends
+			standing.follow_register(
+				[row for changed in self._changed.values() for row in changed.values()], self.is_stale
+			)
 
 	def _keep_email_groups_in_step(self) -> None:
 		changed = [

@@ -8,7 +8,7 @@ somebody else has changed it.
 import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 import frappe
 from frappe.model.document import Document
+from frappe.utils.background_jobs import is_job_enqueued
 
 from gdpr_consent import audience, identity
 from gdpr_consent.clock import from_utc_text, now_utc, utc_text
@@ -29,6 +30,7 @@ MOST_AT_ONCE = 50  # changed records whose people are refreshed in the same tran
 TIMEOUT = 6 * 60 * 60  # seconds
 CAUGHT_UP = "gdpr_consent_standing_until"  # the last event whose people were refreshed by the job, in UTC
 LOOKS_BACK = timedelta(minutes=15)
+BEGINNING = datetime(1970, 1, 1)
 
 
 class Standing(str, Enum):
@@ -206,9 +208,11 @@ def refresh(doctype: str, names: Iterable[str], wait: bool = False) -> list[str]
 		return left
 	for start in range(0, len(names), AT_ONCE):
 		part = _refresh(doctype, names[start : start + AT_ONCE], wait)
-		if part and wait:
-			frappe.db.commit()  # nosemgrep: a job's, which then sees what others have written meanwhile
-			part = _refresh(doctype, part, wait)
+		if wait:
+			frappe.db.commit()  # nosemgrep: a part is done, and holds nobody up
+			if part:  # others have written meanwhile, which is seen from now on
+				part = _refresh(doctype, part, wait)
+				frappe.db.commit()  # nosemgrep: the same
 		left += part
 	return left
 
@@ -270,7 +274,7 @@ def _linked(doc: Document | None) -> list[Person]:
 	return [Person(row.link_doctype, row.link_name) for row in links if row.link_doctype in DOCTYPES]
 
 
-def follow_register(changed: Mapping[str, Iterable[dict[str, Any]]], is_stale: bool) -> None:
+def follow_register(changed: Iterable[dict[str, Any]], is_stale: bool) -> None:
 	"""Refresh the people about whom something was written: at once if they are few, else by a job.
 
 	Args:
@@ -280,8 +284,7 @@ def follow_register(changed: Mapping[str, Iterable[dict[str, Any]]], is_stale: b
 	purpose = default_purpose()
 	bearing = [
 		row
-		for rows in changed.values()
-		for row in rows
+		for row in changed
 		if (row.get("channel") or Channel.EMAIL.value) == Channel.EMAIL.value
 		and (row.get("purpose") or purpose) == purpose
 	]
@@ -323,6 +326,8 @@ def start() -> None:
 
 def _enqueue(job: str, **more: Any) -> None:
 	with suppress(RedisConnectionError):  # no act fails for that; the hourly and the daily task do the same
+		if is_job_enqueued(more["job_id"]):
+			return  # Frappe would note that as an error
 		frappe.enqueue(f"{__name__}.{job}", queue="long", deduplicate=True, enqueue_after_commit=True, **more)
 
 
@@ -332,7 +337,7 @@ def catch_up() -> None:
 	How far it has come is kept, so that an interrupted run goes on there. It looks back a little further, for
 	what was recorded before and committed since.
 	"""
-	reached = from_utc_text(frappe.db.get_global(CAUGHT_UP)) or now_utc()
+	reached = from_utc_text(frappe.db.get_global(CAUGHT_UP)) or BEGINNING
 	event = frappe.qb.DocType("Consent Event")
 	at, name = reached - LOOKS_BACK, ""
 	while rows := (
@@ -361,6 +366,7 @@ def catch_up() -> None:
 def refresh_everybody() -> None:
 	"""Job: bring all records up to date, by the thousand, each committed; only those that differ are
 	written."""
+	begun = now_utc()
 	for doctype in DOCTYPES:
 		table = frappe.qb.DocType(doctype)
 		last = ""
@@ -374,4 +380,5 @@ def refresh_everybody() -> None:
 		):
 			last = names[-1]
 			refresh(doctype, names, wait=True)
-			frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
+	frappe.db.set_global(CAUGHT_UP, utc_text(begun))
+	frappe.db.commit()  # nosemgrep: what was recorded until the beginning is done

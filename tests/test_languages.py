@@ -20,7 +20,7 @@ LANGUAGES = ("pl", "de")
 # Names, abbreviations, and words that are the same there.
 SAME = {"A", "B", "C", "D", "API", "SMS", "Status", "Import", "Marketing", "Name", "Person", "System"}
 SAME |= {"DocType", "Frappe {0}"}
-SAME |= {"E-mail", "Salt", "System Manager", "Text", "Version", "status"}
+SAME |= {"E-mail", "Newsletter", "Salt", "System Manager", "Text", "Version", "status"}
 IN_TEXT = re.compile(r"\{\w*\}|</?\w[^>]*>|&\w+;")
 Key = tuple[str, str | None]
 

@@ -7,6 +7,7 @@ import pytest
 from conftest import PROOF, BulkUpdates, give
 
 import frappe
+from frappe.desk.query_report import run
 
 from gdpr_consent import api
 from gdpr_consent.bulk_update import api as bulk_api
@@ -72,6 +73,11 @@ def reads(doctype: str, name: str | None = None) -> bool:
 	return bool(frappe.get_list(doctype, {"name": doc.name}))
 
 
+def opens(report: str) -> bool:
+	run(report, filters={}, ignore_prepared_report=True)
+	return True
+
+
 def inserts(doctype: str, **values) -> None:
 	frappe.new_doc(doctype, **values).insert()
 
@@ -122,6 +128,21 @@ def _(scene: Scene) -> bool:
 @does("what an event says of the person")
 def _(scene: Scene) -> bool:
 	return reads("Consent Event Payload", f"{scene.consent}-1")
+
+
+@does("Consent Coverage, Blocked Mail, Wording in Use, Sources")
+def _(_scene: Scene) -> bool:
+	return all(opens(name) for name in ("Consent Coverage", "Blocked Mail", "Wording in Use", "Sources"))
+
+
+@does("Consent Register, Expiring and Lapsed")
+def _(_scene: Scene) -> bool:
+	return all(opens(name) for name in ("Consent Register", "Expiring and Lapsed"))
+
+
+@does("Record of Processing Activities")
+def _(_scene: Scene) -> bool:
+	return opens("Record of Processing Activities")
 
 
 @does("purposes, topics and wordings")
@@ -193,6 +214,21 @@ def _(scene: Scene) -> None:
 @does("say that a mailbox works again")
 def _(scene: Scene) -> None:
 	api.lift_bounce(scene.email, "She wrote from it today")
+
+
+@does("take a person's history as a file")
+def _(scene: Scene) -> None:
+	api.download_history(**scene.party, file_format="JSON-LD")
+
+
+@does("export the list of Consents")
+def _(_scene: Scene) -> bool:
+	return bool(frappe.has_permission("Consent", "export"))
+
+
+@does("import consents from a file")
+def _(_scene: Scene) -> bool:
+	return bool(frappe.has_permission("Consent", "import"))
 
 
 @does("set up a bulk update")

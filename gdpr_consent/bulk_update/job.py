@@ -16,6 +16,7 @@ import pymysql
 import frappe
 from frappe import _
 
+from gdpr_consent import standing
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.failures import log_failure
 
@@ -95,6 +96,7 @@ def work(bulk_update: str) -> None:
 		frappe.set_user(user)
 		_unlock(bulk_update)
 	tell(bulk_update)
+	standing.take_up()
 
 
 def phase_of(bulk_update: str) -> Phase | None:

@@ -2,6 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent import standing
 from gdpr_consent.exceptions import InvalidPeriod, UnknownReference
 
 
@@ -18,6 +19,10 @@ class ConsentSettings(Document):
 				),
 				InvalidPeriod,
 			)
+
+	def on_update(self) -> None:
+		if self.has_value_changed("default_purpose"):
+			standing.start()
 
 	def _check_marketing_purpose(self, field: str) -> None:
 		purpose = self.get(field)
