@@ -32,13 +32,13 @@ def group() -> None:
 
 @contextmanager
 def _site(context: frappe._dict) -> Iterator[None]:
-	with frappe.init_site(get_site(context)):
+	frappe.init(get_site(context))
+	try:
 		frappe.connect()
 		frappe.set_user("Administrator")  # whoever runs bench owns the site
-		try:
-			yield
-		finally:
-			frappe.destroy()
+		yield
+	finally:
+		frappe.destroy()
 
 
 def _end(ok: bool) -> None:
