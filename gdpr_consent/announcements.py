@@ -12,6 +12,7 @@ from frappe.integrations.doctype import webhook
 from frappe.model.document import Document
 
 from gdpr_consent import ledger
+from gdpr_consent.failures import log_failure
 from gdpr_consent.policy import STATUS_AFTER
 
 AT_ONCE = 500  # events a job
@@ -66,7 +67,7 @@ def _hand_over() -> None:
 		try:
 			frappe.enqueue(JOB, queue="default", events=events[start : start + AT_ONCE])
 		except Exception:  # the consent stands, whether or not a webhook hears of it
-			frappe.log_error("Consent webhooks weren't queued")
+			log_failure("Consent webhooks weren't queued")
 
 
 def tell(events: list[str]) -> None:
@@ -83,7 +84,7 @@ def tell(events: list[str]) -> None:
 		try:
 			_run(_as_of(histories[consent], consent, seq))
 		except Exception:  # a condition with a mistake in it doesn't silence the others
-			frappe.log_error("Consent webhook failed")
+			log_failure("Consent webhook failed", consent)
 
 
 def _as_of(history: list[ledger.Event], consent: str, seq: int) -> Document:

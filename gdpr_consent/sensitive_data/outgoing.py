@@ -12,6 +12,7 @@ from typing import Any
 import frappe
 from frappe import _
 
+from gdpr_consent.failures import log_failure
 from gdpr_consent.sensitive_data import access_log, incoming, rights, rules
 from gdpr_consent.sensitive_data.redaction import Redaction, mask_words, secrets_of
 
@@ -21,8 +22,7 @@ def redact_response(response: Any = None, request: Any = None) -> None:
 	try:
 		_redact(response)
 	except Exception:
-		# Not with the variables, which Frappe would add: they hold the answer.
-		frappe.log_error("Protected fields: the answer couldn't be checked", frappe.get_traceback())
+		log_failure("Protected fields: the answer couldn't be checked")
 		_refuse(response)
 
 
