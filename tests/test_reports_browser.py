@@ -159,7 +159,7 @@ def test_whose_consent_ended_is_asked_by_a_bulk_update(filled, bulk, desk, pictu
 	picture(page, "report-ask-again", full_page=False)
 	press(dialog, "Make the Bulk Update")
 	page.wait_for_url("**/app/consent-bulk-update/**")
-	expect(page.locator(".page-title")).to_contain_text("Ask again")
+	expect(page.locator('[id="page-Consent Bulk Update"] .page-title')).to_contain_text("Ask again")
 	bulk.made.append(page.evaluate("cur_frm.docname"))
 	frappe.db.rollback()
 	(rule,) = frappe.get_doc("Consent Bulk Update", bulk.made[-1]).rules
@@ -185,15 +185,30 @@ def test_the_record_of_processing_activities_prints(filled, bulk, desk, picture)
 	picture(paper, "report-record-printed")
 
 
-def test_a_card_and_the_first_step_lead_on(filled, bulk, desk):
-	frappe.db.set_single_value("System Settings", "enable_onboarding", 1)
-	frappe.db.set_value("Module Onboarding", "GDPR Consent", "is_complete", 0)
+@pytest.fixture
+def first_steps(site):
+	"""Of a new site: nothing is done. Afterwards as old as before, else no update would reach them."""
 	steps = frappe.get_all("Onboarding Step Map", {"parent": "GDPR Consent"}, pluck="step", order_by="idx")
-	for step in steps:
-		frappe.db.set_value("Onboarding Step", step, {"is_complete": 0, "is_skipped": 0})
+	written_on = {step: frappe.db.get_value("Onboarding Step", step, "modified") for step in steps}
+
+	def reset() -> None:
+		frappe.db.rollback()
+		frappe.db.set_value("Module Onboarding", "GDPR Consent", "is_complete", 0, update_modified=False)
+		for step, modified in written_on.items():
+			undone = {"is_complete": 0, "is_skipped": 0, "modified": modified}
+			frappe.db.set_value("Onboarding Step", step, undone, update_modified=False)
+		frappe.db.commit()
+
+	frappe.db.set_single_value("System Settings", "enable_onboarding", 1)
 	frappe.db.commit()
+	reset()
+	yield steps
+	reset()
+
+
+def test_a_card_and_the_first_steps_lead_on(filled, first_steps, bulk, desk):
 	page = desk(bulk.user("System Manager", *OFFICER), width=1400)
-	for step in steps:
+	for step in first_steps:
 		doc = frappe.get_doc("Onboarding Step", step)
 		page.goto("/app/gdpr-consent")
 		widget = page.locator(".onboarding-widget-box")

@@ -24,7 +24,7 @@ from gdpr_consent.reports.common import (
 	visible,
 )
 
-MONTHS = 24  # in the chart
+MONTHS = 12  # in the chart
 MOST_SOURCES = 7
 GRADES = ("A", "B", "C", "D")
 COLOURS = ("green", "blue", "orange", "#7b61c4", "#2aa198", "#b58900", "red", "grey")
