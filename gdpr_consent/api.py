@@ -585,7 +585,7 @@ def privacy_panel(doctype: str, name: str) -> dict[str, Any]:
 	"""Say what the Privacy tab shows of a Contact, Lead, Customer, Prospect or Opportunity.
 
 	Returns:
-		`marketing_mail`: a `standing.Standing`; `people`: a row for each of the people behind the record whom
+		`marketing_mail`: a `standing.Standing`, about `purpose`; `people`: a row for each of the people behind the record whom
 		the user may see, see `panel.describe`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
@@ -604,7 +604,11 @@ def privacy_panel(doctype: str, name: str) -> dict[str, Any]:
 		)
 	frappe.has_permission(doctype, "read", stored, throw=True)
 	found = standing.standings(doctype, [stored])[stored]
-	return {"marketing_mail": found.value if found else None, "people": panel.describe(doctype, stored)}
+	return {
+		"marketing_mail": found.value if found else None,
+		"purpose": standing.default_purpose(),
+		"people": panel.describe(doctype, stored),
+	}
 
 
 @frappe.whitelist(methods=["POST"])

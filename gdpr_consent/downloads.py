@@ -25,7 +25,7 @@ def consent(name: str, file_format: str, is_signed: bool) -> None:
 	"""Answer the request with the file of one consent."""
 	_check_format(file_format, (PDF, *OF_A_CONSENT), is_signed)
 	if file_format == PDF:
-		_send(f"consent-{name}.pdf", paper.receipt_pdf(name), "pdf")
+		_send(f"consent-{name}.pdf", paper.receipt_pdf(name))
 	else:
 		suffix = ".jsonld" if file_format.startswith("JSON-LD") else ".json"
 		_send_document(f"consent-{name}", OF_A_CONSENT[file_format](name), suffix, is_signed)
@@ -39,7 +39,7 @@ def history(
 	_check_format(file_format, (PDF, "JSON-LD"), is_signed)
 	name = f"consent-history-{frappe.utils.nowdate()}"
 	if file_format == PDF:
-		_send(f"{name}.pdf", paper.history_pdf(email, party_type, party), "pdf")
+		_send(f"{name}.pdf", paper.history_pdf(email, party_type, party))
 	else:
 		_send_document(name, records.history_of(email, party_type, party), ".jsonld", is_signed)
 	make_access_log(doctype=party_type, document=party, file_type=file_format, method="gdpr_consent history")
@@ -58,12 +58,12 @@ def _check_format(file_format: str, known: tuple[str, ...], is_signed: bool) -> 
 
 def _send_document(name: str, document: records.Json, suffix: str, is_signed: bool) -> None:
 	if is_signed:
-		_send(f"{name}.jwt", records.signed(document).encode(), "download")
+		_send(f"{name}.jwt", records.signed(document).encode())
 	else:
-		_send(name + suffix, json.dumps(document, ensure_ascii=False, indent=2).encode(), "download")
+		_send(name + suffix, json.dumps(document, ensure_ascii=False, indent=2).encode())
 
 
-def _send(name: str, content: bytes, kind: str) -> None:
+def _send(name: str, content: bytes) -> None:
 	frappe.local.response.filename = name
 	frappe.local.response.filecontent = content
-	frappe.local.response.type = kind
+	frappe.local.response.type = "download"

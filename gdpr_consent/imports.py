@@ -4,6 +4,7 @@ Each row passes the same door as a person in the desk. What a file says of the r
 believed: without a proof a yes is Unknown, whatever its status says, and a no counts without one.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import frappe
@@ -71,9 +72,21 @@ def _given_columns(doc: Document) -> set[str]:
 	seen = frappe.flags.get(COLUMNS_SEEN) or (None, set())
 	if seen[0] != reference["docname"]:
 		header = frappe.get_doc("Data Import", reference["docname"]).get_importer().import_file.header
+		_check_are_read(header.columns)
 		columns = {column.df.fieldname for column in header.columns if column.df and not column.skip_import}
 		frappe.flags[COLUMNS_SEEN] = seen = (reference["docname"], columns)
 	return seen[1]
+
+
+def _check_are_read(columns: Iterable[Any]) -> None:
+	"""Core leaves out a column whose name it doesn't know. Without its date, an old consent would be new."""
+	for column in columns:
+		if column.header_title and not column.df and column.map_to_field != "Don't Import":
+			raise ConsentError(
+				_(
+					"Column {0} isn't one of Consent. Map it to a column, or choose Don't Import for it."
+				).format(frappe.bold(frappe.utils.escape_html(str(column.header_title))))
+			)
 
 
 def _check_columns(given: set[str]) -> None:
@@ -103,7 +116,9 @@ def _record_claim(said: dict[str, Any]) -> str:
 		source=said.get("source") or register.source_if_known("Import"),
 		party_type=party_type,
 		party=party,
-		reason=_("Imported without a proof."),
+		reason=_("Imported without a proof; said to be given on {0}.").format(said["given_on"])
+		if said.get("given_on")
+		else _("Imported without a proof."),
 	)
 	return row["name"]
 
@@ -111,7 +126,9 @@ def _record_claim(said: dict[str, Any]) -> str:
 def _record_no(said: dict[str, Any]) -> str:
 	"""Return the name of the consent that it ended, or of the refusal."""
 	about = {name: said.get(name) for name in ("email", "party_type", "party", "purpose", "topic", "source")}
-	ended = api.withdraw_consent(**about, reason=_("Imported from a list."))["withdrawn"]
+	ended = api.withdraw_consent(**about, reason=said.get("evidence") or _("Imported from a list."))[
+		"withdrawn"
+	]
 	if ended:
 		return ended[0]
 	keys = [key for key in address_keys([said.get("email") or ""]).values() if key]

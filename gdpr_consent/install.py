@@ -1,6 +1,7 @@
 """Brings a site to the state the app needs, only adding what is missing, and takes it back again."""
 
 import frappe
+from frappe.cache_manager import clear_controller_cache
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
 from gdpr_consent import export, identity, legacy, links, register, signatures, standing
@@ -61,6 +62,7 @@ def complete() -> None:
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
 	protect_sensitive_fields()
+	clear_controller_cache()  # a class that was loaded before the app came isn't the one that runs from now on
 	self_check.run()
 	standing.start()
 

@@ -16,11 +16,11 @@ from frappe import _
 from frappe.translate import print_language
 from frappe.utils.pdf import get_pdf
 
-from gdpr_consent import ledger, records, register
+from gdpr_consent import decisions, identity, ledger, records, register
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible
-from gdpr_consent.policy import EventKind, RefusalKind, Status
-from gdpr_consent.words import kind_in_words, refusal_in_words
+from gdpr_consent.policy import EventKind, Reason, RefusalKind, Status
+from gdpr_consent.words import kind_in_words, reason_in_words, refusal_in_words
 
 FORMAT = "Consent Receipt"  # the Print Format, for the desk's own print view
 PAGE = (
@@ -136,7 +136,25 @@ def _history(email: str | None, party_type: str | None, party: str | None) -> di
 		"about": email or party,
 		"consents": [_consent(writer, row, consents.events[row.name]) for row in newest_first],
 		"refusals": [_refusal(row, refusals.events[row.name]) for row in reversed(refusals.rows)],
+		"mails": _mails([email] if email else identity.addresses_of(party_type or "", party or "")),
 	}
+
+
+def _mails(emails: list[str]) -> list[dict[str, str]]:
+	"""Return the marketing mails that were decided, newest first, each with the consent it stood on."""
+	if not frappe.has_permission("Consent Decision"):
+		return []
+	return [
+		{
+			"when": _instant(row["decided_on"]),
+			"mail": row["title"] or row["reference_name"] or "",
+			"about": " · ".join(_(name) for name in (row["purpose"], row["topic"]) if name),
+			"why": reason_in_words(Reason(row["reason"])),
+			"allowed": _("was allowed") if row["allowed"] else _("was blocked"),
+			"consent": row["consent"] or "",
+		}
+		for row in decisions.of_people(emails)
+	]
 
 
 def _head(writer: records.Writer, row: frappe._dict) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def test_ca_17_each_kind_of_row_becomes_what_its_proof_is_worth(run, mailbox, co
 			common | {"E-mail Address": documented, "Evidence": PROOF["evidence"], "Topic": committed_topic},
 			common | {"E-mail Address": claimed, "Status": "Given", "Given On": "2020-01-01 00:00:00"},
 			common | {"E-mail Address": other, "Purpose": "Sales", "Legal Basis": "Contract"},
-			common | {"E-mail Address": objected, "Status": "Withdrawn"},
+			common | {"E-mail Address": objected, "Status": "Withdrawn", "Evidence": WORDS},
 			common | {"E-mail Address": broken.replace("@", "@@"), "Evidence": WORDS},
 		]
 	)
@@ -132,10 +132,12 @@ def test_ca_17_each_kind_of_row_becomes_what_its_proof_is_worth(run, mailbox, co
 	assert row.recorded_by == "Administrator" and row.language is None
 	assert (consent_of(documented).evidence_grade, consent_of(documented).topic) == ("C", committed_topic)
 	row = consent_of(claimed)
-	assert (row.status, row.given_on, row.reason) == ("Unknown", None, "Imported without a proof.")
+	assert (row.status, row.given_on) == ("Unknown", None)
+	assert row.reason == "Imported without a proof; said to be given on 2020-01-01 00:00:00."
 	assert api.check_consent([claimed])[claimed]["reason"] == "NO_EVIDENCE"
 	assert consent_of(other).status == "Not Required"
 	assert api.check_consent([objected])[objected]["reason"] == "WITHDRAWN"
+	assert frappe.get_all("Suppression", {"email": objected}, pluck="reason") == [WORDS]
 	(row_number,) = json.loads(logs[5].row_indexes)
 	assert row_number == 7 and broken.replace("@", "@@") in said(logs[5])
 	assert "E-mail address" in said(logs[5]) and "Enter one address" in said(logs[5])
@@ -289,3 +291,12 @@ def test_a_long_list_costs_the_same_few_queries_a_row(data_import, mailbox):
 	assert len(queries) == 1_000 and max(queries[1:]) <= min(queries[1:]) + 2
 	assert max(queries[1:]) <= 40
 	assert frappe.db.count("Data Import Log", {"data_import": name, "success": 1}) == 1_000
+
+
+def test_a_column_that_nobody_knows_is_no_column_left_out(mailbox, run):
+	"""TM-01: without its date, an old consent would be a new one."""
+	email = mailbox()
+	row = {"E-mail Address": email, "Purpose": "Email Marketing", "Source": "Event", "Evidence": WORDS}
+	(log,) = run([row | {"Given On (UTC)": "2025-03-01 09:00:00"}])
+	assert not log.success and "Given On (UTC)" in said(log) and "Don't Import" in said(log)
+	assert not frappe.db.exists("Consent", {"email": email})

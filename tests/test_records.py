@@ -636,6 +636,16 @@ def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed, sta
 	assert text.count(f"{stated} · Consent History") == pages - 1
 
 
+@needs_pdf
+def test_the_history_on_paper_has_each_mail_and_what_it_stood_on(agreed, queued):
+	"""Art. 15: "on what ground did you write to me?" is answered with proof."""
+	email = agreed()
+	queued(email, purpose="Email Marketing").send()
+	text, _pages = text_of(paper.history_pdf(email, None, None))
+	assert "Mail Decisions" in text and "was allowed: Agreed" in text
+	assert text.count(frappe.db.get_value("Consent", {"email": email})) == 2
+
+
 def test_what_people_typed_is_no_markup_on_paper(address):
 	name = give(address(), evidence="<script>alert(1)</script>", source="Phone")
 	page = frappe.get_print("Consent", name, paper.FORMAT)

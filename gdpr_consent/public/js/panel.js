@@ -38,7 +38,7 @@ export async function show_panel(doctype, name, wrapper, answered) {
 		}).appendTo(panel);
 	}
 	buttons(chosen, again).appendTo(panel);
-	panel.append(state_html(chosen));
+	panel.append(state_html(chosen, answer.purpose));
 	show_events(chosen, $("<div>").appendTo(panel));
 }
 
@@ -139,7 +139,7 @@ function send_link(emails) {
 
 // --- what is so ---------------------------------------------------------------------------------------------
 
-function state_html(person) {
+function state_html(person, purpose) {
 	const { addresses, without_address, more_addresses, is_on_record } = person;
 	const parts = [];
 	if (!addresses.length) {
@@ -151,7 +151,7 @@ function state_html(person) {
 		parts.push(heading(__("Said while no address was known")));
 		parts.push(list(without_address.map(refusal_item)));
 	}
-	parts.push(...addresses.map(address_html));
+	parts.push(...addresses.map((one) => address_html(one, purpose)));
 	if (more_addresses) parts.push(note(__("More addresses: {0}", [more_addresses])));
 	return parts.join("");
 }
@@ -160,14 +160,14 @@ const note = (text) => `<p class="text-muted">${text}</p>`;
 const heading = (html) => `<h5 class="mt-4 mb-1" style="overflow-wrap: anywhere">${html}</h5>`;
 const list = (items) => `<ul class="list-unstyled mb-0">${items.join("")}</ul>`;
 
-function address_html({ email, standing, is_shared, people, rows }) {
-	const pill = standing ? standing_pill(standing) : "";
+function address_html({ email, standing, is_shared, people, rows }, purpose) {
+	const pill = standing ? standing_pill(standing, purpose) : "";
 	return `<section data-address="${escape(email)}">${heading(`${escape(email)} ${pill}`)}${shared_html(email, is_shared, people)}${list(rows.map(row_item))}</section>`;
 }
 
-function standing_pill(standing) {
+function standing_pill(standing, purpose) {
 	const [colour, label, text] = standings()[standing];
-	return `<span class="indicator-pill no-indicator-dot ${colour}" title="${escape(text)}">${escape(label)}</span>`;
+	return `<span class="indicator-pill no-indicator-dot ${colour}" title="${escape(text)}">${escape(`${__(purpose)}: ${label}`)}</span>`;
 }
 
 function shared_html(email, is_shared, people) {
