@@ -585,8 +585,8 @@ def privacy_panel(doctype: str, name: str) -> dict[str, Any]:
 	"""Say what the Privacy tab shows of a Contact, Lead, Customer, Prospect or Opportunity.
 
 	Returns:
-		`marketing_mail`: a `standing.Standing`, about `purpose`; `people`: a row for each of the people behind the record whom
-		the user may see, see `panel.describe`.
+		`marketing_mail`: a `standing.Standing`, about `purpose`; `people`: a row for each of the people
+		behind the record whom the user may see, see `panel.describe`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
 	if doctype not in standing.DOCTYPES:

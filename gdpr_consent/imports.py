@@ -126,9 +126,8 @@ def _record_claim(said: dict[str, Any]) -> str:
 def _record_no(said: dict[str, Any]) -> str:
 	"""Return the name of the consent that it ended, or of the refusal."""
 	about = {name: said.get(name) for name in ("email", "party_type", "party", "purpose", "topic", "source")}
-	ended = api.withdraw_consent(**about, reason=said.get("evidence") or _("Imported from a list."))[
-		"withdrawn"
-	]
+	why = said.get("evidence") or _("Imported from a list.")
+	ended = api.withdraw_consent(**about, reason=why)["withdrawn"]
 	if ended:
 		return ended[0]
 	keys = [key for key in address_keys([said.get("email") or ""]).values() if key]

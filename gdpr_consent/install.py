@@ -62,7 +62,7 @@ def complete() -> None:
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
 	protect_sensitive_fields()
-	clear_controller_cache()  # a class that was loaded before the app came isn't the one that runs from now on
+	clear_controller_cache()  # the classes that were loaded before the app came don't run any more
 	self_check.run()
 	standing.start()
 
