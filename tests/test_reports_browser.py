@@ -4,7 +4,7 @@ import re
 
 import pytest
 import report_data
-from desk import choose, press, settle
+from desk import choose, press, settle, stand_still
 from playwright.sync_api import Page, expect
 
 import frappe
@@ -32,12 +32,6 @@ CARDS = (
 	"Open Confirmation Requests",
 	"Self-Check Problems",
 )
-
-
-BARS_ARE_DRAWN = """() => {
-	const bars = [...document.querySelectorAll(".frappe-chart rect.bar")];
-	return !bars.length || bars.some((bar) => Number(bar.getAttribute("height")) > 1);
-}"""
 
 
 @pytest.fixture
@@ -75,7 +69,7 @@ def open_report(page: Page, name: str) -> None:
 def drawn(page: Page) -> None:
 	"""Wait until the server has answered, and the charts show it: they are drawn empty first."""
 	settle(page)
-	page.wait_for_function(BARS_ARE_DRAWN)
+	stand_still(page)
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
