@@ -17,7 +17,7 @@ from frappe.translate import print_language
 from frappe.utils.pdf import get_pdf
 
 from gdpr_consent import decisions, identity, ledger, records, register
-from gdpr_consent.clock import now_utc, to_system_time
+from gdpr_consent.clock import from_utc_text, now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible
 from gdpr_consent.policy import EventKind, Reason, RefusalKind, Status
 from gdpr_consent.words import kind_in_words, reason_in_words, refusal_in_words
@@ -146,7 +146,7 @@ def _mails(emails: list[str]) -> list[dict[str, str]]:
 		return []
 	return [
 		{
-			"when": _instant(row["decided_on"]),
+			"when": _instant(from_utc_text(row["decided_on"])),
 			"mail": row["title"] or row["reference_name"] or "",
 			"about": " · ".join(_(name) for name in (row["purpose"], row["topic"]) if name),
 			"why": reason_in_words(Reason(row["reason"])),
