@@ -43,6 +43,7 @@ def _record(doc: Document) -> Document:
 		RegisterIsAppendOnly: the file has columns that only the register writes.
 		ConsentError: see `api.record_consent`; nothing is stored then.
 	"""
+	frappe.has_permission("Consent", "create", throw=True)
 	given = _given_columns(doc)
 	_check_columns(given)
 	said = {column: doc.get(column) for column in COLUMNS if column in given and doc.get(column)}
@@ -55,7 +56,13 @@ def _record(doc: Document) -> Document:
 				frappe.bold(_(status))
 			)
 		)
-	elif said.get("evidence") or said.get("legal_basis", register.CONSENT_BASIS) != register.CONSENT_BASIS:
+	elif said.get("legal_basis", register.CONSENT_BASIS) != register.CONSENT_BASIS:
+		doc.name = api.record_consent(**said)["name"]
+	elif said.get("evidence"):
+		if not said.get("given_on"):
+			raise ConsentError(
+				_("Given On is missing. Enter when the person agreed (UTC), or an old consent would be new.")
+			)
 		doc.name = api.record_consent(**said)["name"]
 	else:
 		doc.name = _record_claim(said)

@@ -15,6 +15,7 @@ from gdpr_consent.exceptions import RegisterIsAppendOnly
 
 API = "/api/method/frappe.core.doctype.data_import.data_import"
 WORDS = "She said so to Ann at the fair in Leipzig."
+WHEN = "2025-03-01 09:00:00"
 
 
 @pytest.fixture
@@ -118,11 +119,17 @@ def test_ca_17_each_kind_of_row_becomes_what_its_proof_is_worth(run, mailbox, co
 				"Given On": "2025-11-03 10:00:00",
 				"Status": "Given",
 			},
-			common | {"E-mail Address": documented, "Evidence": PROOF["evidence"], "Topic": committed_topic},
+			common
+			| {
+				"E-mail Address": documented,
+				"Evidence": PROOF["evidence"],
+				"Given On": WHEN,
+				"Topic": committed_topic,
+			},
 			common | {"E-mail Address": claimed, "Status": "Given", "Given On": "2020-01-01 00:00:00"},
 			common | {"E-mail Address": other, "Purpose": "Sales", "Legal Basis": "Contract"},
 			common | {"E-mail Address": objected, "Status": "Withdrawn", "Evidence": WORDS},
-			common | {"E-mail Address": broken.replace("@", "@@"), "Evidence": WORDS},
+			common | {"E-mail Address": broken.replace("@", "@@"), "Evidence": WORDS, "Given On": WHEN},
 		]
 	)
 	assert [log.success for log in logs] == [1, 1, 1, 1, 1, 0]
@@ -160,7 +167,9 @@ def test_ca_17_each_kind_of_row_becomes_what_its_proof_is_worth(run, mailbox, co
 )
 def test_ca_17_no_column_of_the_register_can_be_smuggled_in(run_here, mailbox, column, value, says):
 	email = mailbox()
-	(log,) = run_here([{"E-mail Address": email, "Source": "Event", "Evidence": WORDS, column: value}])
+	(log,) = run_here(
+		[{"E-mail Address": email, "Source": "Event", "Evidence": WORDS, "Given On": WHEN, column: value}]
+	)
 	assert not log.success and says in said(log) and "Remove the column" in said(log)
 	assert not frappe.db.exists("Consent", {"email": email})
 
@@ -174,7 +183,7 @@ def test_ca_17_a_hostile_file_gets_no_yes_past_the_register(run, mailbox):
 	api.withdraw_consent(email=withdrawn)
 	api.object_to_marketing(email=spelled)
 	frappe.db.commit()
-	proof = {"Source": "Event", "Evidence": WORDS}
+	proof = {"Source": "Event", "Evidence": WORDS, "Given On": WHEN}
 	logs = run(
 		[
 			{"E-mail Address": refused, **proof, "Status": "Given"},
@@ -182,9 +191,14 @@ def test_ca_17_a_hostile_file_gets_no_yes_past_the_register(run, mailbox):
 			{"E-mail Address": f"Jo <{spelled.upper()}>", **proof},
 			{"E-mail Address": future, **proof, "Given On": "2099-01-01 00:00:00"},
 			{"E-mail Address": basis, **proof, "Legal Basis": "Legitimate Interests"},
-			{"E-mail Address": proofless, "Evidence": "/files/no-such-file.pdf", "Source": "Event"},
+			{
+				"E-mail Address": proofless,
+				"Evidence": "/files/no-such-file.pdf",
+				"Given On": WHEN,
+				"Source": "Event",
+			},
 			{"E-mail Address": expired, "Status": "Expired"},
-			{"E-mail Address": mailbox(), "Evidence": WORDS},
+			{"E-mail Address": mailbox(), "Evidence": WORDS, "Given On": WHEN},
 			{"E-mail Address": pending, **proof},
 		]
 	)
@@ -222,9 +236,11 @@ def test_a_record_is_not_updated_by_an_import(run, mailbox):
 
 def test_a_file_without_the_column_language_says_none(run_here, mailbox):
 	first, second = mailbox(), mailbox()
-	run_here([{"E-mail Address": first, "Source": "Event", "Evidence": WORDS}])
+	run_here([{"E-mail Address": first, "Source": "Event", "Evidence": WORDS, "Given On": WHEN}])
 	assert consent_of(first).language is None
-	run_here([{"E-mail Address": second, "Source": "Event", "Evidence": WORDS, "Language": "pl"}])
+	run_here(
+		[{"E-mail Address": second, "Source": "Event", "Evidence": WORDS, "Given On": WHEN, "Language": "pl"}]
+	)
 	assert consent_of(second).language == "pl"
 
 
@@ -264,7 +280,13 @@ def test_a_document_that_bench_imports_passes_the_same_door(address):
 def test_a_long_list_costs_the_same_few_queries_a_row(data_import, mailbox):
 	"""A thousand rows are read once, and none costs more than the first."""
 	rows = [
-		{"E-mail Address": mailbox(), "Source": "Event", "Evidence": WORDS, "Purpose": "Email Marketing"}
+		{
+			"E-mail Address": mailbox(),
+			"Source": "Event",
+			"Evidence": WORDS,
+			"Given On": WHEN,
+			"Purpose": "Email Marketing",
+		}
 		for _ in range(1_000)
 	]
 	name = data_import(rows)
@@ -299,4 +321,12 @@ def test_a_column_that_nobody_knows_is_no_column_left_out(mailbox, run):
 	row = {"E-mail Address": email, "Purpose": "Email Marketing", "Source": "Event", "Evidence": WORDS}
 	(log,) = run([row | {"Given On (UTC)": "2025-03-01 09:00:00"}])
 	assert not log.success and "Given On (UTC)" in said(log) and "Don't Import" in said(log)
+	assert not frappe.db.exists("Consent", {"email": email})
+
+
+def test_an_old_yes_needs_its_date(mailbox, run_here):
+	"""TM-01: the moment of the import isn't when the person agreed."""
+	email = mailbox()
+	(log,) = run_here([{"E-mail Address": email, "Source": "Event", "Evidence": WORDS}])
+	assert not log.success and "Given On is missing" in said(log)
 	assert not frappe.db.exists("Consent", {"email": email})
