@@ -12,7 +12,7 @@ from gdpr_consent.sensitive_data import finder, protection, rules
 from gdpr_consent.sensitive_data.installed_rules import RULES
 
 ROLES_OF_OTHERS = "gdpr_consent_roles_of_others"  # which of our roles the site had before us
-# Of two columns each, but for the oldest: Frappe drops an index of one when somebody adds a field to the DocType.
+# Of two columns but for the oldest: Frappe drops an index of one when somebody adds a field to the DocType.
 INDEXES_OF_OURS = (
 	("Contact Email", ["email_id"], "consent_email_id"),
 	("Customer", ["email_id", "name"], "consent_email_id"),
