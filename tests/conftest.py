@@ -754,6 +754,14 @@ def make_plain_site() -> None:
 # --- the web ------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def wkhtmltopdf() -> None:
+	"""Skip where there can be no PDF: v15 makes it with nothing else, and script/bench.sh installs it wherever
+	the distribution has it."""
+	if not shutil.which("wkhtmltopdf"):
+		pytest.skip("This distribution has no wkhtmltopdf, and so Frappe v15 no PDF.")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
 	with sync_playwright() as playwright:

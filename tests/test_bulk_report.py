@@ -1,7 +1,6 @@
 """What is kept of a Consent Bulk Update for the file: on paper, and as a workbook."""
 
 import json
-import shutil
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -111,11 +110,8 @@ def sheets(name: str) -> dict[str, list[tuple]]:
 
 
 @pytest.fixture
-def pdf_text(web, monkeypatch):
+def pdf_text(wkhtmltopdf, web, monkeypatch):
 	"""Return the text of the PDF, whose styles wkhtmltopdf fetches from the site."""
-	if not shutil.which("wkhtmltopdf"):
-		# script/bench.sh installs it wherever the distribution packages it; v15 makes PDFs with nothing else.
-		pytest.skip("This distribution has no wkhtmltopdf, and so Frappe v15 no PDF.")
 	monkeypatch.setitem(frappe.local.conf, "host_name", web.base)
 
 	def read(name: str) -> str:

@@ -565,11 +565,6 @@ def test_rc_06_who_may_not_record_may_not_import(address, user_with_roles):
 
 # --- on paper -----------------------------------------------------------------------------------------------
 
-needs_pdf = pytest.mark.skipif(
-	not shutil.which("wkhtmltopdf"),
-	reason="This distribution has no wkhtmltopdf, and so Frappe v15 no PDF.",
-)
-
 
 @pytest.fixture
 def confirmed(address, worded, stated):
@@ -592,7 +587,7 @@ def text_of(pdf: bytes) -> tuple[str, int]:
 	return " ".join(" ".join(page.extract_text() for page in pages).split()), len(pages)
 
 
-@needs_pdf
+@pytest.mark.usefixtures("wkhtmltopdf")
 def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(confirmed):
 	email, name = confirmed
 	pdf = paper.receipt_pdf(name)
@@ -618,7 +613,7 @@ def test_ca_07_the_receipt_shows_the_declaration_and_the_double_opt_in(confirmed
 	assert frappe.utils.format_datetime(to_system_time(confirmed_on)) in text
 
 
-@needs_pdf
+@pytest.mark.usefixtures("wkhtmltopdf")
 def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed, stated):
 	email, _name = confirmed
 	give(email, purpose="Sales", legal_basis="Contract")
@@ -636,7 +631,7 @@ def test_the_history_on_paper_has_every_consent_and_every_refusal(confirmed, sta
 	assert text.count(f"{stated} · Consent History") == pages - 1
 
 
-@needs_pdf
+@pytest.mark.usefixtures("wkhtmltopdf")
 def test_the_history_on_paper_has_each_mail_and_what_it_stood_on(agreed, queued):
 	"""Art. 15: "on what ground did you write to me?" is answered with proof."""
 	email = agreed()
@@ -709,7 +704,7 @@ def test_a_record_is_downloaded_over_http_as_each_kind_of_file(officer, web):
 	assert frappe.db.exists("Access Log", {"reference_document": name, "file_type": "Kantara"})
 
 
-@needs_pdf
+@pytest.mark.usefixtures("wkhtmltopdf")
 def test_a_pdf_is_downloaded_over_http(officer, web):
 	_email, name = officer
 	frappe.db.commit()
