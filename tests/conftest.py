@@ -756,7 +756,7 @@ def make_plain_site() -> None:
 
 @pytest.fixture
 def wkhtmltopdf() -> None:
-	"""Skip where there can be no PDF: v15 makes it with nothing else, and script/bench.sh installs it wherever
+	"""Skip where there can be no PDF: v15 makes it with nothing else, and script/bench.sh installs it where
 	the distribution has it."""
 	if not shutil.which("wkhtmltopdf"):
 		pytest.skip("This distribution has no wkhtmltopdf, and so Frappe v15 no PDF.")
