@@ -36,7 +36,7 @@ class InvalidPeriod(ConsentError):
 
 
 class FilterNotValid(ConsentError):
-	"""A filter of a report that isn't one of its options, or isn't a number."""
+	"""A filter that can't be read, or that isn't one of its report's options."""
 
 
 class EvidenceMissing(ConsentError):
