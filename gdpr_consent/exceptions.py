@@ -127,3 +127,11 @@ class RecordNotPossible(ConsentError):
 
 class FieldProtected(frappe.PermissionError):
 	"""Somebody tried to write, or to search by, a field that isn't theirs to see (FP-02, FP-03)."""
+
+
+class MapNotValid(ConsentError):
+	"""A holding of the hook `gdpr_personal_data` that doesn't fit the site (DS-10)."""
+
+
+class ErasureNotPossible(ConsentError):
+	"""Somebody who can't be erased now: a legal hold, a member of staff, or nobody known (Art. 17(3))."""
