@@ -84,17 +84,29 @@ class PersonEverywhere:
 	def _make_records(self) -> None:
 		self.company = frappe.db.get_single_value("Global Defaults", "default_company")
 		self.user = self.new(
-			"User", email=self.email, first_name=self.first_name, last_name=self.last_name,
-			mobile_no=self.phone, send_welcome_email=0, user_type="Website User",
-		)  # fmt: skip
+			"User",
+			email=self.email,
+			first_name=self.first_name,
+			last_name=self.last_name,
+			mobile_no=self.phone,
+			send_welcome_email=0,
+			user_type="Website User",
+		)
 		self.lead = self.new(
-			"Lead", first_name=self.first_name, last_name=self.last_name, email_id=self.email,
-			mobile_no=self.phone, notes=[{"note": f"{self.name} called from {self.phone}", "added_on": now()}],
-		)  # fmt: skip
+			"Lead",
+			first_name=self.first_name,
+			last_name=self.last_name,
+			email_id=self.email,
+			mobile_no=self.phone,
+			notes=[{"note": f"{self.name} called from {self.phone}", "added_on": now()}],
+		)
 		self.customer = self.new(
-			"Customer", customer_name=self.name, customer_type="Individual", lead_name=self.lead.name,
+			"Customer",
+			customer_name=self.name,
+			customer_type="Individual",
+			lead_name=self.lead.name,
 			portal_users=[{"user": self.user.name}],
-		)  # fmt: skip
+		)
 		links = [
 			{"link_doctype": "Customer", "link_name": self.customer.name},
 			{"link_doctype": "Lead", "link_name": self.lead.name},
@@ -106,9 +118,16 @@ class PersonEverywhere:
 		self.contact.append("email_ids", {"email_id": self.second_email})
 		self.contact.save()
 		self.address = self.new(
-			"Address", address_title=self.name, address_type="Billing", address_line1=self.street,
-			city="Warszawa", country="Poland", email_id=self.email, phone=self.phone, links=links,
-		)  # fmt: skip
+			"Address",
+			address_title=self.name,
+			address_type="Billing",
+			address_line1=self.street,
+			city="Warszawa",
+			country="Poland",
+			email_id=self.email,
+			phone=self.phone,
+			links=links,
+		)
 		self.customer.reload()
 		self.customer.update(
 			{"customer_primary_contact": self.contact.name, "customer_primary_address": self.address.name}
@@ -148,17 +167,30 @@ class PersonEverywhere:
 		)
 		rows = [{"item_code": item.name, "qty": 1, "rate": 10, "delivery_date": add_days(today(), 9)}]
 		sale = {
-			"customer": self.customer.name, "company": self.company, "currency": "EUR", "items": rows,
-			"customer_address": self.address.name, "contact_person": self.contact.name,
-		}  # fmt: skip
+			"customer": self.customer.name,
+			"company": self.company,
+			"currency": "EUR",
+			"items": rows,
+			"customer_address": self.address.name,
+			"contact_person": self.contact.name,
+		}
 		self.opportunity = self.new(
-			"Opportunity", opportunity_from="Lead", party_name=self.lead.name, company=self.company,
-			contact_email=self.email, contact_mobile=self.phone, whatsapp=self.phone,
-		)  # fmt: skip
+			"Opportunity",
+			opportunity_from="Lead",
+			party_name=self.lead.name,
+			company=self.company,
+			contact_email=self.email,
+			contact_mobile=self.phone,
+			whatsapp=self.phone,
+		)
 		self.quotation = self.new(
-			"Quotation", quotation_to="Customer", party_name=self.customer.name, valid_till=add_days(today(), 9),
-			order_type="Sales", **{key: value for key, value in sale.items() if key != "customer"},
-		)  # fmt: skip
+			"Quotation",
+			quotation_to="Customer",
+			party_name=self.customer.name,
+			valid_till=add_days(today(), 9),
+			order_type="Sales",
+			**{key: value for key, value in sale.items() if key != "customer"},
+		)
 		self.order = self.new("Sales Order", delivery_date=add_days(today(), 9), **sale)
 		self.order.submit()
 		self.invoice = self.new("Sales Invoice", due_date=add_days(today(), 9), **sale)
@@ -167,13 +199,23 @@ class PersonEverywhere:
 		for doctype in ("GL Entry", "Payment Ledger Entry"):
 			self.documents[doctype] += frappe.get_all(doctype, ledger, pluck="name")
 		self.issue = self.new(
-			"Issue", subject=f"Broken, says {self.name}", raised_by=self.email, customer=self.customer.name,
-			description=f"<p>Call {self.phone}</p>", contact=self.contact.name,
-		)  # fmt: skip
+			"Issue",
+			subject=f"Broken, says {self.name}",
+			raised_by=self.email,
+			customer=self.customer.name,
+			description=f"<p>Call {self.phone}</p>",
+			contact=self.contact.name,
+		)
 		self.row(
-			"Appointment", customer_name=self.name, customer_email=self.email, customer_phone_number=self.phone,
-			status="Open", scheduled_time=now(), appointment_with="Lead", party=self.lead.name,
-		)  # fmt: skip
+			"Appointment",
+			customer_name=self.name,
+			customer_email=self.email,
+			customer_phone_number=self.phone,
+			status="Open",
+			scheduled_time=now(),
+			appointment_with="Lead",
+			party=self.lead.name,
+		)
 		self.row("Call Log", id=f"call-{self.tag}", to=self.phone, customer=self.customer.name)
 		self.row(
 			"SMS Log", sender_name="Us", sent_to=self.phone, requested_numbers=self.phone, message="Hello"
@@ -183,53 +225,95 @@ class PersonEverywhere:
 		)
 		self.row("Contract", party_type="Customer", party_name=self.customer.name, signee=self.name)
 		self.row(
-			"Payment Request", party_type="Customer", party=self.customer.name, party_name=self.name,
-			email_to=self.email, phone_number=self.phone, docstatus=1,
-		)  # fmt: skip
+			"Payment Request",
+			party_type="Customer",
+			party=self.customer.name,
+			party_name=self.name,
+			email_to=self.email,
+			phone_number=self.phone,
+			docstatus=1,
+		)
 		# An enquiry of somebody else, in which the person is named.
 		other = frappe.new_doc("Lead", first_name="Somebody", last_name=f"Else{self.tag}").insert()
 		self.others["Lead"] = other.name
 		self.others["Opportunity"] = self.row(
-			"Opportunity", opportunity_from="Lead", party_name=other.name, company=self.company,
-			contact_email=self.email, contact_person=self.contact.name, contact_display=self.name,
-		).name  # fmt: skip
+			"Opportunity",
+			opportunity_from="Lead",
+			party_name=other.name,
+			company=self.company,
+			contact_email=self.email,
+			contact_person=self.contact.name,
+			contact_display=self.name,
+		).name
 
 	# --- messages -------------------------------------------------------------------------------------------
 
 	def _make_messages(self) -> None:
 		of_contact = {"reference_doctype": "Contact", "reference_name": self.contact.name}
 		self.communication = self.new(
-			"Communication", subject=f"Offer for {self.name}", content=f"<p>Dear {self.name}, {self.phone}</p>",
-			recipients=self.email, sender="staff@gdpr-test.example", sent_or_received="Sent",
-			communication_medium="Email", **of_contact,
-		)  # fmt: skip
-		self.new(
-			"Communication", subject="An answer", content=f"<p>Write to {self.second_email}</p>",
-			recipients="staff@gdpr-test.example", sender=self.email, sent_or_received="Received",
+			"Communication",
+			subject=f"Offer for {self.name}",
+			content=f"<p>Dear {self.name}, {self.phone}</p>",
+			recipients=self.email,
+			sender="staff@gdpr-test.example",
+			sent_or_received="Sent",
 			communication_medium="Email",
-		)  # fmt: skip
+			**of_contact,
+		)
+		self.new(
+			"Communication",
+			subject="An answer",
+			content=f"<p>Write to {self.second_email}</p>",
+			recipients="staff@gdpr-test.example",
+			sender=self.email,
+			sent_or_received="Received",
+			communication_medium="Email",
+		)
 		# What went to several people: only this one's words go.
 		self.others["Communication"] = self.new(
-			"Communication", subject="To all", content="<p>Hello all</p>",
+			"Communication",
+			subject="To all",
+			content="<p>Hello all</p>",
 			recipients=f'"Somebody" <somebody@other.example>, "{self.name}" <{self.second_email}>',
-			sender="staff@gdpr-test.example", sent_or_received="Sent", communication_medium="Email",
-		).name  # fmt: skip
-		self.row("Communication Link", parent=self.others["Communication"], parenttype="Communication",
-			parentfield="timeline_links", link_doctype="Contact", link_name=self.contact.name)  # fmt: skip
+			sender="staff@gdpr-test.example",
+			sent_or_received="Sent",
+			communication_medium="Email",
+		).name
+		self.row(
+			"Communication Link",
+			parent=self.others["Communication"],
+			parenttype="Communication",
+			parentfield="timeline_links",
+			link_doctype="Contact",
+			link_name=self.contact.name,
+		)
 		for encode in ("quoted-printable", "base64"):
 			self._queue_mail(encode)
 		self.new("Comment", comment_type="Comment", content=f"<p>{self.name}: {self.email}</p>", **of_contact)
-		self.new("Comment", comment_type="Comment", content=f"<p>Paid by {self.name}</p>",
-			reference_doctype="Sales Invoice", reference_name=self.invoice.name)  # fmt: skip
-		self.new("ToDo", description=f"Call {self.name} at {self.phone}", reference_type="Lead",
-			reference_name=self.lead.name, allocated_to="Administrator")  # fmt: skip
+		self.new(
+			"Comment",
+			comment_type="Comment",
+			content=f"<p>Paid by {self.name}</p>",
+			reference_doctype="Sales Invoice",
+			reference_name=self.invoice.name,
+		)
+		self.new(
+			"ToDo",
+			description=f"Call {self.name} at {self.phone}",
+			reference_type="Lead",
+			reference_name=self.lead.name,
+			allocated_to="Administrator",
+		)
 		self.new("Note", title=f"About {self.tag}", content=f"<p>{self.name} &lt;{self.email}&gt;</p>")
 		event = self.new(
-			"Event", subject=f"Lunch with {self.name}", starts_on=now(), description=f"Ring {self.phone}",
+			"Event",
+			subject=f"Lunch with {self.name}",
+			starts_on=now(),
+			description=f"Ring {self.phone}",
 			event_participants=[
 				{"reference_doctype": "Contact", "reference_docname": self.contact.name, "email": self.email}
 			],
-		)  # fmt: skip
+		)
 		self.documents["Event Participants"] += [row.name for row in event.event_participants]
 		group = frappe.new_doc("Email Group", title=f"Group {self.tag}").insert()
 		self.others["Email Group"] = group.name
@@ -241,9 +325,11 @@ class PersonEverywhere:
 		for doctype, name in (("Lead", self.lead.name), ("Sales Invoice", self.invoice.name)):
 			names = json.dumps([self.email])
 			frappe.db.set_value(
-				doctype, name, {"_assign": names, "_liked_by": names, "_comments": json.dumps([self.said()])},
+				doctype,
+				name,
+				{"_assign": names, "_liked_by": names, "_comments": json.dumps([self.said()])},
 				update_modified=False,
-			)  # fmt: skip
+			)
 		self.new("DocShare", user=self.user.name, share_doctype="Sales Invoice", share_name=self.invoice.name)
 		self._attach("Contact", self.contact.name, f"{self.name} CV.txt", self.said_in_text().encode())
 		self._attach("Sales Invoice", self.invoice.name, f"invoice-{self.tag}.txt", b"The invoice as sent")
@@ -265,14 +351,31 @@ class PersonEverywhere:
 		message.attach(part)
 		message["To"] = self.email
 		message["Subject"] = f"Offer for {self.name}"
-		queue = self.row("Email Queue", sender="staff@gdpr-test.example", message=message.as_string(),
-			status="Sent", communication=self.communication.name)  # fmt: skip
-		self.row("Email Queue Recipient", parent=queue.name, parenttype="Email Queue",
-			parentfield="recipients", recipient=self.email, status="Sent")  # fmt: skip
+		queue = self.row(
+			"Email Queue",
+			sender="staff@gdpr-test.example",
+			message=message.as_string(),
+			status="Sent",
+			communication=self.communication.name,
+		)
+		self.row(
+			"Email Queue Recipient",
+			parent=queue.name,
+			parenttype="Email Queue",
+			parentfield="recipients",
+			recipient=self.email,
+			status="Sent",
+		)
 
 	def _attach(self, doctype: str | None, name: str | None, file_name: str, content: bytes) -> None:
-		self.new("File", file_name=file_name, attached_to_doctype=doctype, attached_to_name=name,
-			is_private=1, content=content)  # fmt: skip
+		self.new(
+			"File",
+			file_name=file_name,
+			attached_to_doctype=doctype,
+			attached_to_name=name,
+			is_private=1,
+			content=content,
+		)
 
 	# --- logs -----------------------------------------------------------------------------------------------
 
@@ -281,32 +384,65 @@ class PersonEverywhere:
 		self.row("Version", ref_doctype="Customer", docname=self.customer.name, data=changed)
 		self.row("Version", ref_doctype="Sales Invoice", docname=self.invoice.name, data=changed)
 		deleted = frappe.get_doc({"doctype": "Contact", "name": self.name, "email_id": self.email})
-		self.row("Deleted Document", deleted_doctype="Contact", deleted_name=self.name,
-			data=json.dumps(deleted.as_dict(), default=str))  # fmt: skip
+		self.row(
+			"Deleted Document",
+			deleted_doctype="Contact",
+			deleted_name=self.name,
+			data=json.dumps(deleted.as_dict(), default=str),
+		)
 		self.row("Activity Log", subject=f"{self.name} logged in", user=self.user.name, full_name=self.name)
-		self.row("Access Log", export_from="Lead", reference_document=self.lead.name, user="Administrator",
-			filters=json.dumps({"email_id": self.email}))  # fmt: skip
+		self.row(
+			"Access Log",
+			export_from="Lead",
+			reference_document=self.lead.name,
+			user="Administrator",
+			filters=json.dumps({"email_id": self.email}),
+		)
 		self.row(
 			"View Log", reference_doctype="Lead", reference_name=self.lead.name, viewed_by="Administrator"
 		)
 		self.row("Error Log", method="send", error=f"Mail to {self.email} failed: {quote(self.email)}")
-		self.row("Notification Log", subject=f"{self.name} wrote", for_user="Administrator",
-			document_type="Lead", document_name=self.lead.name, email_content=self.email)  # fmt: skip
-		imported = self.row("Data Import", name=f"Lead Import {self.tag}", reference_doctype="Lead", import_type="Insert New Records",
-			template_warnings=json.dumps([{"message": f"{self.email} twice"}]))  # fmt: skip
-		self._attach("Data Import", imported.name, f"import-{self.tag}.csv",
-			f'First Name,Email\n"{self.name}",{self.email}\n"Somebody Else",else@other.example\n'.encode())  # fmt: skip
+		self.row(
+			"Notification Log",
+			subject=f"{self.name} wrote",
+			for_user="Administrator",
+			document_type="Lead",
+			document_name=self.lead.name,
+			email_content=self.email,
+		)
+		imported = self.row(
+			"Data Import",
+			name=f"Lead Import {self.tag}",
+			reference_doctype="Lead",
+			import_type="Insert New Records",
+			template_warnings=json.dumps([{"message": f"{self.email} twice"}]),
+		)
+		self._attach(
+			"Data Import",
+			imported.name,
+			f"import-{self.tag}.csv",
+			f'First Name,Email\n"{self.name}",{self.email}\n"Somebody Else",else@other.example\n'.encode(),
+		)
 		self.row("Data Import Log", data_import=imported.name, messages=json.dumps([self.email]))
-		report = self.row("Prepared Report", report_name="Leads", status="Completed",
-			filters=json.dumps({"email": self.email}))  # fmt: skip
-		self._attach("Prepared Report", report.name, f"report-{self.tag}.json.gz",
-			gzip.compress(json.dumps({"rows": [self.said()]}).encode()))  # fmt: skip
+		report = self.row(
+			"Prepared Report",
+			report_name="Leads",
+			status="Completed",
+			filters=json.dumps({"email": self.email}),
+		)
+		self._attach(
+			"Prepared Report",
+			report.name,
+			f"report-{self.tag}.json.gz",
+			gzip.compress(json.dumps({"rows": [self.said()]}).encode()),
+		)
 		coded = base64.b64encode(f"x{self.said_in_text()}".encode()).decode()
 		self.row("Integration Request", data=json.dumps({"body": coded}), status="Completed")
 		self.row("Webhook Request Log", data=json.dumps(self.said()), url="https://hook.example")
 		self.row("Route History", route=f"Form/Contact/{self.name}", user="Administrator")
 		frappe.db.sql(
-			"insert into `__global_search` (doctype, name, title, content, published) values (%s, %s, %s, %s, 0)",
+			"insert into `__global_search` (doctype, name, title, content, published)"
+			" values (%s, %s, %s, %s, 0)",
 			("Contact", self.contact.name, self.name, f"Full Name: {self.name} ||| {self.email}"),
 		)
 
