@@ -36,7 +36,7 @@ class InvalidPeriod(ConsentError):
 
 
 class FilterNotValid(ConsentError):
-	"""A filter of a report that isn't one of its options, or isn't a number."""
+	"""A filter that can't be read, or that isn't one of its report's options."""
 
 
 class EvidenceMissing(ConsentError):
@@ -127,6 +127,22 @@ class RecordNotPossible(ConsentError):
 
 class FieldProtected(frappe.PermissionError):
 	"""Somebody tried to write, or to search by, a field that isn't theirs to see (FP-02, FP-03)."""
+
+
+class RequestNotPossible(ConsentError):
+	"""What was asked for isn't possible with a Data Subject Request as it is now."""
+
+
+class RequestIncomplete(ConsentError):
+	"""A ground, a reason, a day or a name is missing that the law demands of a request (Art. 12)."""
+
+
+class RequestIsKept(ConsentError):
+	"""Somebody tried to write or delete a Data Subject Request past `rights/requests.py` (DS-23)."""
+
+
+class ProcessingRestricted(frappe.PermissionError):
+	"""Somebody tried to change a record whose person had processing restricted (Art. 18(2), DS-20)."""
 
 
 class MapNotValid(ConsentError):

@@ -63,7 +63,8 @@ before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
 _register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
-ignore_links_on_delete = [*_register, "Sensitive Access Log"]  # they outlive whom they name
+_requests = [f"Data Subject Request{table}" for table in ("", " Record", " Change")]
+ignore_links_on_delete = [*_register, *_requests, "Sensitive Access Log"]  # they outlive whom they name
 # Besides people: the field of the address.
 consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"}
 

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 import frappe
-from frappe.utils import cint
+from frappe.utils import cint, getdate
 
-from gdpr_consent import email_groups, legacy, register, renewal, standing
+from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, renewal, standing
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
@@ -22,6 +22,7 @@ def hourly() -> None:
 	register.end_what_is_over()
 	email_groups.count_members()
 	standing.take_up()
+	breaches.remind()
 
 
 def daily() -> None:
@@ -31,6 +32,7 @@ def daily() -> None:
 	delete_old_logs()
 	renewal.remind()
 	items.delete_unused()
+	legal_hold.remind(getdate())
 
 
 def delete_old_logs() -> None:
