@@ -143,3 +143,11 @@ class RequestIsKept(ConsentError):
 
 class ProcessingRestricted(frappe.PermissionError):
 	"""Somebody tried to change a record whose person had processing restricted (Art. 18(2), DS-20)."""
+
+
+class MapNotValid(ConsentError):
+	"""A holding of the hook `gdpr_personal_data` that doesn't fit the site (DS-10)."""
+
+
+class ErasureNotPossible(ConsentError):
+	"""Somebody who can't be erased now: a legal hold, a member of staff, or nobody known (Art. 17(3))."""

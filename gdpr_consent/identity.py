@@ -121,7 +121,7 @@ def normalise_phone(number: str) -> str:
 		InvalidPhoneNumber: no number that a country has.
 	"""
 	try:
-		parsed = phonenumbers.parse(number.strip(), None if number.strip().startswith("+") else _region())
+		parsed = phonenumbers.parse(number.strip(), None if number.strip().startswith("+") else region())
 		if phonenumbers.is_valid_number(parsed):
 			return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 	except phonenumbers.NumberParseException:
@@ -133,7 +133,7 @@ def normalise_phone(number: str) -> str:
 	)
 
 
-def _region() -> str | None:
+def region() -> str | None:
 	country = frappe.db.get_single_value("System Settings", "country")
 	return (frappe.get_cached_value("Country", country, "code") or "").upper() if country else None
 
