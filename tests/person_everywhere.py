@@ -18,6 +18,7 @@ from urllib.parse import quote
 import frappe
 from frappe.utils import add_days, now, today
 
+from conftest import remove_traces
 from gdpr_consent import api, ledger, register
 from gdpr_consent.identity import Person
 
@@ -467,15 +468,16 @@ class PersonEverywhere:
 	# --- afterwards -----------------------------------------------------------------------------------------
 
 	def remove(self) -> None:
-		"""Take away what is left."""
+		"""Take away what is left, but for what the law has kept."""
 		frappe.set_user("Administrator")
 		frappe.db.rollback()
-		for doctype, names in (
-			*self.documents.items(),
-			*((one, [name]) for one, name in self.others.items()),
-		):
-			if names:
-				frappe.db.delete(doctype, {"name": ["in", names]})
-				for table in frappe.get_meta(doctype).get_table_fields():
-					frappe.db.delete(table.options, {"parenttype": doctype, "parent": ["in", names]})
+		for doctype, names in self.documents.items():
+			if not names or doctype in ("Consent", "Suppression"):
+				continue
+			frappe.db.delete(doctype, {"name": ["in", names]})
+			for table in frappe.get_meta(doctype).get_table_fields():
+				frappe.db.delete(table.options, {"parenttype": doctype, "parent": ["in", names]})
+		for doctype, name in self.others.items():
+			frappe.db.delete(doctype, {"name": name})
 		frappe.db.commit()
+		remove_traces([*self.addresses])
