@@ -15,10 +15,11 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from urllib.parse import quote
 
+from conftest import remove_traces
+
 import frappe
 from frappe.utils import add_days, now, today
 
-from conftest import remove_traces
 from gdpr_consent import api, ledger, register
 from gdpr_consent.identity import Person
 

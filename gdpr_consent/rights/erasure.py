@@ -61,7 +61,9 @@ def _check_possible(subject: Subject) -> None:
 		raise ErasureNotPossible(_("Nobody is ticked in Records. Tick those that are the person's."))
 	if holds := legal_hold.holds_on(subject.people):
 		raise ErasureNotPossible(
-			_("Legal Hold {0} keeps these data (Art. 17(3)(e) GDPR). Release it first.").format(", ".join(holds))
+			_("Legal Hold {0} keeps these data (Art. 17(3)(e) GDPR). Release it first.").format(
+				", ".join(holds)
+			)
 		)
 	users = subject.named("User")
 	staff = frappe.get_all("User", {"name": ["in", users], "user_type": "System User"}) if users else []
@@ -263,7 +265,9 @@ def _rename(subject: Subject) -> Subject:
 		if not is_kept or not _names_the_person(person.party, subject):
 			continue
 		new = _("Erased {0}").format(frappe.generate_hash(length=8))
-		frappe.rename_doc(person.party_type, person.party, new, force=True, show_alert=False, rebuild_search=False)
+		frappe.rename_doc(
+			person.party_type, person.party, new, force=True, show_alert=False, rebuild_search=False
+		)
 		frappe.db.set_value(person.party_type, new, "customer_name", new, update_modified=False)
 		frappe.db.sql("delete from `__global_search` where doctype = %s and name = %s", tuple(person))
 		people[position] = Person(person.party_type, new)

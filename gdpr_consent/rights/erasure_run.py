@@ -12,7 +12,8 @@ from frappe import _
 
 from gdpr_consent.exceptions import ConsentError, NotNow
 from gdpr_consent.failures import log_failure
-from gdpr_consent.rights import erasure, requests, subject
+from gdpr_consent.rights import erasure, letters, requests, subject
+from gdpr_consent.rights.personal_data import Erasure
 from gdpr_consent.rights.requests import DOCTYPE, OFFICER, Right, Status
 
 JOB = "gdpr_consent.rights.erasure_run.work"
@@ -61,7 +62,37 @@ def approve(request: str, keep_evidence: bool = False) -> None:
 		approved_on=frappe.utils.now_datetime(),
 		kept_data=erasure.as_json({"keep_evidence": bool(keep_evidence)}),
 	)
+	_answer(doc, steps)
 	start(request)
+
+
+def _answer(doc: Any, steps: list[erasure.Step]) -> None:
+	"""Tell the person what becomes of their data, while we still know whom to tell (Art. 12(3))."""
+	with letters.in_language_of(doc):
+		kept = dict.fromkeys(
+			f"{_(step.ref_doctype)}: {_(step.because)}"
+			for step in steps
+			if step.action == Erasure.KEEP and step.ref_doctype
+		)
+		text = _("We are erasing your data now.")
+		if kept:
+			text += " " + _("What the law makes us keep is kept: {0}.").format("; ".join(kept))
+	letters.answer(doc, text)
+
+
+def _send_what_waits(request: str) -> None:
+	"""Let the answer leave before its address is erased.
+
+	Raises:
+		NotNow: it can't be sent.
+	"""
+	waiting = {"reference_doctype": DOCTYPE, "reference_name": request, "status": "Not Sent"}
+	for name in frappe.get_all("Email Queue", waiting, pluck="name"):
+		frappe.get_doc("Email Queue", name).send()
+		if frappe.db.get_value("Email Queue", name, "status") in ("Not Sent", "Sending"):
+			raise NotNow(
+				_("The answer to the person can't be sent. Check the outgoing mail, and approve again.")
+			)
 
 
 def stop(request: str) -> None:
@@ -160,6 +191,7 @@ def work(request: str) -> None:
 def _run(doc: Any) -> None:
 	options = frappe.parse_json(doc.kept_data or "{}")
 	person = subject.of_request(doc)
+	_send_what_waits(doc.name)
 	told = 0.0
 
 	def progress(steps: list[erasure.Step]) -> None:

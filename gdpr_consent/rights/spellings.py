@@ -56,7 +56,11 @@ def _tidy(text: str) -> str:
 
 def _char(char: str) -> str:
 	"""Return the ways to write one character."""
-	ways = {re.escape(one) for one in (char, char.lower(), char.upper())} if ord(char) > 127 else {re.escape(char)}
+	ways = (
+		{re.escape(one) for one in (char, char.lower(), char.upper())}
+		if ord(char) > 127
+		else {re.escape(char)}
+	)
 	for one in {char, char.lower(), char.upper()}:
 		octets = one.encode()
 		if len(one) > 1 or (one.isascii() and one.isalnum()):

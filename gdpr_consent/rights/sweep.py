@@ -158,9 +158,7 @@ def database(words: Words, progress: Callable[[], None] = lambda: None) -> tuple
 		if not frappe.db.sql(f"select 1 from `{table}` limit 1"):
 			continue
 		doctype = table.removeprefix("tab")
-		number, rest = _sweep_table(
-			table, columns, words, typed.get(doctype, set()), doctype in kept, people
-		)
+		number, rest = _sweep_table(table, columns, words, typed.get(doctype, set()), doctype in kept, people)
 		changed += number
 		left += rest
 		frappe.db.commit()  # nosemgrep: a table is done; an interruption loses nothing
@@ -185,11 +183,12 @@ def _tables() -> dict[str, dict[str, tuple[str, int]]]:
 
 
 def _typed_columns() -> dict[str, set[str]]:
-	"""Return the columns of each DocType that hold an address, a number or a link: a mark there is no value."""
+	"""Return the columns of each DocType that hold an address, a number or a link: no mark is one."""
 	found: dict[str, set[str]] = {}
 	for kind, parent in (("DocField", "parent"), ("Custom Field", "dt")):
 		for doctype, field in frappe.db.sql(
-			f"""select {parent}, fieldname from `tab{kind}` where fieldtype in ('Link', 'Dynamic Link', 'Phone')
+			f"""select {parent}, fieldname from `tab{kind}`
+			where fieldtype in ('Link', 'Dynamic Link', 'Phone')
 			or (fieldtype = 'Data' and options in ('Email', 'Phone'))"""
 		):
 			found.setdefault(doctype, set()).add(field)
@@ -207,7 +206,11 @@ def _sweep_table(
 	short = [f"`{column}`" for column, (kind, _length) in columns.items() if kind not in LONG_TYPES]
 	long = [f"`{column}`" for column, (kind, _length) in columns.items() if kind in LONG_TYPES]
 	texts = [f"concat_ws('\\n', {', '.join(short)})"] * bool(short) + long
-	values: dict[str, Any] = {"words": words.everything, "doctype": table.removeprefix("tab"), "people": people}
+	values: dict[str, Any] = {
+		"words": words.everything,
+		"doctype": table.removeprefix("tab"),
+		"people": people,
+	}
 	look = "{0} regexp %(look)s or ({0} regexp %(long)s and {0} regexp %(coded)s)"
 	may_hit = f"({' or '.join(look.format(text) for text in texts)}){_not_of_people(table, columns)}"
 	has_name = "name" in columns
@@ -236,9 +239,7 @@ def _sweep_table(
 		if not names:
 			continue
 		try:
-			_replace(
-				table, columns, words, typed, "name in %(names)s", {"names": names}, addresses_only
-			)
+			_replace(table, columns, words, typed, "name in %(names)s", {"names": names}, addresses_only)
 		except pymysql.MySQLError as error:
 			if not isinstance(error, pymysql.IntegrityError | pymysql.DataError):
 				raise
@@ -258,7 +259,9 @@ def _sweep_table(
 
 def _not_of_people(table: str, columns: dict[str, Any]) -> str:
 	theirs = f"exists(select 1 from `{TABLE}` t where t.doctype in %(people)s and t.in_passing = 0 and "
-	conditions = f" and not {theirs}t.doctype = %(doctype)s and t.name = `{table}`.name)" if "name" in columns else ""
+	conditions = (
+		f" and not {theirs}t.doctype = %(doctype)s and t.name = `{table}`.name)" if "name" in columns else ""
+	)
 	if "parenttype" in columns and "parent" in columns:
 		conditions += f" and not {theirs}t.doctype = `{table}`.parenttype and t.name = `{table}`.parent)"
 	return conditions
@@ -336,7 +339,10 @@ def files(words: Words, progress: Callable[[], None] = lambda: None) -> tuple[in
 
 def _paths() -> Iterator[tuple[str, bool]]:
 	folders = [(frappe.get_site_path(one, "files"), False) for one in ("private", "public")]
-	folders += [(frappe.get_site_path("logs"), True), (os.path.join(frappe.utils.get_bench_path(), "logs"), True)]
+	folders += [
+		(frappe.get_site_path("logs"), True),
+		(os.path.join(frappe.utils.get_bench_path(), "logs"), True),
+	]
 	for folder, is_log in folders:
 		for parent, _folders, names in os.walk(folder):
 			yield from ((os.path.join(parent, name), is_log) for name in sorted(names))
