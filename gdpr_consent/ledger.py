@@ -367,8 +367,8 @@ def _chains(doctype: str) -> Iterator[tuple[str, str | None, list[frappe._dict]]
 
 
 def _problem_of(row: frappe._dict, position: int, previous: str | None, erased_before: int) -> str | None:
-	"""Say what is wrong with an event. Only what a later event of kind Erase names, which is all before it, may
-	lack its payload (AU-03, AU-04)."""
+	"""Say what is wrong with an event. Only what a later event of kind Erase names, which is all before it,
+	may lack its payload (AU-03, AU-04)."""
 	if row.seq != position:
 		return "gap in the sequence"
 	if (row.prev_hash or None) != previous:

@@ -325,8 +325,8 @@ def plan_erasure(request: str) -> list[dict[str, Any]]:
 @frappe.whitelist(methods=["POST"])
 @says_why
 def approve_erasure(request: str, keep_evidence: bool = False) -> None:
-	"""Erase what the plan says, in the background. Whoever recorded the request doesn't approve it, if there is
-	another Privacy Officer.
+	"""Erase what the plan says, in the background. Whoever recorded the request doesn't approve it, if there
+	is another Privacy Officer.
 
 	Args:
 		keep_evidence: keep what the person's consents stood on, for claims (Art. 17(3)(e)).
@@ -346,7 +346,7 @@ def stop_erasure(request: str) -> None:
 @frappe.whitelist(methods=["POST"])
 @says_why
 def erasure_status(request: str) -> dict[str, Any]:
-	"""Return `status`, `steps` and, when it is done, `report`: what was kept and by which law, and what is left."""
+	"""Return `status`, `steps` and, when it is done, `report`: what was kept by which law, what is left."""
 	_only_officer()
 	return erasure_run.status(request)
 

@@ -1,7 +1,7 @@
 """Looks for a person in every text column of the database and in every file, and takes out what it finds.
 
-What the map knows of is gone by then. This is for what nobody thinks of: a note, a log, a table of another app,
-in whatever encoding (DS-17). One statement looks through a table; only its hits are read again.
+What the map knows of is gone by then. This is for what nobody thinks of: a note, a log, a table of another
+app, in whatever encoding (DS-17). One statement looks through a table; only its hits are read again.
 """
 
 import gzip
