@@ -9,6 +9,7 @@ from gdpr_consent import email_groups, legacy, register, renewal, standing
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
+from gdpr_consent.rights import information, package
 
 DELETE_AT_ONCE = 10_000
 LOGS = (
@@ -22,6 +23,8 @@ def hourly() -> None:
 	register.end_what_is_over()
 	email_groups.count_members()
 	standing.take_up()
+	information.keep_up()
+	package.delete_expired()
 
 
 def daily() -> None:
@@ -31,6 +34,7 @@ def daily() -> None:
 	delete_old_logs()
 	renewal.remind()
 	items.delete_unused()
+	information.remind()
 
 
 def delete_old_logs() -> None:
