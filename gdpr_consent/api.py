@@ -5,10 +5,8 @@ address is POST, even to read: a URL ends in logs.
 """
 
 import json
-from collections.abc import Callable
 from datetime import date, datetime
 from email import message_from_bytes
-from functools import wraps
 from typing import Any
 
 import frappe
@@ -31,8 +29,8 @@ from gdpr_consent import (
 	standing,
 )
 from gdpr_consent.clock import parse_utc, utc_text
+from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import (
-	ConsentError,
 	ConsentMissing,
 	InvalidEmailAddress,
 	InvalidPhoneNumber,
@@ -44,23 +42,6 @@ from gdpr_consent.words import reason_in_words
 
 Instant = str | date | datetime
 LARGEST_MESSAGE = 5 * 1024 * 1024  # bytes; a report holds the returned mail, at most
-
-
-def says_why(function: Callable) -> Callable:
-	"""Put the text of an error into the answer. Of one that is only raised, the desk shows nothing."""
-
-	@wraps(function)
-	def door(*args: Any, **kwargs: Any) -> Any:
-		try:
-			return function(*args, **kwargs)
-		except ConsentError as error:
-			frappe.msgprint(str(error), title=_("Not Possible"), indicator="red")
-			raise
-		except frappe.PermissionError as error:
-			frappe.flags.error_message = frappe.flags.error_message or str(error)
-			raise
-
-	return door
 
 
 @frappe.whitelist(methods=["POST"])

@@ -36,7 +36,7 @@ class InvalidPeriod(ConsentError):
 
 
 class FilterNotValid(ConsentError):
-	"""A filter of a report that isn't one of its options, or isn't a number."""
+	"""A filter that can't be read, or that isn't one of its report's options."""
 
 
 class EvidenceMissing(ConsentError):
@@ -155,3 +155,11 @@ class ReviewNotPossible(ConsentError):
 
 class PackageNotPossible(ConsentError):
 	"""A person's package that can't be made, sent or handed out now (Art. 15, 20)."""
+
+
+class MapNotValid(ConsentError):
+	"""A holding of the hook `gdpr_personal_data` that doesn't fit the site (DS-10)."""
+
+
+class ErasureNotPossible(ConsentError):
+	"""Somebody who can't be erased now: a legal hold, a member of staff, or nobody known (Art. 17(3))."""

@@ -121,7 +121,7 @@ def normalise_phone(number: str) -> str:
 		InvalidPhoneNumber: no number that a country has.
 	"""
 	try:
-		parsed = phonenumbers.parse(number.strip(), None if number.strip().startswith("+") else _region())
+		parsed = phonenumbers.parse(number.strip(), None if number.strip().startswith("+") else region())
 		if phonenumbers.is_valid_number(parsed):
 			return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 	except phonenumbers.NumberParseException:
@@ -133,7 +133,7 @@ def normalise_phone(number: str) -> str:
 	)
 
 
-def _region() -> str | None:
+def region() -> str | None:
 	country = frappe.db.get_single_value("System Settings", "country")
 	return (frappe.get_cached_value("Country", country, "code") or "").upper() if country else None
 
@@ -266,7 +266,7 @@ def people_behind(doctype: str, names: list[str]) -> dict[str, list[Person]]:
 	"""
 	if doctype in PARTY_TYPES:
 		return {name: [Person(doctype, name)] for name in names}
-	linked = _contacts_linked_to(doctype, names)
+	linked = contacts_linked_to(doctype, names)
 	if doctype == "Prospect":
 		row = frappe.qb.DocType("Prospect Lead")
 		for name, lead in (
@@ -301,7 +301,8 @@ def _distinct(people: dict[str, list[Person]], names: list[str]) -> dict[str, li
 	return {name: list(dict.fromkeys(people.get(name, ()))) for name in names}
 
 
-def _contacts_linked_to(doctype: str, names: list[str]) -> dict[str, list[Person]]:
+def contacts_linked_to(doctype: str, names: list[str]) -> dict[str, list[Person]]:
+	"""List the Contacts of each of many records, such as Customers."""
 	link = frappe.qb.DocType("Dynamic Link")
 	found: dict[str, list[Person]] = {}
 	for name, contact in (
@@ -312,6 +313,22 @@ def _contacts_linked_to(doctype: str, names: list[str]) -> dict[str, list[Person
 		.run()
 	):
 		found.setdefault(name, []).append(Person("Contact", contact))
+	return found
+
+
+def customers_of(contacts: list[str]) -> dict[str, list[str]]:
+	"""Name the Customers that each of many Contacts belongs to; without those that belong to none."""
+	link = frappe.qb.DocType("Dynamic Link")
+	found: dict[str, list[str]] = {}
+	for contact, customer in (
+		frappe.qb.from_(link)
+		.select(link.parent, link.link_name)
+		.where((link.parenttype == "Contact") & (link.link_doctype == "Customer"))
+		.where(link.parent.isin(contacts or [""]))
+		.orderby(link.creation)
+		.run()
+	):
+		found.setdefault(contact, []).append(customer)
 	return found
 
 

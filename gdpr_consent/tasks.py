@@ -3,9 +3,9 @@
 from datetime import datetime
 
 import frappe
-from frappe.utils import cint
+from frappe.utils import cint, getdate
 
-from gdpr_consent import email_groups, legacy, register, renewal, standing
+from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, renewal, standing
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
@@ -25,6 +25,7 @@ def hourly() -> None:
 	standing.take_up()
 	information.keep_up()
 	package.delete_expired()
+	breaches.remind()
 
 
 def daily() -> None:
@@ -35,6 +36,7 @@ def daily() -> None:
 	renewal.remind()
 	items.delete_unused()
 	information.remind()
+	legal_hold.remind(getdate())
 
 
 def delete_old_logs() -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ import pytest
 import requests
 from aiosmtpd.controller import Controller
 from hypothesis import HealthCheck, settings
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import frappe
@@ -821,16 +823,40 @@ def desk(chromium, web) -> Iterator[Callable]:
 	assert errors == []
 
 
+class Pictures:
+	"""Keeps screenshots for docs/, with `script/test --pictures=FOLDER`."""
+
+	SHEET_COLUMNS, SHEET_WIDTH = 5, 400  # pictures in a row of a sheet, pixels of each
+
+	def __init__(self, folder: str | None) -> None:
+		self.folder = folder
+		self.on_sheet: list[Image.Image] = []
+
+	def __call__(self, page, name: str, full_page: bool = True) -> None:
+		if self.folder:
+			page.screenshot(path=f"{self.folder}/{name}.png", full_page=full_page, animations="disabled")
+
+	def add_to_sheet(self, page) -> None:
+		if self.folder:
+			one = Image.open(BytesIO(page.screenshot(animations="disabled")))
+			self.on_sheet.append(one.resize((self.SHEET_WIDTH, one.height * self.SHEET_WIDTH // one.width)))
+
+	def sheet(self, name: str) -> None:
+		"""Keep what was added as one picture."""
+		if not self.folder:
+			return
+		height = max(one.height for one in self.on_sheet)
+		rows = -(-len(self.on_sheet) // self.SHEET_COLUMNS)
+		whole = Image.new("RGB", (self.SHEET_COLUMNS * self.SHEET_WIDTH, rows * height), "white")
+		for number, one in enumerate(self.on_sheet):
+			row, column = divmod(number, self.SHEET_COLUMNS)
+			whole.paste(one, (column * self.SHEET_WIDTH, row * height))
+		whole.quantize(64).save(f"{self.folder}/{name}.png", optimize=True)
+
+
 @pytest.fixture
-def picture(request: pytest.FixtureRequest) -> Callable:
-	"""Keep a screenshot for docs/, with `script/test --pictures=FOLDER`."""
-	folder = request.config.getoption("--pictures")
-
-	def take(page, name: str, full_page: bool = True) -> None:
-		if folder:
-			page.screenshot(path=f"{folder}/{name}.png", full_page=full_page, animations="disabled")
-
-	return take
+def picture(request: pytest.FixtureRequest) -> Pictures:
+	return Pictures(request.config.getoption("--pictures"))
 
 
 class Web:

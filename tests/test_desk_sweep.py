@@ -29,6 +29,7 @@ class Place(NamedTuple):
 
 
 FORM, LIST, REPORT = ".form-page", ".frappe-list", "#page-query-report .layout-main-section"
+PRINT = ".print-format-container"
 
 
 def places(people: dict[str, str]) -> list[Place]:
@@ -55,6 +56,8 @@ def places(people: dict[str, str]) -> list[Place]:
 		*(form(doctype, name) for doctype, name in people.items() if doctype != "Consent"),
 		*(a_list(doctype, ALL) for doctype in ("Contact", "Lead", "Customer", "Prospect", "Opportunity")),
 		form("Consent", people["Consent"], READERS),
+		Place("consent-print", f"/app/print/Consent/{people['Consent']}", PRINT, READERS),
+		Place("data-import", "/app/data-import/new", FORM, frozenset({"System Manager"})),
 		*(a_list(doctype, READERS) for doctype in ("Consent", "Suppression", "Consent Decision")),
 		*(form("Processing Purpose", "Email Marketing", READERS), a_list("Subscription Topic", READERS)),
 		*(a_list("Consent Wording", READERS), a_list("Consent Country Rule", READERS)),
@@ -103,9 +106,11 @@ def test_every_page_opens_without_an_error(role, theme, bulk, people, desk, pict
 		settle(page)
 		assert page.locator(".modal.show").all_inner_texts() == [], place.name
 		assert desk.errors == [], place.name
+		stand_still(page)
+		picture.add_to_sheet(page)
 		if role == "Privacy Officer":
-			stand_still(page)
 			picture(page, f"{place.name}-{theme.lower()}", full_page=False)
+	picture.sheet(f"{frappe.scrub(role)}-{theme.lower()}")
 
 
 @pytest.mark.parametrize("role", COLUMNS)

@@ -20,8 +20,8 @@ from frappe.utils import escape_html
 from frappe.utils.html_utils import sanitize_html
 
 from gdpr_consent import ledger
-from gdpr_consent.api import says_why
 from gdpr_consent.clock import now_utc, parse_utc
+from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import ConsentError, InvalidPeriod
 from gdpr_consent.identity import address_keys, bare, is_phone_number
 

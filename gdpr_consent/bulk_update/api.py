@@ -8,11 +8,11 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from gdpr_consent.api import says_why
 from gdpr_consent.bulk_update import items, job, rules
 from gdpr_consent.bulk_update.job import DOCTYPE, Phase
 from gdpr_consent.bulk_update.words import why_in_words
 from gdpr_consent.clock import now_utc, to_system_time
+from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import ConsentError, NotNow
 
 OFFICER = "Privacy Officer"

@@ -11,7 +11,7 @@ import frappe
 from frappe import _
 from frappe.utils import getdate
 
-from gdpr_consent.api import says_why
+from gdpr_consent.doors import says_why
 from gdpr_consent.identity import PARTY_TYPES, address_keys, addresses_in
 from gdpr_consent.register import CONSENT_BASIS
 

@@ -10,6 +10,7 @@ from frappe import _
 from frappe.model.base_document import get_controller
 
 from gdpr_consent import identity, links
+from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
@@ -103,7 +104,13 @@ def run() -> list[str]:
 		frappe.log_error(title="Consent gate: self-check failed", message=text)
 		print("\n".join(("", "*** gdpr_consent: the gate is not sound ***", *problems, "")))
 		if text != before:
-			_alert(problems)
+			alert(
+				users_with(ROLES_TO_ALERT),
+				_("The consent gate isn't sound: {0}").format(problems[0]),
+				"Consent Settings",
+				"Consent Settings",
+				"<br>".join(problems),
+			)
 	return problems
 
 
@@ -112,20 +119,3 @@ def check_now() -> list[str]:
 	"""Check on demand, for those whom a bad result would alert."""
 	frappe.only_for(ROLES_TO_ALERT, message=True)
 	return run()
-
-
-def _alert(problems: list[str]) -> None:
-	users = frappe.get_all(
-		"Has Role", {"role": ["in", ROLES_TO_ALERT], "parenttype": "User"}, pluck="parent", distinct=True
-	)
-	for user in frappe.get_all("User", {"name": ["in", users], "enabled": 1}, pluck="name"):
-		frappe.get_doc(
-			doctype="Notification Log",
-			type="Alert",
-			for_user=user,
-			from_user="Administrator",
-			document_type="Consent Settings",
-			document_name="Consent Settings",
-			subject=_("The consent gate isn't sound: {0}").format(problems[0]),
-			email_content="<br>".join(problems),
-		).insert(ignore_permissions=True)  # the system tells its administrators

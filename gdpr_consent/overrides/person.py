@@ -4,7 +4,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from gdpr_consent import identity, legacy, register, standing
+from gdpr_consent import identity, legacy, legal_hold, register, standing
 
 
 def on_update(doc: Document, _method: str | None = None) -> None:
@@ -64,6 +64,7 @@ def validate(doc: Document, _method: str | None = None) -> None:
 def before_rename(doc: Document, _method: str | None, old: str, new: str, merge: bool = False) -> None:
 	"""Core rewrites links by SQL, and drops the second address and the opt-out of a merged record."""
 	register.move_party(doc.doctype, old, new)
+	legal_hold.move_party(doc.doctype, old, new)
 	if merge and doc.doctype != "Customer":
 		gone, kept = identity.addresses_of(doc.doctype, old), identity.addresses_of(doc.doctype, new)
 		reason = _("{0} was merged with {1}; what either refused holds for both.").format(old, new)

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 import frappe
 
-from gdpr_consent.api import says_why
+from gdpr_consent.doors import says_why
 from gdpr_consent.rights import automated_decisions, information, package, requests
 
 

@@ -13,13 +13,13 @@ from pypika.terms import CustomFunction, ValueWrapper
 
 import frappe
 from frappe import _
-from frappe.desk.doctype.notification_log.notification_log import enqueue_create_notification
 from frappe.model.document import Document
 from frappe.query_builder.functions import Date, Min
 from frappe.translate import print_language
 from frappe.utils import add_days, get_url, getdate, nowdate
 
 from gdpr_consent import identity, ledger, links, preferences, records
+from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import NoticeNotPossible
 from gdpr_consent.failures import log_failure
@@ -403,18 +403,13 @@ def remind() -> int:
 	"""
 	filters = {"status": DUE, "due_on": ["<=", add_days(nowdate(), WARN_DAYS)]}
 	due = frappe.db.count(DOCTYPE, filters)
-	officers = frappe.get_all(
-		"Has Role", {"role": "Privacy Officer", "parenttype": "User"}, pluck="parent", distinct=True
-	)
-	if due and officers:
+	if due:
 		late = frappe.db.count(DOCTYPE, {"status": DUE, "due_on": ["<", nowdate()]})
-		enqueue_create_notification(
-			officers,
-			{
-				"type": "Alert",
-				"document_type": DOCTYPE,
-				"subject": _("People to be informed within a week (Art. 14): {0}; late: {1}").format(due, late),
-			},
+		alert(
+			users_with(["Privacy Officer"]),
+			_("People to be informed within a week (Art. 14): {0}; late: {1}").format(due, late),
+			DOCTYPE,
+			frappe.db.get_value(DOCTYPE, filters, "name", order_by="due_on"),
 		)
 	return due
 

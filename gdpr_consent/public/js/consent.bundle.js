@@ -4,6 +4,7 @@ import { add_list_action, first_cleanup } from "./bulk_update_new";
 import { read_editors, rule_events, set_up_rules, set_up_columns, show_rules } from "./bulk_update_rules";
 import { show_status } from "./bulk_update_status";
 import * as bulk_update_words from "./bulk_update_words";
+import { edit_filters, in_words } from "./bulk_update_filters";
 import { show_audience, show_delivery } from "./audience";
 import { warn_in_composer } from "./composer";
 import { download_history, download_record } from "./download";
@@ -40,6 +41,7 @@ Object.assign(gdpr_consent, {
 	download_record,
 	evidence_html,
 	fetch_history,
+	filters: { edit_filters, in_words },
 	find_candidates,
 	history_html,
 	invalidate,

@@ -1,0 +1,28 @@
+"""Tells those in charge, in the desk and by what they chose for their notifications."""
+
+from collections.abc import Iterable
+
+import frappe
+
+
+def users_with(roles: Iterable[str]) -> list[str]:
+	"""Name the enabled users who have one of the roles."""
+	holders = frappe.get_all(
+		"Has Role", {"role": ["in", [*roles]], "parenttype": "User"}, pluck="parent", distinct=True
+	)
+	return frappe.get_all("User", {"name": ["in", holders], "enabled": 1}, pluck="name")
+
+
+def alert(users: Iterable[str], subject: str, doctype: str, name: str, text: str = "") -> None:
+	"""Show an alert about a record to each user."""
+	for user in users:
+		frappe.get_doc(
+			doctype="Notification Log",
+			type="Alert",
+			for_user=user,
+			from_user="Administrator",
+			document_type=doctype,
+			document_name=name,
+			subject=subject,
+			email_content=text,
+		).insert(ignore_permissions=True)  # the system tells those in charge

@@ -1,0 +1,11 @@
+frappe.query_reports["Data Past Retention"] = {
+	filters: [
+		{
+			fieldname: "rule",
+			fieldtype: "Link",
+			label: __("Retention Rule"),
+			options: "Retention Rule",
+			reqd: 1,
+		},
+	],
+};

@@ -1,0 +1,3 @@
+from gdpr_consent.reports.past_retention import execute
+
+__all__ = ["execute"]

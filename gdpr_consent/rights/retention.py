@@ -1,0 +1,196 @@
+"""Finds and erases what isn't needed any more, by the months of a Retention Rule (Art. 5(1)(e) GDPR, RE-01,
+RE-03).
+
+Somebody is due when nothing has happened for so long: no mail, no document, no change to a consent. Who has a
+consent that counts isn't due, and who falls under a Legal Hold isn't erased.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+from frappe.query_builder.functions import Max
+from frappe.utils import getdate
+
+from gdpr_consent import identity, legal_hold
+from gdpr_consent.clock import add_months, now_utc
+from gdpr_consent.exceptions import FilterNotValid
+from gdpr_consent.identity import Person
+from gdpr_consent.policy import Status
+
+AT_ONCE = 500
+KEEPS = (Status.GIVEN.value, Status.REQUESTED.value)
+# What counts as activity: DocType, its date, the fields that name the person, by kind of record. A field with
+# a second one is a dynamic link.
+ACTIVITIES: dict[str, tuple[tuple[str, str, str, str | None], ...]] = {
+	"Contact": (
+		("Quotation", "transaction_date", "contact_person", None),
+		("Sales Order", "transaction_date", "contact_person", None),
+		("Delivery Note", "posting_date", "contact_person", None),
+		("Sales Invoice", "posting_date", "contact_person", None),
+		("Opportunity", "transaction_date", "contact_person", None),
+		("Issue", "opening_date", "contact", None),
+	),
+	"Lead": (
+		("Quotation", "transaction_date", "party_name", "quotation_to"),
+		("Opportunity", "transaction_date", "party_name", "opportunity_from"),
+		("Issue", "opening_date", "lead", None),
+	),
+}
+OF_CUSTOMERS = (
+	("Quotation", "transaction_date", "party_name"),
+	("Sales Order", "transaction_date", "customer"),
+	("Delivery Note", "posting_date", "customer"),
+	("Sales Invoice", "posting_date", "customer"),
+	("Issue", "opening_date", "customer"),
+)
+
+
+class Due(NamedTuple):
+	"""Somebody whose data aren't needed any more. `held_by` names Legal Holds that keep them all the same."""
+
+	person: Person
+	last_activity: date
+	held_by: tuple[str, ...]
+
+
+def check_rule(rule: Document) -> None:
+	"""Check the filters of a rule.
+
+	Raises:
+		FilterNotValid
+	"""
+	try:
+		filters = json.loads(rule.filters or "[]")
+		if not isinstance(filters, list):
+			raise ValueError
+		frappe.get_list(rule.ref_doctype, filters=filters, limit=1)
+	except (ValueError, TypeError, frappe.DataError):
+		raise FilterNotValid(_("The conditions can't be read. Choose them again.")) from None
+
+
+def due(rule: Document) -> Iterator[Due]:
+	"""Yield the people whose data are past the months of a rule, of those that the user may see.
+
+	A few queries for each 500 records, whatever they hold.
+	"""
+	limit = getdate(add_months(now_utc(), -rule.months))
+	for names in _pages(rule, limit):
+		active = _last_activities(rule.ref_doctype, names)
+		silent = [name for name in names if active[name] < limit]
+		needed = _needed(rule.ref_doctype, silent)
+		people = [Person(rule.ref_doctype, name) for name in silent if name not in needed]
+		held = legal_hold.by_person(people)
+		for person in people:
+			yield Due(person, active[person.party], tuple(held.get(person, ())))
+
+
+def _pages(rule: Document, limit: date) -> Iterator[list[str]]:
+	filters = [*json.loads(rule.filters or "[]"), [rule.ref_doctype, "creation", "<", limit]]
+	last = ""
+	while names := frappe.get_list(
+		rule.ref_doctype,
+		filters=[*filters, [rule.ref_doctype, "name", ">", last]],
+		order_by=f"`tab{rule.ref_doctype}`.name asc",
+		limit=AT_ONCE,
+		pluck="name",
+		distinct=True,
+	):
+		yield names
+		last = names[-1]
+
+
+def _last_activities(doctype: str, names: list[str]) -> dict[str, date]:
+	newest: dict[str, date] = {}
+
+	def note(rows: Any) -> None:
+		for name, when in rows:
+			if when:
+				newest[name] = max(newest.get(name, date.min), getdate(when))
+
+	table = frappe.qb.DocType(doctype)
+	note(frappe.qb.from_(table).select(table.name, table.creation).where(table.name.isin(names)).run())
+	for activity, when, field, kind in ACTIVITIES[doctype]:
+		note(_newest(activity, when, field, names, kind, doctype))
+	note(_newest_mails(doctype, names))
+	if doctype == "Contact":
+		customers = identity.customers_of(names)
+		everybody = [*{customer for found in customers.values() for customer in found}]
+		of_customers: dict[str, date] = {}
+		for activity, when, field in OF_CUSTOMERS:
+			kind = "quotation_to" if activity == "Quotation" else None
+			for customer, day in _newest(activity, when, field, everybody, kind, "Customer"):
+				if day:
+					of_customers[customer] = max(of_customers.get(customer, date.min), getdate(day))
+		note(
+			(contact, of_customers.get(customer))
+			for contact, found in customers.items()
+			for customer in found
+		)
+	return newest
+
+
+def _newest(
+	doctype: str, when: str, field: str, names: list[str], kind: str | None, of_kind: str
+) -> list[tuple[str, date]]:
+	if not names:
+		return []
+	table = frappe.qb.DocType(doctype)
+	query = (
+		frappe.qb.from_(table)
+		.select(table[field], Max(table[when]))
+		.where(table[field].isin(names))
+		.groupby(table[field])
+	)
+	return query.where(table[kind] == of_kind).run() if kind else query.run()
+
+
+def _newest_mails(doctype: str, names: list[str]) -> list[tuple[str, datetime]]:
+	link, mail = frappe.qb.DocType("Communication Link"), frappe.qb.DocType("Communication")
+	return (
+		frappe.qb.from_(link)
+		.join(mail)
+		.on(mail.name == link.parent)
+		.select(link.link_name, Max(mail.communication_date))
+		.where((link.link_doctype == doctype) & link.link_name.isin(names))
+		.groupby(link.link_name)
+		.run()
+	)
+
+
+def _needed(doctype: str, names: list[str]) -> set[str]:
+	"""Name those who have a consent that counts, or were asked for one, at one of their addresses."""
+	addresses = identity.addresses_of_parties(doctype, names)
+	keys = identity.address_keys(address for found in addresses.values() for address in found)
+	wanted = [key for key in keys.values() if key]
+	if not wanted:
+		return set()
+	consent = frappe.qb.DocType("Consent")
+	live = set(
+		frappe.qb.from_(consent)
+		.select(consent.address_key)
+		.where(consent.address_key.isin(wanted) & consent.status.isin(KEEPS))
+		.where(consent.expires_on.isnull() | (consent.expires_on > now_utc()))
+		.run(pluck=True)
+	)
+	return {name for name, found in addresses.items() if any(keys[address] in live for address in found)}
+
+
+def overview(rule: Document) -> dict[str, Any]:
+	"""Count who is due and who is held, with a hash of those due: what is erased is what was looked at."""
+	names, held = [], 0
+	for one in due(rule):
+		if one.held_by:
+			held += 1
+		else:
+			names.append(one.person.party)
+	return {"due": len(names), "held": held, "selection_hash": _hash_of(names)}
+
+
+def _hash_of(names: list[str]) -> str:
+	return hashlib.sha256("\n".join(names).encode()).hexdigest()

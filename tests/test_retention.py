@@ -1,0 +1,122 @@
+"""What isn't needed any more is found, looked at and erased (RE-01, RE-03)."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from conftest import BulkUpdates, give
+from test_legal_hold import hold
+
+import frappe
+from frappe.utils import add_to_date, get_datetime, nowdate
+
+from gdpr_consent import api
+from gdpr_consent.exceptions import FilterNotValid
+from gdpr_consent.reports import past_retention
+from gdpr_consent.rights import retention
+
+LONG_AGO = "2021-03-01 09:00:00"
+
+
+@pytest.fixture
+def rule(site: str) -> Iterator[Callable]:
+	"""Make a committed rule of 36 months for the records named."""
+	made: list[str] = []
+
+	def make(doctype: str, *names: str, **more):
+		filters = json.dumps([[doctype, "name", "in", names]])
+		values = {"purpose": "Sales", "months": 36, "ref_doctype": doctype, "filters": filters}
+		title = f"Rule {frappe.generate_hash(length=8)}"
+		doc = frappe.new_doc("Retention Rule", title=title, **values | more).insert()
+		made.append(doc.name)
+		frappe.db.commit()
+		return doc
+
+	yield make
+	frappe.db.rollback()
+	frappe.db.delete("Retention Rule", {"name": ["in", made or ["none"]]})
+	frappe.db.commit()
+
+
+def made_long_ago(doctype: str, *names: str) -> None:
+	for name in names:
+		frappe.db.set_value(doctype, name, "creation", LONG_AGO, update_modified=False)
+
+
+def due_names(rule) -> list[str]:
+	return sorted(one.person.party for one in retention.due(rule))
+
+
+def test_re_03_only_the_silent_are_due(bulk: BulkUpdates, rule, mailbox):
+	addresses = [mailbox() for _number in range(6)]
+	silent, _fresh, mailed, agreed, bought, withdrew = contacts = [bulk.contact(one) for one in addresses]
+	made_long_ago("Contact", silent, mailed, agreed, bought, withdrew)
+	frappe.new_doc(
+		"Communication",
+		subject="A question",
+		communication_date=nowdate(),
+		timeline_links=[{"link_doctype": "Contact", "link_name": mailed}],
+	).insert()
+	give(addresses[3])
+	give(addresses[5])
+	api.withdraw_consent(email=addresses[5])
+	customer = bulk.customer(bought)
+	quotation(customer, nowdate())
+	assert due_names(rule("Contact", *contacts)) == sorted([silent, withdrew])
+
+
+def quotation(customer: str, day: str) -> None:
+	"""Put a quotation on record, without what ERPNext asks of one before it is sent."""
+	doc = frappe.new_doc("Quotation", quotation_to="Customer", party_name=customer, transaction_date=day)
+	doc.name = f"Q-{frappe.generate_hash(length=8)}"
+	doc.db_insert()
+
+
+@pytest.mark.parametrize("days, is_due", [(-1, False), (0, False), (1, True)])
+def test_re_03_the_day_on_which_the_months_are_over_is_the_last_one_kept(days, is_due, bulk, rule):
+	lead = bulk.lead(bulk.mailbox())
+	limit = get_datetime(add_to_date(nowdate(), months=-36))
+	frappe.db.set_value("Lead", lead, "creation", limit - timedelta(days=days), update_modified=False)
+	assert due_names(rule("Lead", lead)) == ([lead] if is_due else [])
+
+
+def test_re_03_who_is_held_is_told_apart(bulk: BulkUpdates, rule):
+	contacts = [bulk.contact(bulk.mailbox()) for _number in range(2)]
+	made_long_ago("Contact", *contacts)
+	held = hold("Contact", contacts[0])
+	found = rule("Contact", *contacts)
+	assert {one.person.party: one.held_by for one in retention.due(found)} == {
+		contacts[0]: (held.name,),
+		contacts[1]: (),
+	}
+	counted = retention.overview(found)
+	assert (counted["due"], counted["held"]) == (1, 1)
+	shown = past_retention.execute({"rule": found.name})
+	assert {row["party"]: row["held_by"] for row in shown.rows} == {contacts[0]: held.name, contacts[1]: ""}
+	assert [figure["value"] for figure in shown.summary] == [1, 1]
+
+
+def test_conditions_that_cannot_be_read_are_refused(rule):
+	with pytest.raises(FilterNotValid, match="conditions"):
+		rule("Contact", filters="{}")
+
+
+def test_another_500_people_take_a_handful_of_queries(bulk: BulkUpdates, rule, monkeypatch):
+	bulk.many_contacts(1_000)
+	names = bulk.people["Contact"]
+	frappe.db.sql("update `tabContact` set creation = %s where name in %s", (LONG_AGO, names))
+	queries: list[str] = []
+	original = frappe.db.sql
+	monkeypatch.setattr(
+		frappe.db, "sql", lambda query, *args, **more: queries.append(query) or original(query, *args, **more)
+	)
+
+	def queries_for(number: int) -> int:
+		some = rule("Contact", *names[:number])
+		queries.clear()
+		assert len(list(retention.due(some))) == number
+		return len(queries)
+
+	queries_for(1)  # reads what is cached
+	assert queries_for(1_000) - queries_for(500) <= 20  # 18 for a page
