@@ -429,7 +429,6 @@ def answer_with(file: BinaryIO, request: str) -> Response:
 	response = Response(FileWrapper(file, PIECE), mimetype="application/zip", direct_passthrough=True)
 	response.headers["Content-Disposition"] = f'attachment; filename="{request}.zip"'
 	response.headers["Content-Length"] = str(os.fstat(file.fileno()).st_size)
-	response.headers["Cache-Control"] = "no-store"
 	response.call_on_close(file.close)
 	return response
 
