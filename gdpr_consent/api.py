@@ -106,7 +106,7 @@ def check_subject(
 ) -> tuple[str, str | None]:
 	"""Return the address and the party that the user may record a consent for. No door of its own."""
 	frappe.has_permission("Consent", "create", throw=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	email = email or _first_address(party_type, party, channel)
 	_check_may_see(email, party_type, party)
 	return email, party
@@ -233,7 +233,7 @@ def withdraw_consent(
 		`withdrawn`: names of the consents that this ended.
 	"""
 	frappe.has_permission("Consent", "write", throw=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	emails = _addresses(email, party_type, party)
 	return {
 		"withdrawn": register.withdraw(
@@ -262,7 +262,7 @@ def object_to_marketing(
 		`withdrawn`: names of the records that this ended.
 	"""
 	frappe.has_permission("Consent", "write", throw=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	emails = _addresses(email, party_type, party)
 	return {
 		"withdrawn": register.object_to_marketing(
@@ -293,7 +293,7 @@ def restrict(
 		EvidenceMissing: no reason given.
 	"""
 	frappe.has_permission("Consent", "write", throw=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	emails = _addresses(email, party_type, party)
 	names = register.restrict(emails, party_type=party_type or None, party=party or None, reason=reason)
 	return {"restricted": names}
@@ -321,7 +321,7 @@ def lift_restriction(
 		InvalidPeriod: not a day, one to come, or before the restriction.
 	"""
 	frappe.only_for("Privacy Officer", message=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	told_on = parse_utc(informed_on, _("Person Told On"))
 	return {
 		"lifted": register.lift_restriction(
@@ -479,7 +479,7 @@ def check_party(
 	channel: str = "Email",
 ) -> dict[str, dict[str, Any]]:
 	"""Answer `check_consent` for each address of a Contact, of a Lead, or of a Customer and its contacts."""
-	_check_party(party_type, party)
+	find_party(party_type, party)
 	return check_consent(_reached_by(channel, party_type, party), purpose, topic, channel)
 
 
@@ -604,7 +604,7 @@ def mail_decisions(
 		reference_name, title, mail_status`.
 	"""
 	frappe.has_permission("Consent Decision", "read", throw=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	if email:
 		_check_may_see(email, party_type, party)
 	elif not party:
@@ -699,8 +699,8 @@ def _as_list(value: list[str] | str | None) -> list[str]:
 	return list(value)
 
 
-def _check_party(party_type: str | None, party: str | None) -> str | None:
-	"""Return the name of a party that exists and that the user may see, as it is stored."""
+def find_party(party_type: str | None, party: str | None) -> str | None:
+	"""Return the name of a party that exists and that the user may see, as it is stored. No door."""
 	if not party and not party_type:
 		return None
 	if party_type not in identity.PARTY_TYPES:
@@ -723,7 +723,7 @@ def _check_party(party_type: str | None, party: str | None) -> str | None:
 def _check_may_see_history(email: str | None, party_type: str | None, party: str | None) -> str | None:
 	"""Return the name of the party, as it is stored, if there is one."""
 	frappe.has_permission("Consent", "read", throw=True)
-	party = _check_party(party_type, party)
+	party = find_party(party_type, party)
 	if email:
 		_check_may_see(email, party_type, party)
 	elif not party:

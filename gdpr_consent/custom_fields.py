@@ -4,6 +4,7 @@ Each has the app's module, by which `uninstall-app` finds and deletes it.
 """
 
 from gdpr_consent import standing
+from gdpr_consent.identity import PARTY_TYPES
 
 MODULE = "GDPR Consent"
 
@@ -36,7 +37,10 @@ def _(text: str) -> str:
 
 def custom_fields() -> dict[str, list[dict]]:
 	"""Return the custom fields by DocType, for `create_custom_fields`."""
-	return _about_mails() | {doctype: _about_a_person(*places) for doctype, places in PEOPLE.items()}
+	return _about_mails() | {
+		doctype: _about_a_person(*places) + (_restriction() if doctype in PARTY_TYPES else [])
+		for doctype, places in PEOPLE.items()
+	}
 
 
 def _about_mails() -> dict[str, list[dict]]:
@@ -103,6 +107,24 @@ def _about_mails() -> dict[str, list[dict]]:
 			}
 		],
 	}
+
+
+def _restriction() -> list[dict]:
+	return [
+		{
+			"fieldname": "processing_restricted",
+			"fieldtype": "Check",
+			"label": _("Processing Restricted"),
+			"insert_after": standing.FIELD,
+			"module": MODULE,
+			"description": _("The person asked us to store it only (Art. 18 GDPR)."),
+			"depends_on": "processing_restricted",
+			"read_only": 1,
+			"no_copy": 1,
+			"print_hide": 1,
+			"in_standard_filter": 1,
+		}
+	]
 
 
 def _about_a_person(early: str, last: str) -> list[dict]:

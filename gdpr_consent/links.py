@@ -23,9 +23,11 @@ from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 
 KEYS_SETTING = "consent_link_keys"  # in site_config.json: oldest first, the last one signs
 CONFIRM, UNSUBSCRIBE, PREFERENCES, SHOWN = "confirm", "unsubscribe", "preferences", "shown"
+REQUEST = "request"
 STOP, JOIN = "stop", "join"  # what a page makes of a link that core signed, for its own button
 MAX_LENGTH = 4_000
 MAX_AGE_OF_PREFERENCES = timedelta(days=30)  # what discloses; for saying no it never expires (TK-05)
+MAX_AGE_OF_REQUEST = timedelta(days=14)
 MAX_AGE_OF_CONFIRMATION = timedelta(days=7)  # the request itself lapses sooner, see Consent Settings (CA-10)
 
 
@@ -106,6 +108,25 @@ def read_confirmation(token: str) -> tuple[list[str], datetime]:
 	"""Return the consents that a confirmation link is for, and when it was made (naive UTC)."""
 	consents, made = read(CONFIRM, token, MAX_AGE_OF_CONFIRMATION)
 	return consents, from_utc_text(made)
+
+
+def request_url(key: str, step: str) -> str:
+	"""Return the link by which somebody shows that a mailbox is theirs, for a step of a request of theirs.
+
+	Args:
+		key: what only this link and the request know; its name can be guessed (TK-07).
+	"""
+	return get_url(f"/consent/request?t={sign(REQUEST, [key, step])}")
+
+
+def read_request(token: str) -> tuple[str, str]:
+	"""Return the key of the request and the step that a link is for.
+
+	Raises:
+		LinkNotValid: see `read`.
+	"""
+	key, step = read(REQUEST, token, MAX_AGE_OF_REQUEST)
+	return key, step
 
 
 def preferences_url(record: str) -> str:

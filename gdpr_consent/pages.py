@@ -37,7 +37,7 @@ HEADERS = {
 }
 # What these do is done by the person, so a desk session in the same browser is no reason to turn them away:
 # a provider's one click, and a form on another page of the same domain (UN-03, WB-05).
-WITHOUT_SESSION = ("consent/unsubscribe", "consent/subscribe")
+WITHOUT_SESSION = ("consent/unsubscribe", "consent/subscribe", "consent/request")
 STOP, JOIN = "consent/stop", "consent/join"  # the first one at the address of core's own page too
 LANGUAGES = (("en", "English"), ("pl", "Polski"), ("de", "Deutsch"))
 
@@ -56,6 +56,22 @@ class ConsentPage(TemplatePage):
 			self.context.answer.headers.extend(HEADERS)
 			return self.context.answer
 		return self.build_response(html, self.context.get("http_status_code"), HEADERS)
+
+
+def after_the_answer(act: Callable[[], None]) -> None:
+	"""Do what somebody sent with a form once the answer has left: the time it takes tells nothing (WB-01)."""
+
+	def run() -> None:
+		with as_the_person():
+			try:
+				act()
+				frappe.db.commit()  # nosemgrep: the request is over, nobody else will
+			except Exception:
+				frappe.db.rollback()
+				failures.log_failure("Consent form failed")
+				frappe.db.commit()  # nosemgrep
+
+	frappe.request.after_response.add(run)
 
 
 def is_cores_unsubscribe(path: str) -> bool:

@@ -4,7 +4,7 @@ The texts that somebody saw come back with the form, signed, so that the evidenc
 else that a browser sends reaches it (WB-06).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from frappe import _
 from gdpr_consent import identity, links, pages, preferences, register, throttle
 from gdpr_consent.double_opt_in import send_confirmation_mail
 from gdpr_consent.exceptions import ConsentError, LinkNotValid, UnknownReference
-from gdpr_consent.failures import log_failure
 
 SOURCE = "Web Form"
 
@@ -139,7 +138,7 @@ def ask(
 		declarations: what each box said, by its value, where that is no Consent Wording.
 		party_type, party: the record that the form has made of the person.
 	"""
-	_after_the_answer(
+	pages.after_the_answer(
 		lambda: _sign_up(
 			email,
 			wanted,
@@ -151,20 +150,6 @@ def ask(
 			party=party,
 		)
 	)
-
-
-def _after_the_answer(act: Callable[[], None]) -> None:
-	def run() -> None:
-		with pages.as_the_person():
-			try:
-				act()
-				frappe.db.commit()  # nosemgrep: the request is over, nobody else will
-			except Exception:
-				frappe.db.rollback()
-				log_failure("Consent form failed")
-				frappe.db.commit()  # nosemgrep
-
-	frappe.request.after_response.add(run)
 
 
 def _read_shown(shown: str) -> dict[str, str]:
@@ -211,7 +196,7 @@ def send_link(email: str, language: str) -> None:
 	"""
 	throttle.count_form()
 	identity.normalise_email(email)
-	_after_the_answer(lambda: _send_link(email, language))
+	pages.after_the_answer(lambda: _send_link(email, language))
 
 
 def _send_link(email: str, language: str) -> None:

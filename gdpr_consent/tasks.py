@@ -9,7 +9,7 @@ from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, r
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
-from gdpr_consent.rights import information, package
+from gdpr_consent.rights import information, package, reminders
 
 DELETE_AT_ONCE = 10_000
 LOGS = (
@@ -34,6 +34,7 @@ def daily() -> None:
 	email_groups.reconcile_all()
 	delete_old_logs()
 	renewal.remind()
+	reminders.remind()
 	items.delete_unused()
 	information.remind()
 	legal_hold.remind(getdate())

@@ -1,23 +1,37 @@
 """Requests of people: deadlines, states, intake and life (Art. 12 GDPR, DS-01 to DS-09)."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
+from conftest import give
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import frappe
 from frappe.utils import getdate
 
+from gdpr_consent import api, identity, standing
 from gdpr_consent.exceptions import (
+	ChangedMeanwhile,
 	InvalidEmailAddress,
 	InvalidPeriod,
+	ProcessingRestricted,
 	RequestIncomplete,
 	RequestIsKept,
 	RequestNotPossible,
 	UnknownReference,
 )
-from gdpr_consent.rights import deadlines, requests
+from gdpr_consent.gate.classify import classify
+from gdpr_consent.rights import (
+	deadlines,
+	handling,
+	objection,
+	recipients,
+	rectification,
+	reminders,
+	requests,
+	restriction,
+)
 from gdpr_consent.rights.requests import CLOSED, TRANSITIONS, Identity, Right, Status
 
 DOCTYPE = requests.DOCTYPE
@@ -239,3 +253,448 @@ def test_ds_23_what_is_left_of_a_person_are_right_days_outcome_and_key(ask, cont
 	assert "Nowak" not in text and email not in text and kept.records == []
 	assert (kept.right, kept.status, kept.address_key) == ("Erasure", "Fulfilled", key)
 	assert kept.answered_on and kept.retention_until
+
+
+# --- life ---------------------------------------------------------------------------------------------------
+
+
+def state(name: str, *fields: str):
+	found = frappe.db.get_value(DOCTYPE, name, ["status", *fields])
+	return found if fields else found
+
+
+def letters_of(name: str) -> list[frappe._dict]:
+	"""What stands in the timeline of a request, oldest first."""
+	return frappe.get_all(
+		"Communication",
+		{"reference_doctype": DOCTYPE, "reference_name": name},
+		["subject", "content", "recipients"],
+		order_by="creation, name",
+	)
+
+
+@pytest.fixture
+def known(ask, address, contact, smtp_server):
+	"""Open a request of a person with one Contact, whose identity is confirmed and which is worked on."""
+
+	def make(right: str, **more):
+		email = more.pop("email", None) or address()
+		person = contact(email)
+		request = ask(right, email=email, **more)
+		if request.identity != "Not Needed":
+			handling.confirm_identity(request.name, "Met in Person")
+		handling.start(request.name)
+		return request.name, person
+
+	return make
+
+
+def days_ago(days: int) -> str:
+	return str(getdate() - timedelta(days=days))
+
+
+def test_ds_07_an_unknown_address_is_asked_through_a_known_one(ask, address, contact, smtp_server):
+	at_home, at_work = address(), address()
+	person = contact(at_work)
+	name = ask(email=at_home).name
+	handling.add_record(name, "Contact", person.name)
+	assert handling.known_addresses(frappe.get_doc(DOCTYPE, name)) == [at_work]
+	with pytest.raises(RequestIncomplete, match="somebody"):
+		handling.ask_identity(name, "somebody@else.example")
+	assert handling.ask_identity(name, at_work)
+	letter = letters_of(name)[-1]
+	assert letter.recipients == at_work and "/consent/request" not in letter.content
+	assert state(name, "identity") == ("Identity Open", "Open")
+
+
+def test_ds_07_without_a_known_address_nobody_is_asked_for_an_identity_card(ask, smtp_server):
+	name = ask(email="jo@unknown.example").name
+	handling.ask_identity(name)
+	letter = letters_of(name)[-1]
+	assert letter.recipients == "jo@unknown.example"
+	assert "send a copy of an identity card" in letter.content
+
+
+def test_ds_04_only_the_pause_moves_the_deadline(ask, smtp_server):
+	request = ask(received_on=days_ago(20))
+	handling.ask_identity(request.name)
+	frappe.db.set_value(DOCTYPE, request.name, "identity_asked_on", days_ago(9))
+	handling.confirm_identity(request.name, "Call to Known Number")
+	paused, raw = frappe.db.get_value(DOCTYPE, request.name, ["paused_days", "due_raw"])
+	assert paused == 9 and (raw - getdate(request.due_raw)).days == 9
+	assert state(request.name, "identity") == ("Received", "Confirmed")
+
+
+@pytest.mark.parametrize(
+	("method", "says"), [("Passport", "Passport"), ("Other", "Note on Identity"), ("", "Confirmed by")]
+)
+def test_ds_07_how_identity_is_known_is_said(ask, method, says):
+	name = ask().name
+	with pytest.raises(RequestIncomplete, match=says):
+		handling.confirm_identity(name, method)
+	assert state(name, "identity") == ("Received", "Open")
+
+
+def test_ds_08_nobody_who_objects_is_asked_who_they_are(ask, smtp_server):
+	name = ask("Objection", objects_to="Other Processing").name
+	for act in (
+		lambda: handling.ask_identity(name),
+		lambda: handling.confirm_identity(name, "Met in Person"),
+		lambda: handling.fail_identity(name, "Nobody answered"),
+	):
+		with pytest.raises(RequestNotPossible, match="needs no proof"):
+			act()
+
+
+def test_ds_02_an_extension_has_a_ground_a_reason_and_a_mail_within_the_first_month(ask, smtp_server):
+	request = ask(received_on=days_ago(10))
+	for ground, reason in (("Holiday", "Away"), ("Complexity", " "), ("", "")):
+		with pytest.raises(RequestIncomplete):
+			handling.extend(request.name, ground, reason)
+	handling.extend(request.name, "Complexity", "Twelve systems are searched.")
+	due, told = frappe.db.get_value(DOCTYPE, request.name, ["due_on", "extension_told_on"])
+	assert due == requests.longest_deadline_of(request).due and told == getdate()
+	letter = letters_of(request.name)[-1]
+	assert "Twelve systems are searched." in letter.content and "complain" in letter.content
+	with pytest.raises(RequestNotPossible, match="once"):
+		handling.extend(request.name, "Complexity", "More")
+
+
+def test_ds_02_after_the_first_month_nothing_is_extended(ask, smtp_server):
+	name = ask(received_on=days_ago(45)).name
+	with pytest.raises(RequestNotPossible, match="first month"):
+		handling.extend(name, "Complexity", "Twelve systems are searched.")
+	assert frappe.db.get_value(DOCTYPE, name, "extended_to") is None and len(letters_of(name)) == 1
+
+
+def test_ds_05_a_refusal_says_why_and_where_to_complain(ask, smtp_server):
+	name = ask().name
+	for ground, reason in (("Too Much Work", "It is"), ("Legal Claims", ""), ("", "Why")):
+		with pytest.raises(RequestIncomplete):
+			handling.refuse(name, ground, reason)
+	assert state(name) == "Received"
+	frappe.db.set_single_value("Consent Settings", "supervisory_authority", "UODO, Warsaw")
+	handling.refuse(name, "Manifestly Excessive", "You asked for the same last week.")
+	letter = letters_of(name)[-1].content
+	for part in ("You asked for the same last week.", "UODO, Warsaw", "court"):
+		assert part in frappe.utils.strip_html(letter)
+	assert state(name, "answered_on") == ("Refused", getdate())
+
+
+def test_ds_06_identity_is_no_ground_once_it_is_confirmed(ask, smtp_server):
+	name = ask().name
+	handling.confirm_identity(name, "Signed In")
+	with pytest.raises(RequestNotPossible, match="no ground"):
+		handling.refuse(name, "Identity Failure", "We don't know you.")
+
+
+def test_who_has_no_address_is_told_by_hand(ask, smtp_server):
+	name = ask(email=None, requester_name="Jo", channel="Letter").name
+	with pytest.raises(RequestIncomplete, match="Person Told On"):
+		handling.refuse(name, "Legal Claims", "There is a suit.")
+	with pytest.raises(InvalidPeriod, match="Person Told On"):
+		handling.refuse(name, "Legal Claims", "There is a suit.", "2999-01-01")
+	handling.refuse(name, "Legal Claims", "There is a suit.", str(getdate()))
+	assert state(name) == "Refused" and letters_of(name) == []
+
+
+@pytest.mark.parametrize("right", ["Access", "Portability", "Human Review"])
+def test_ds_09_an_answer_goes_by_mail_and_closes(known, right):
+	name, _person = known(right)
+	handling.answer(name, "Here is your answer.")
+	assert "Here is your answer." in letters_of(name)[-1].content
+	assert state(name, "answered_by") == ("Fulfilled", "Administrator")
+	mail = frappe.get_all("Email Queue", {"reference_doctype": DOCTYPE, "reference_name": name}, pluck="name")
+	assert len(mail) == 2
+
+
+def test_em_05_mail_of_a_request_is_service_and_reaches_who_objected(known, address):
+	email = address()
+	api.object_to_marketing(email=email)
+	name, _person = known("Access", email=email)
+	handling.answer(name, "Here is your answer.")
+	for mail in frappe.get_all("Email Queue", {"reference_name": name}, pluck="name"):
+		assert not classify(frappe.get_doc("Email Queue", mail)).is_marketing
+
+
+# --- objection and withdrawal -------------------------------------------------------------------------------
+
+
+def test_art_21_2_an_objection_counts_at_once_for_every_address_of_the_person(
+	ask, address, contact, smtp_server
+):
+	at_home, at_work = address(), address()
+	contact(at_home, at_work)
+	for email in (at_home, at_work):
+		give(email)
+	name = ask("Objection", email=at_home, objects_to="Marketing").name
+	assert state(name, "identity") == ("Fulfilled", "Not Needed")
+	reasons = api.check_consent([at_home, at_work])
+	assert {reasons[email]["reason"] for email in (at_home, at_work)} == {"OBJECTED"}
+	assert "no marketing" in letters_of(name)[-1].content
+
+
+def test_art_7_3_a_withdrawal_counts_at_once(ask, address, smtp_server):
+	email = address()
+	give(email)
+	name = ask("Withdrawal", email=email, purpose="Email Marketing").name
+	assert state(name) == "Fulfilled"
+	assert api.check_consent([email])[email]["reason"] == "WITHDRAWN"
+
+
+def test_art_21_1_other_processing_is_restricted_until_it_is_decided(known, address):
+	email = address()
+	name, person = known("Objection", objects_to="Other Processing", email=email)
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 1
+	assert api.check_consent([email])[email]["reason"] == "RESTRICTED"
+	with pytest.raises(RequestIncomplete):
+		handling.refuse(name, "Compelling Grounds", "")
+	handling.refuse(name, "Compelling Grounds", "You owe us money, and we need your data to collect it.")
+	assert state(name, "restriction_lifted_on") == ("Refused", getdate())
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 0
+	assert api.check_consent([email])[email]["reason"] == "NO_CONSENT"
+
+
+def test_art_21_1_an_objection_that_is_granted_stops_the_purpose(known, address):
+	email = address()
+	api.record_consent(purpose="Sales", email=email, legal_basis="Legitimate Interests")
+	name, person = known("Objection", objects_to="Other Processing", email=email)
+	objection.uphold(name)
+	assert state(name) == "Fulfilled"
+	assert frappe.get_all("Consent", {"email": email, "purpose": "Sales"}, pluck="status") == ["Ended"]
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 0
+
+
+# --- restriction --------------------------------------------------------------------------------------------
+
+
+def test_ds_20_a_restricted_record_is_stored_and_nothing_else(known, address, user_with_roles):
+	email = address()
+	name, person = known("Restriction", email=email)
+	restriction.carry_out(name)
+	assert state(name, "restricted_on") == ("Fulfilled", getdate())
+	assert api.check_consent([email])[email]["reason"] == "RESTRICTED"
+	assert standing.standings("Contact", [person.name])[person.name].value == "Restricted"
+	person.reload()
+	user_with_roles("System Manager", "Sales Master Manager", "Sales Manager")
+	for act in (
+		lambda: person.update({"first_name": "Other"}).save(),
+		lambda: frappe.rename_doc("Contact", person.name, "Other"),
+		lambda: frappe.delete_doc("Contact", person.name),
+	):
+		with pytest.raises(ProcessingRestricted, match="Art. 18"):
+			act()
+	user_with_roles("Privacy Officer", "System Manager", "Sales Master Manager")
+	frappe.get_doc("Contact", person.name).update({"first_name": "Other"}).save()
+
+
+def test_ds_20_nobody_sets_or_clears_the_mark_by_hand(known, contact, address):
+	person = contact(address(), processing_restricted=1)
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 0
+	name, restricted = known("Restriction")
+	restriction.carry_out(name)
+	frappe.get_doc("Contact", restricted.name).update({"processing_restricted": 0}).save()
+	assert frappe.db.get_value("Contact", restricted.name, "processing_restricted") == 1
+
+
+def test_ds_20_the_person_is_told_before_a_restriction_is_lifted(known, address):
+	email = address()
+	name, person = known("Restriction", email=email)
+	restriction.carry_out(name)
+	with pytest.raises(RequestNotPossible, match="wasn't told"):
+		restriction.lift(name)
+	with pytest.raises(RequestIncomplete):
+		restriction.tell_before_lifting(name, "")
+	restriction.tell_before_lifting(name, "The suit is over.")
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 1
+	assert "The suit is over." in letters_of(name)[-1].content
+	restriction.lift(name)
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 0
+	assert api.check_consent([email])[email]["reason"] == "NO_CONSENT"
+	with pytest.raises(RequestNotPossible, match="Nothing is restricted"):
+		restriction.lift(name)
+
+
+def test_ds_20_what_two_requests_restrict_stays_until_both_are_over(known, ask, address):
+	email = address()
+	first, person = known("Restriction", email=email)
+	restriction.carry_out(first)
+	second = ask("Objection", objects_to="Other Processing", email=email).name
+	handling.start(second)
+	handling.take_back(second)
+	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 1
+	assert api.check_consent([email])[email]["reason"] == "RESTRICTED"
+
+
+def test_ds_20_a_merge_keeps_the_restriction(known, contact, address):
+	name, person = known("Restriction")
+	restriction.carry_out(name)
+	other = contact(address())
+	frappe.rename_doc("Contact", person.name, other.name, merge=True, force=True)
+	assert frappe.db.get_value("Contact", other.name, "processing_restricted") == 1
+
+
+# --- rectification ------------------------------------------------------------------------------------------
+
+
+def test_art_16_a_change_is_proposed_approved_and_reaches_the_copies(known, customer, lead, address):
+	wrong, right = address("wrong.{}@people.example"), address("right.{}@people.example")
+	name, person = known("Rectification", email=wrong)
+	give(wrong)
+	buyer = customer(person)
+	frappe.db.set_value("Customer", buyer.name, {"customer_primary_contact": person.name, "email_id": wrong})
+	prospect = lead(wrong)
+	opportunity = frappe.new_doc(
+		"Opportunity", opportunity_from="Lead", party_name=prospect.name, contact_person=person.name
+	)
+	opportunity.company = frappe.get_all("Company", pluck="name")[0]
+	opportunity.insert()
+	frappe.db.set_value("Opportunity", opportunity.name, "contact_email", wrong)
+	handling.add_record(name, "Lead", prospect.name)
+	events = frappe.get_all("Consent Event", pluck="hash", order_by="creation, name")
+
+	change = {"ref_doctype": "Contact", "ref_name": person.name, "fieldname": "email_id", "new_value": right}
+	rectification.propose(name, [change, change | {"fieldname": "last_name", "new_value": "Nowak"}])
+	assert state(name) == "To Approve"
+	assert frappe.db.get_value("Contact", person.name, "email_id") == wrong
+	rectification.approve(name)
+
+	assert state(name, "approved_by") == ("Fulfilled", "Administrator")
+	assert identity.addresses_of("Contact", person.name) == [right]
+	assert frappe.db.get_value("Contact", person.name, "last_name") == "Nowak"
+	assert identity.addresses_of("Lead", prospect.name) == [right]
+	assert frappe.db.get_value("Customer", buyer.name, "email_id") == right
+	assert frappe.db.get_value("Opportunity", opportunity.name, "contact_email") == right
+	assert "corrected" in letters_of(name)[-1].content
+
+	# DS-15, ST-12: what was said stays as it was said, with a note.
+	kept = frappe.get_all("Consent", {"address_key": identity.address_key(wrong)}, ["name", "email"])
+	assert [row.email for row in kept] == [wrong]
+	assert api.check_consent([right])[right]["reason"] == "NO_CONSENT"
+	notes = frappe.get_all(
+		"Comment", {"reference_doctype": "Consent", "reference_name": kept[0].name}, pluck="content"
+	)
+	assert [name in note for note in notes] == [True]
+	assert frappe.get_all("Consent Event", pluck="hash", order_by="creation, name")[: len(events)] == events
+
+
+@pytest.mark.parametrize(
+	("change", "says"),
+	[
+		({"fieldname": "no_such_field"}, "no_such_field"),
+		({"fieldname": "marketing_mail"}, "marketing_mail"),
+		({"fieldname": "owner"}, "owner"),
+		({"fieldname": "first_name", "ref_name": "Somebody Else"}, "Somebody Else"),
+		({"fieldname": "last_name", "new_value": ""}, "already"),
+	],
+)
+def test_art_16_what_cant_be_corrected_is_named(known, change, says):
+	name, person = known("Rectification")
+	values = {"ref_doctype": "Contact", "ref_name": person.name, "new_value": "Jo"}
+	with pytest.raises(RequestIncomplete, match=says):
+		rectification.propose(name, [values | change])
+	assert state(name) == "In Progress"
+
+
+def test_art_16_nothing_is_applied_to_a_record_that_changed_meanwhile(known):
+	name, person = known("Rectification")
+	values = {"ref_doctype": "Contact", "ref_name": person.name, "fieldname": "last_name"}
+	rectification.propose(name, [values | {"new_value": "Nowak"}])
+	frappe.db.set_value("Contact", person.name, "last_name", "Other")
+	with pytest.raises(ChangedMeanwhile, match="Last Name"):
+		rectification.approve(name)
+	assert frappe.db.get_value("Contact", person.name, "last_name") == "Other"
+
+
+def test_art_16_a_change_needs_the_right_to_write_the_record(known, user_with_roles):
+	name, person = known("Rectification")
+	values = {
+		"ref_doctype": "Contact",
+		"ref_name": person.name,
+		"fieldname": "last_name",
+		"new_value": "Nowak",
+	}
+	rectification.propose(name, [values])
+	user_with_roles("Privacy Officer")
+	with pytest.raises(frappe.PermissionError):
+		rectification.approve(name)
+
+
+# --- recipients ---------------------------------------------------------------------------------------------
+
+
+def test_ds_21_who_was_really_served_is_suggested_and_told_and_the_person_told_who(known, address):
+	email, partner = address(), address("partner.{}@other.example")
+	name, person = known("Rectification", email=email)
+	frappe.new_doc(
+		"Communication",
+		subject="Somebody for you",
+		communication_medium="Email",
+		sent_or_received="Sent",
+		recipients=f"{email}, Partner <{partner}>",
+		reference_doctype="Contact",
+		reference_name=person.name,
+	).insert()
+	assert recipients.suggest(name) == [{"recipient": partner, "about": "Mail: Somebody for you"}]
+	recipients.add(name, [*recipients.suggest(name), {"recipient": "The carrier", "about": "Address"}])
+	by_mail, by_hand = (row.name for row in frappe.get_doc(DOCTYPE, name).notices)
+	recipients.tell(name, by_mail)
+	assert (letters_of(name)[-1].recipients, email in letters_of(name)[-1].content) == (partner, True)
+	with pytest.raises(RequestIncomplete, match="The carrier"):
+		recipients.tell(name, by_hand)
+	recipients.tell(name, by_hand, not_possible="The firm is gone.")
+	statuses = [(row.status, row.how) for row in frappe.get_doc(DOCTYPE, name).notices]
+	assert statuses == [("Told", "E-mail"), ("Not Possible", None)]
+	recipients.tell_person(name)
+	assert partner in letters_of(name)[-1].content and "The carrier" in letters_of(name)[-1].content
+
+
+# --- reminders ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+	("received", "due", "today", "steps"),
+	[
+		("2026-03-02", "2026-04-02", "2026-03-04", []),
+		("2026-03-02", "2026-04-02", "2026-03-05", ["triage"]),
+		("2026-03-02", "2026-04-02", "2026-03-23", ["triage", "warning"]),
+		("2026-03-02", "2026-04-02", "2026-03-28", ["triage", "warning", "due-5"]),
+		("2026-03-02", "2026-04-02", "2026-04-02", ["triage", "warning", "due-5", "due-1"]),
+		("2026-03-02", "2026-04-02", "2026-04-03", ["triage", "warning", "due-5", "due-1", "overdue"]),
+	],
+)
+def test_when_officers_are_reminded(received, due, today, steps):
+	row = frappe._dict(received_on=received, due_on=due, status="Received")
+	assert list(reminders.steps_due(row, date.fromisoformat(today))) == steps
+	started = frappe._dict(row, status="In Progress")
+	assert list(reminders.steps_due(started, date.fromisoformat(today))) == [
+		s for s in steps if s != "triage"
+	]
+
+
+def test_each_reminder_goes_once_and_an_overdue_request_to_all_officers(
+	ask, user_with_roles, monkeypatch, smtp
+):
+	officers = {
+		user_with_roles("Privacy Officer") for _number in range(2) if not frappe.set_user("Administrator")
+	}
+	frappe.set_user("Administrator")
+	name = ask(received_on=days_ago(40)).name
+	paused = ask(received_on=days_ago(40)).name
+	handling.ask_identity(paused)
+	monkeypatch.setattr(frappe.db, "commit", lambda: None)
+
+	def sent_to(request: str) -> list[set[str]]:
+		mails = frappe.get_all(
+			"Email Queue", {"reference_name": request, "communication": ["is", "not set"]}, pluck="name"
+		)
+		return [
+			{*frappe.get_all("Email Queue Recipient", {"parent": mail}, pluck="recipient")} for mail in mails
+		]
+
+	for _day in range(2):
+		reminders.remind()
+	((everybody),) = (set().union(*sent_to(name)),)
+	assert officers <= everybody
+	assert all(len([1 for mail in sent_to(name) if one in mail]) == 1 for one in officers)
+	assert sent_to(paused) == []

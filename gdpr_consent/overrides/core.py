@@ -38,14 +38,23 @@ def _events(module: str, *names: str) -> dict[str, str]:
 	return {name: f"gdpr_consent.overrides.{module}.{name}" for name in names}
 
 
+def _all(*events: dict[str, str]) -> dict[str, list[str]]:
+	"""Put together what several modules do at the same event, in the order in which they are named."""
+	names = dict.fromkeys(name for one in events for name in one)
+	return {name: [one[name] for one in events if name in one] for name in names}
+
+
+_RESTRICTION = _events("restriction", "validate", "on_trash", "before_rename", "after_rename")
 _PERSON = _events(
 	"person", "validate", "on_update", "before_rename", "after_rename", "on_trash", "after_delete"
 )
 _STANDING = _events("standing", "on_update", "onload")
 PEOPLE = {
-	"Contact": _STANDING | _PERSON,  # theirs does what the other does, and more
-	"Lead": _STANDING | _PERSON,
-	"Customer": _STANDING | _events("person", "before_rename", "after_rename", "on_trash"),
+	"Contact": _all(_RESTRICTION, _STANDING | _PERSON),  # theirs does what the other does, and more
+	"Lead": _all(_RESTRICTION, _STANDING | _PERSON),
+	"Customer": _all(
+		_RESTRICTION, _STANDING | _events("person", "before_rename", "after_rename", "on_trash")
+	),
 	"Prospect": _STANDING,
 	"Opportunity": _STANDING,
 }

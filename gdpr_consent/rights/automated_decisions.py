@@ -259,8 +259,7 @@ def answer(request: str) -> None:
 		lines = [_result_in_words(review) for review in reviews] or [
 			_("No machine has decided anything about you.")
 		]
-		letters.answer(doc, "\n\n".join(lines))
-	requests.fulfil(request, "\n\n".join(lines))
+		letters.answer(doc, "\n\n".join(lines))	requests.fulfil(request, "\n\n".join(lines))
 
 
 def _result_in_words(review: frappe._dict) -> str:

@@ -1,4 +1,4 @@
-"""By when a request is to be answered: Art. 12(3) GDPR, counted as Regulation 1182/71 says. Imports no Frappe."""
+"""By when a request is to be answered: Art. 12(3) GDPR, counted by Regulation 1182/71. Imports no Frappe."""
 
 from datetime import date, timedelta
 from functools import lru_cache

@@ -275,7 +275,8 @@ def status(request: str) -> dict[str, Any]:
 	"""Return for the request's form: progress, what is inside, until when it is there, whether it was taken.
 
 	Returns:
-		`progress`, `is_there`, `expires_on`, `downloaded_on`, `link_sent`, `rows` by DocType, `left_out`
+		`progress`, `is_there`, `expires_on`, `downloaded_on`, `link_sent`, `rows` by DocType, `left_out`,
+		`addresses` that the link may go to
 	"""
 	doc = requests.get(request)
 	path = _path_of(doc.package_file)
@@ -288,6 +289,7 @@ def status(request: str) -> dict[str, Any]:
 		"link_sent": bool(doc.package_token_hash),
 		"rows": manifest.get("rows", {}),
 		"left_out": manifest.get("left_out", []),
+		"addresses": addresses(doc),
 	}
 
 
@@ -296,25 +298,22 @@ def _manifest_of(path: Path) -> dict[str, Any]:
 		return json.loads(packed.read(MANIFEST))
 
 
-def send_link(request: str) -> None:
-	"""Mail the person the link, to the address that is known to be theirs, and close the request.
+def send_link(request: str, address: str | None = None) -> None:
+	"""Mail the person the link, to an address that is known to be theirs, and close the request.
+
+	Args:
+		address: one of `addresses`, if there are several.
 
 	Raises:
 		RequestNotPossible: neither In Progress nor Fulfilled.
-		PackageNotPossible: there is none, or the address isn't known to be the person's.
+		PackageNotPossible: there is no package, or the address isn't known to be the person's.
 	"""
 	doc = requests.get(request, requests.Status.IN_PROGRESS, requests.Status.FULFILLED)
 	if not _path_of(doc.package_file):
 		raise PackageNotPossible(_("There is no package. Prepare it first."))
-	_check_address(doc)
+	address = _checked_address(doc, address)
 	token = secrets.token_urlsafe(32)
 	expires_on = now_datetime() + VALID_FOR
-	requests.write(
-		request,
-		package_token_hash=_hash(token),
-		package_expires_on=expires_on,
-		package_downloaded_on=None,
-	)
 	with letters.in_language_of(doc):
 		sent = letters.send(
 			doc,
@@ -328,32 +327,48 @@ def send_link(request: str) -> None:
 			],
 			url=get_url(f"/consent/package?t={token}"),
 			closing=[letters.your_rights()],
+			to=address,
 		)
 	if not sent:
 		raise PackageNotPossible(_("The site can't send mail. Download the package and hand it over."))
+	requests.write(
+		request, package_token_hash=_hash(token), package_expires_on=expires_on, package_downloaded_on=None
+	)
 	if doc.status == requests.Status.IN_PROGRESS.value:
 		requests.fulfil(request, _("The link to the data was sent."))
 
 
-def _check_address(request: Any) -> None:
-	"""The link goes to an address on the person's records; of somebody erased, to the one that was confirmed."""
-	if not request.email:
-		raise PackageNotPossible(_("The request has no E-mail Address. Download the package and hand it over."))
-	known = [
-		address
-		for row in request.records
-		if row.included
-		for address in (
-			[row.party] if row.party_type == "User" else identity.addresses_of(row.party_type, row.party)
-		)
-	]
-	key = identity.address_key(request.email)
-	if known and key not in identity.address_keys(known).values():
-		raise PackageNotPossible(
-			_("{0} isn't on the person's records. Hand the package over in another way.").format(
-				frappe.bold(frappe.utils.escape_html(request.email))
-			)
-		)
+def addresses(request: Any) -> list[str]:
+	"""List the e-mail addresses that the link may go to, the one that the request came from first.
+
+	They are those on the person's records: whoever asked from elsewhere was known by one of them (DS-07). Of
+	somebody of whom there are no records, it is the one that was confirmed.
+	"""
+	found: dict[str, str] = {}
+	for row in request.records:
+		if row.included:
+			of_user = row.party_type == "User"
+			on_record = [row.party] if of_user else identity.addresses_of(row.party_type, row.party)
+			mail = [address for address in on_record if not identity.is_phone_number(address)]
+			found |= {key: address for address, key in identity.address_keys(mail).items() if key}
+	if not found and request.email:
+		return [request.email]
+	return [address for _key, address in sorted(found.items(), key=lambda one: one[0] != request.address_key)]
+
+
+def _checked_address(request: Any, address: str | None) -> str:
+	known = addresses(request)
+	keys = identity.address_keys(known)
+	if address:
+		if identity.address_keys([address])[address] in keys.values():
+			return address
+	elif len(known) == 1 or (known and keys[known[0]] == request.address_key):
+		return known[0]
+	raise PackageNotPossible(
+		_("Choose where the link goes: {0}.").format(frappe.utils.escape_html(", ".join(known)))
+		if known
+		else _("No E-mail Address is known to be the person's. Download the package and hand it over.")
+	)
 
 
 def _hash(token: str) -> str:

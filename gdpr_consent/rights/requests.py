@@ -1,6 +1,7 @@
-"""The only writer of Data Subject Requests: one table of what may follow what (Art. 12 GDPR, DS-01 to DS-09).
+"""The only writer of Data Subject Requests: one table says what may follow what (Art. 12 GDPR).
 
-What a right asks for is done by the module of that right. It calls `move`, which knows the states, and `fulfil`.
+What a right asks for is done by the module of that right. It calls `move`, which knows the states, and
+`fulfil`. What an officer does whatever the right, such as to extend or refuse, is in `handling`.
 """
 
 import secrets
@@ -15,7 +16,7 @@ from frappe.utils import add_months, cint, getdate
 
 from gdpr_consent import identity
 from gdpr_consent.exceptions import InvalidPeriod, RequestIncomplete, RequestNotPossible, UnknownReference
-from gdpr_consent.rights import deadlines
+from gdpr_consent.rights import deadlines, letters
 
 DOCTYPE = "Data Subject Request"
 OFFICER = "Privacy Officer"
@@ -148,7 +149,8 @@ def open_request(
 	)
 	if party_type and party:
 		doc.append("records", {"party_type": party_type, "party": party})
-	return doc.insert(ignore_permissions=True)  # the doors have asked, and a stranger may claim a right
+	doc.insert(ignore_permissions=True)  # the doors have asked, and a stranger may claim a right
+	return doc.reload()  # some rights are done by now
 
 
 def prepare(doc: Document) -> None:
@@ -170,7 +172,7 @@ def prepare(doc: Document) -> None:
 		raise RequestIncomplete(
 			_("Name, E-mail Address and Phone are all empty. Enter at least one, to know whom to answer.")
 		)
-	doc.received_on = _day(doc.received_on, _("Received On")) or getdate()
+	doc.received_on = read_day(doc.received_on, _("Received On")) or getdate()
 	doc.company = doc.company or _only_company()
 	doc.language = doc.language or frappe.db.get_single_value("System Settings", "language") or "en"
 	address = doc.email or doc.phone
@@ -180,6 +182,7 @@ def prepare(doc: Document) -> None:
 	doc.identity = (Identity.NOT_NEEDED if right in WITHOUT_IDENTITY else Identity.OPEN).value
 	doc.set("records", _candidates(doc.email, doc.phone, named))
 	doc.due_raw, doc.due_on = deadline_of(doc)
+	doc.flags.ignore_permissions = True  # the right to create one was asked; what stands here is ours
 
 
 def _one_of(words: type[Enum], value: object, label: str) -> Any:
@@ -207,8 +210,12 @@ def _check_objection(right: Right, objects_to: str | None) -> str | None:
 	return objects_to
 
 
-def _day(value: str | date | None, label: str, first: date | None = None) -> date | None:
-	"""Read a day that isn't to come, nor before `first`."""
+def read_day(value: str | date | None, label: str, first: date | None = None) -> date | None:
+	"""Read a day that isn't to come, nor before `first`.
+
+	Raises:
+		InvalidPeriod: the message names `label` and the value.
+	"""
 	if not value:
 		return None
 	try:
@@ -237,7 +244,7 @@ def _only_company() -> str | None:
 
 
 def _candidates(email: str | None, phone: str | None, named: list[tuple[str, str]]) -> list[dict[str, Any]]:
-	"""List the records that may be the person. At a mailbox that several people read nobody is ticked (AD-10)."""
+	"""List the records that may be the person. Nobody is ticked at a mailbox of several people (AD-10)."""
 	found: dict[tuple[str, str], dict[str, Any]] = {
 		person: _record(*person, None, 1) for person in named if frappe.db.exists(*person)
 	}
@@ -369,17 +376,25 @@ def write_steps(name: str, steps: list[dict[str, Any]]) -> None:
 	write_rows(name, "steps", steps)
 
 
-def fulfil(name: str, answer: str | None = None, **columns: Any) -> None:
-	"""Close a request that was granted.
+def fulfil(name: str, answer: str | None = None) -> None:
+	"""Close a request that was granted, and send the person the answer if there is one.
 
 	Args:
-		answer: what the person was told.
+		answer: what the person is told, in their language. The person has to be known still.
 	"""
-	columns = _closing() | ({"answer": answer} if answer else {}) | columns
-	move(name, Status.FULFILLED, **columns)
+	doc = get(name)
+	close_fulfilled(name, answer)
+	if answer:
+		letters.answer(doc, answer)
 
 
-def _closing() -> dict[str, Any]:
+def close_fulfilled(name: str, answer: str | None, **columns: Any) -> None:
+	"""Close a request that was granted, and whose answer the person has."""
+	move(name, Status.FULFILLED, **closing() | ({"answer": answer} if answer else {}) | columns)
+
+
+def closing() -> dict[str, Any]:
+	"""Return what is written into each request that comes to its end."""
 	months = cint(frappe.db.get_single_value("Consent Settings", "request_retention_months")) or 36
 	return {
 		"answered_on": getdate(),

@@ -4,6 +4,7 @@ from frappe.model.document import Document
 
 from gdpr_consent import proof
 from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.rights import deadlines
 
 
 class ConsentCountryRule(Document):
@@ -15,6 +16,7 @@ class ConsentCountryRule(Document):
 	def validate(self) -> None:
 		if not self.applies_to and not self.enabled:
 			self._refuse()
+		self._check_holidays()
 
 	def on_update(self) -> None:
 		proof.forget_rules()
@@ -25,6 +27,20 @@ class ConsentCountryRule(Document):
 
 	def after_delete(self) -> None:
 		proof.forget_rules()
+
+	def _check_holidays(self) -> None:
+		self.holidays = (self.holidays or "").strip().upper() or None
+		try:
+			if self.holidays:
+				deadlines.holidays_of(self.holidays)
+		except ValueError:
+			frappe.throw(
+				_(
+					"Holidays {0} isn't the code of a country, or of a part of one, whose holidays are known."
+					" Write it as DE or DE-BY, or leave it empty."
+				).format(frappe.bold(frappe.utils.escape_html(self.holidays))),
+				ConsentError,
+			)
 
 	def _refuse(self) -> None:
 		frappe.throw(

@@ -5,12 +5,15 @@ from frappe import _
 from frappe.model.document import Document
 
 from gdpr_consent.exceptions import RequestIsKept
-from gdpr_consent.rights import requests
+from gdpr_consent.rights import intake, requests
 
 
 class DataSubjectRequest(Document):
 	def before_insert(self) -> None:
 		requests.prepare(self)
+
+	def after_insert(self) -> None:
+		intake.on_arrival(self)
 
 	def validate(self) -> None:
 		if not self.is_new():
