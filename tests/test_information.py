@@ -24,7 +24,9 @@ DOCTYPE = "Information Duty"
 @pytest.fixture
 def duties(site, mailbox):
 	"""Take away the duties, people and imports that a test commits."""
-	before = {doctype: set(frappe.get_all(doctype, pluck="name")) for doctype in ("Contact", "Lead", "Data Import")}
+	before = {
+		doctype: set(frappe.get_all(doctype, pluck="name")) for doctype in ("Contact", "Lead", "Data Import")
+	}
 	frappe.db.delete(DOCTYPE)
 	frappe.db.commit()
 	yield lambda **filters: frappe.get_all(DOCTYPE, filters, ["*"], order_by="email")
@@ -49,7 +51,9 @@ def import_leads(*emails: str) -> None:
 	"""Import leads with core's Data Import, as a user would."""
 	sheet = io.StringIO()
 	writer = csv.writer(sheet)
-	writer.writerows([("First Name", "Email"), *((f"Imported {number}", email) for number, email in enumerate(emails))])
+	writer.writerows(
+		[("First Name", "Email"), *((f"Imported {number}", email) for number, email in enumerate(emails))]
+	)
 	file = frappe.new_doc("File", file_name="leads.csv", content=sheet.getvalue(), is_private=1).insert()
 	job = frappe.new_doc(
 		"Data Import",

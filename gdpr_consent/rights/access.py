@@ -9,8 +9,8 @@ from frappe import _
 from frappe.model import no_value_fields
 from frappe.utils import cstr, get_site_path, strip_html
 
-from gdpr_consent import dpv_terms, identity, ledger, paper, records
-from gdpr_consent.clock import now_utc, to_system_time, utc_text
+from gdpr_consent import dpv_terms, identity, paper, records
+from gdpr_consent.clock import to_system_time, utc_text
 from gdpr_consent.exceptions import RecordNotPossible
 from gdpr_consent.policy import EventKind, Reason, RefusalKind
 from gdpr_consent.rights import information, personal_data, traces
@@ -89,9 +89,9 @@ def confirmation(about: Subject, book: Book) -> str:
 	if about.people or book.consents.rows or len(hashes) < len(book.refusals.rows):
 		return _("Yes: we process data about you. This is a copy of them.")
 	if hashes:
-		return _("We hold nothing but a suppression hash, since {0}: it keeps us from writing to you again.").format(
-			_day(hashes[0].said_on)
-		)
+		return _(
+			"We hold nothing but a suppression hash, since {0}: it keeps us from writing to you again."
+		).format(_day(hashes[0].said_on))
 	return _("No: we process no data about you, but for this request.")
 
 
@@ -135,7 +135,10 @@ def _marketing_mails(keys: list[str]) -> list[dict[str, Any]]:
 def recipients(about: Subject) -> list[dict[str, str]]:
 	"""Name who was really given the person's data (C-154/21; DS-12): told recipients, and our processors."""
 	found: dict[tuple[str, str], None] = {}
-	row, notice = frappe.qb.DocType("Data Subject Request Record"), frappe.qb.DocType("Data Subject Request Notice")
+	row, notice = (
+		frappe.qb.DocType("Data Subject Request Record"),
+		frappe.qb.DocType("Data Subject Request Notice"),
+	)
 	theirs = row.name == ""
 	for person in about.people:
 		theirs |= (row.party_type == person.party_type) & (row.party == person.party)
@@ -170,7 +173,10 @@ def sources(about: Subject, book: Book) -> list[str]:
 		theirs |= (duty.party_type == person.party_type) & (duty.party == person.party)
 	found = [
 		f"{_(origin)}, {frappe.utils.formatdate(day)}"
-		for origin, day in frappe.qb.from_(duty).select(duty.obtained_from, duty.obtained_on).where(theirs).run()
+		for origin, day in frappe.qb.from_(duty)
+		.select(duty.obtained_from, duty.obtained_on)
+		.where(theirs)
+		.run()
 	]
 	for field in information.SOURCES_OF_LEADS:
 		if about.named("Lead") and frappe.get_meta("Lead").has_field(field):
@@ -336,7 +342,11 @@ def _for_paper(doctype: str, labels: dict[str, str], rows: list[dict[str, Any]])
 		"title": _(doctype),
 		"doctype": doctype,
 		"rows": [
-			[(labels[field], short(value)) for field, value in row.items() if field in labels and value not in (None, "", 0)]
+			[
+				(labels[field], short(value))
+				for field, value in row.items()
+				if field in labels and value not in (None, "", 0)
+			]
 			for row in rows
 		],
 	}
@@ -374,7 +384,7 @@ def readme(request: Any, with_report: bool) -> str:
 	lines += [
 		_("data.json: everything, for programs. UTF-8."),
 		_("csv/: the same, one table a file, for spreadsheets. csv/fields.csv says what each column is."),
-		_("consents.jsonld: your consents and refusals with all events and the exact words, as ISO/IEC TS 27560."),
+		_("consents.jsonld: your consents and refusals, all events, the exact words (ISO/IEC TS 27560)."),
 		_("files/: documents that are kept about you."),
 		_("manifest.json: the SHA-256 of each file, how many rows there are, and what was left out."),
 		"",

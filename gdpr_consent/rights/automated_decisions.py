@@ -78,7 +78,9 @@ def may_use(doctype: str, name: str, fieldname: str) -> bool:
 		.join(decision)
 		.on(decision.name == review.decision)
 		.select(review.name)
-		.where((review.ref_doctype == doctype) & (review.ref_name == name) & (decision.fieldname == fieldname))
+		.where(
+			(review.ref_doctype == doctype) & (review.ref_name == name) & (decision.fieldname == fieldname)
+		)
 		.where(review.status.isin([OPEN, CONTESTED]) | (review.result == NOT_USED))
 		.limit(1)
 		.run()
@@ -135,9 +137,7 @@ def open_reviews(request: str) -> list[str]:
 	if doc.status == requests.Status.RECEIVED.value:
 		requests.move(request, requests.Status.IN_PROGRESS)
 	about = subject.of_request(doc)
-	known = set(
-		frappe.get_all(REVIEW, {"request": request}, ["decision", "ref_name"], as_list=True, limit=0)
-	)
+	known = set(frappe.get_all(REVIEW, {"request": request}, ["decision", "ref_name"], as_list=True, limit=0))
 	for decision in frappe.get_all(DOCTYPE, {"enabled": 1}, ["name", "ref_doctype", "fieldname", "reviewer"]):
 		for name, value in _values(decision.ref_doctype, decision.fieldname, about):
 			if value not in (None, "") and (decision.name, name) not in known:
@@ -234,7 +234,9 @@ def contest(review: str, point_of_view: str) -> None:
 	doc = frappe.get_doc(REVIEW, review, for_update=True)
 	frappe.has_permission(REVIEW, "write", doc=doc, throw=True)
 	if doc.status != REVIEWED:
-		raise ReviewNotPossible(_("{0} has no result yet that could be contested.").format(frappe.bold(review)))
+		raise ReviewNotPossible(
+			_("{0} has no result yet that could be contested.").format(frappe.bold(review))
+		)
 	if not (point_of_view or "").strip():
 		raise ReviewNotPossible(_("Point of View is missing. Enter what the person says."))
 	doc.update({"status": CONTESTED, "point_of_view": point_of_view.strip()})
@@ -250,7 +252,10 @@ def answer(request: str) -> None:
 	doc = requests.get(request, requests.Status.IN_PROGRESS)
 	_check_is_for_review(doc)
 	reviews = frappe.get_all(
-		REVIEW, {"request": request}, ["decision", "value", "status", "result", "reasons"], order_by="creation"
+		REVIEW,
+		{"request": request},
+		["decision", "value", "status", "result", "reasons"],
+		order_by="creation",
 	)
 	waiting = sum(review.status != REVIEWED for review in reviews)
 	if waiting:
@@ -259,7 +264,8 @@ def answer(request: str) -> None:
 		lines = [_result_in_words(review) for review in reviews] or [
 			_("No machine has decided anything about you.")
 		]
-		letters.answer(doc, "\n\n".join(lines))	requests.fulfil(request, "\n\n".join(lines))
+		letters.answer(doc, "\n\n".join(lines))
+	requests.close_fulfilled(request, "\n\n".join(lines))
 
 
 def _result_in_words(review: frappe._dict) -> str:

@@ -1,7 +1,7 @@
 """The duty to tell people about data that didn't come from themselves (Art. 14; LB-07, LB-08).
 
-Who comes by Data Import, by the sync with Google Contacts, or with a Consent Source that is marked so, gets an
-Information Duty by itself. Its notice is service mail: it reaches those who objected to marketing as well.
+Who comes by Data Import, by the sync with Google Contacts, or with a Consent Source that is marked so, gets
+an Information Duty by itself. Its notice is service mail: it reaches those who objected to marketing as well.
 """
 
 import uuid
@@ -201,7 +201,7 @@ def _forget_who_is_gone() -> None:
 
 
 def check(duty: Document) -> None:
-	"""Controller's `validate`: work out when the person must know, and refuse what can't be (Art. 14(3), (5)).
+	"""Controller's `validate`: say when the person must know, and refuse what can't be (Art. 14(3), (5)).
 
 	Raises:
 		NoticeNotPossible: names the field and what to do.
@@ -451,4 +451,6 @@ def answer(request: str) -> None:
 			frappe.qb.DocType(DOCTYPE).address_key == key,
 			{"status": SENT, "sent_on": getdate(), "how": E_MAIL},
 		)
-	requests.fulfil(request, _("The notice was sent: what we do with data, what for, and your rights."))
+	requests.close_fulfilled(
+		request, _("The notice was sent: what we do with data, what for, and your rights.")
+	)

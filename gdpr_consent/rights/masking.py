@@ -83,7 +83,10 @@ class Mask:
 		return [
 			name
 			for name, address in getaddresses([header])
-			if name and "@" in address and address.lower() not in self._kept and name.lower() not in self.names
+			if name
+			and "@" in address
+			and address.lower() not in self._kept
+			and name.lower() not in self.names
 		]
 
 

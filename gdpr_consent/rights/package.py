@@ -1,7 +1,7 @@
 """A person's package: how the file is made, kept, handed out once and deleted (DS-24, TK-09).
 
-What is in it says the module of the right: `access` (Art. 15) or `portability` (Art. 20). Parts are written to
-disk as they are read, so that memory stays flat however much there is.
+What is in it says the module of the right: `access` (Art. 15) or `portability` (Art. 20). Parts are written
+to disk as they are read, so that memory stays flat however much there is.
 """
 
 import csv
@@ -159,7 +159,11 @@ def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
 
 def sha256_of(path: Path) -> str:
 	with open(path, "rb") as file:
-		return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+		return (
+			hashlib.file_digest(file, "sha256").hexdigest()
+			if hasattr(hashlib, "file_digest")
+			else _digest(file)
+		)
 
 
 def _digest(file: BinaryIO) -> str:
@@ -214,10 +218,12 @@ def make(request: str) -> None:
 	try:
 		with tempfile.TemporaryDirectory(dir=folder()) as parts, letters.in_language_of(doc):
 			package = Package(Path(parts))
-			write[doc.right](package, doc, subject.of_request(doc), lambda done: _note_progress(doc.name, done))
+			write[doc.right](
+				package, doc, subject.of_request(doc), lambda done: _note_progress(doc.name, done)
+			)
 			package.close()
-			about = {"request": doc.name, "right": doc.right, "made_on": frappe.utils.now()}
-			package.zip_to(target, about)
+			of_what = {"request": doc.name, "right": doc.right, "made_on": frappe.utils.now()}
+			package.zip_to(target, of_what)
 	except Exception:
 		frappe.db.rollback()
 		target.unlink(missing_ok=True)
@@ -335,7 +341,7 @@ def send_link(request: str, address: str | None = None) -> None:
 		request, package_token_hash=_hash(token), package_expires_on=expires_on, package_downloaded_on=None
 	)
 	if doc.status == requests.Status.IN_PROGRESS.value:
-		requests.fulfil(request, _("The link to the data was sent."))
+		requests.close_fulfilled(request, _("The link to the data was sent."))
 
 
 def addresses(request: Any) -> list[str]:
@@ -470,5 +476,3 @@ def forget(request: str) -> None:
 	"""Delete the package of a request at once, as after an erasure."""
 	_remove_file(frappe.db.get_value(requests.DOCTYPE, request, "package_file"))
 	requests.write(request, package_file=None, package_token_hash=None)
-
-

@@ -29,13 +29,17 @@ def write(package: Package, request: Any, about: Subject, progress: Progress) ->
 	book = Book(request, about)
 	consents = [row for row in book.consents.rows if row.legal_basis in GROUNDS]
 	found = [
-		(holding, number) for holding, number in traces.count(about) if holding.given_out and may_be_taken(holding)
+		(holding, number)
+		for holding, number in traces.count(about)
+		if holding.given_out and may_be_taken(holding)
 	]
 	package.part("consents", {"in": access.CONSENTS, "number": len(consents)})
 	package.tables(_tables(found, about, mask, progress))
 	given = records.Book(consents, {row.name: book.consents.events[row.name] for row in consents})
 	package.text(access.CONSENTS, frappe.as_json(records.document_of(given, records.Book([], {})), indent=1))
-	package.text(SCHEMA, json.dumps(schema([holding for holding, _number in found]), ensure_ascii=False, indent=1))
+	package.text(
+		SCHEMA, json.dumps(schema([holding for holding, _number in found]), ensure_ascii=False, indent=1)
+	)
 	package.text("README.txt", access.readme(request, with_report=False))
 
 
