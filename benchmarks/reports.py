@@ -64,7 +64,7 @@ CASES: list[Case] = [
 	("Card: Expiring in 30 Days", "Consent", 1.0, cards.expiring),
 	("Card: Unproven Consents", "Consent", 4.0, cards.unproven),
 	("Card: Blocked This Week", "Consent Decision", 1.0, cards.blocked_this_week),
-	("Card: Open Confirmation Requests", "Consent", 1.0, cards.open_requests),
+	("Card: Requests Due", "Consent", 1.0, cards.requests_due),
 	*((f"Chart: {name}", "Consent", 4.0, lambda name=name: cards.get_chart(name)) for name in cards.CHARTS),
 ]
 BASELINES = {

@@ -388,6 +388,12 @@ def _lock(keys: list[str]) -> bool:
 	return not stale.isdisjoint(shards)
 
 
+def wait_for(key: str) -> None:
+	"""Make everybody else who acts on an address wait until this transaction ends. For who writes beside the
+	register what there may be once for an address; to be called before anything is read."""
+	_lock([key])
+
+
 def _shard(key: str) -> str:
 	return key.split(":")[1][:SHARD_DIGITS]
 

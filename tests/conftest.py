@@ -487,6 +487,19 @@ def bulk(mailbox) -> Iterator[BulkUpdates]:
 	updates.remove()
 
 
+# --- breaches -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def remove_breaches(site: str) -> Iterator[None]:
+	before = frappe.get_all("Personal Data Breach", pluck="name")
+	yield
+	frappe.db.rollback()
+	for doctype, field in (("Personal Data Breach", "name"), ("Personal Data Breach Notice", "breach")):
+		frappe.db.delete(doctype, {field: ["not in", before or ["none"]]})
+	frappe.db.commit()
+
+
 # --- mail ---------------------------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ CARDS = (
 	"Expiring in 30 Days",
 	"Unproven Consents",
 	"Blocked This Week",
-	"Open Confirmation Requests",
+	"Requests Due",
 	"Self-Check Problems",
 )
 

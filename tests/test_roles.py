@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 from conftest import PROOF, BulkUpdates, give
+from test_breaches import breach
 
 import frappe
 from frappe.desk.query_report import run
+from frappe.utils import add_days, nowdate
 
-from gdpr_consent import api
+from gdpr_consent import api, breaches, legal_hold
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.gate import self_check
-from gdpr_consent.sensitive_data import rights
+from gdpr_consent.rights import api as rights
+from gdpr_consent.sensitive_data import rights as field_rights
 
 TABLE = Path(__file__).parents[1] / "docs" / "roles.md"
 COLUMNS = ("Sales User", "Newsletter Manager", "Consent User", "Privacy Officer", "System Manager")
@@ -36,6 +39,8 @@ class Scene:
 		self.unique = frappe.generate_hash(length=10)
 		self.group = frappe.new_doc("Email Group", title=self.unique).insert().name
 		self.letter = frappe.new_doc("Newsletter", **self.newsletter()).insert()
+		self.request = rights.record_request("Access", email=self.email, channel="Phone")["name"]
+		self.breach = breach(title=self.unique).name
 		self.bulk_update = bulk.preview({"records": [self.contact], **WITHDRAW}) if with_bulk_update else None
 
 	def newsletter(self) -> dict:
@@ -158,7 +163,7 @@ def _(scene: Scene) -> bool:
 
 @does("the tax number of a Customer")
 def _(_scene: Scene) -> bool:
-	return "tax_id" not in rights.hidden_fields("Customer")
+	return "tax_id" not in field_rights.hidden_fields("Customer")
 
 
 @does("who saw protected data")
@@ -241,6 +246,43 @@ def _(scene: Scene) -> None:
 def _(scene: Scene) -> None:
 	status = bulk_api.status(scene.bulk_update)
 	bulk_api.approve(scene.bulk_update, status["selection_hash"])
+
+
+@does("record a request of a person")
+def _(scene: Scene) -> None:
+	rights.record_request("Access", email=scene.email, channel="Phone")
+
+
+@does("see a request that somebody else recorded")
+def _(scene: Scene) -> bool:
+	return reads("Data Subject Request", scene.request)
+
+
+@does("take a request in hand, extend, refuse and answer it")
+def _(scene: Scene) -> None:
+	rights.confirm_identity(scene.request, "Met in Person")
+	rights.start_request(scene.request)
+
+
+@does("put somebody under a Legal Hold, and release it")
+def _(scene: Scene) -> None:
+	hold = frappe.new_doc("Legal Hold", **scene.party, reason="A lawsuit", review_on=add_days(nowdate(), 90))
+	legal_hold.release(hold.insert().name, "It is over")
+
+
+@does("see whose data are past retention")
+def _(_scene: Scene) -> bool:
+	return opens("Data Past Retention")
+
+
+@does("write down a breach")
+def _(scene: Scene) -> None:
+	breach(title=scene.unique)
+
+
+@does("count and tell the people of a breach, and close it")
+def _(scene: Scene) -> None:
+	breaches.count_people(scene.breach)
 
 
 @does("write a Newsletter")

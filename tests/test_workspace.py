@@ -86,7 +86,7 @@ def test_each_reader_sees_all_figures_and_charts(role, user_with_roles):
 def test_it_is_for_its_readers(user_with_roles):
 	user_with_roles("Sales User")
 	assert NAME not in {row["name"] for row in get_workspace_sidebar_items()["pages"]}
-	for name in ("mailable", "expiring", "unproven", "blocked_this_week", "open_requests"):
+	for name in ("mailable", "expiring", "unproven", "blocked_this_week", "requests_due"):
 		with pytest.raises(frappe.PermissionError):
 			getattr(cards, name)()
 	with pytest.raises(frappe.PermissionError):

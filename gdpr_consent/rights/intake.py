@@ -12,7 +12,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import getdate
 
-from gdpr_consent import identity, links, pages, throttle
+from gdpr_consent import identity, links, pages, register, throttle
 from gdpr_consent.exceptions import LinkNotValid, RequestIncomplete
 from gdpr_consent.rights import handling, letters, objection, requests
 from gdpr_consent.rights.requests import MARKETING, OTHER_PROCESSING, Identity, Right, Status
@@ -79,10 +79,12 @@ def take(email: str, choice: str, requester_name: str, message: str, language: s
 
 
 def _receive(email: str, chosen: Choice, requester_name: str, message: str, language: str) -> None:
+	key = identity.address_key(email)
+	register.wait_for(key)
 	waiting = frappe.db.get_value(
 		requests.DOCTYPE,
 		{
-			"address_key": identity.address_key(email),
+			"address_key": key,
 			"right": chosen.right,
 			"channel": WEB_FORM,
 			"status": Status.RECEIVED.value,

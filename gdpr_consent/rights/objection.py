@@ -1,5 +1,5 @@
 """Objection (Art. 21) and withdrawal (Art. 7(3)). A no to marketing counts at once and for good, without a
-word of why or a proof of who says it. An objection to other processing is decided on, and restricts meanwhile."""
+word of why or a proof of who says it. An objection to other processing restricts until it is decided."""
 
 import frappe
 from frappe import _

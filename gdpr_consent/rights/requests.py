@@ -16,7 +16,7 @@ from frappe.utils import add_months, cint, getdate
 
 from gdpr_consent import identity
 from gdpr_consent.exceptions import InvalidPeriod, RequestIncomplete, RequestNotPossible, UnknownReference
-from gdpr_consent.rights import deadlines, letters
+from gdpr_consent.rights import deadlines, letters, subject
 
 DOCTYPE = "Data Subject Request"
 OFFICER = "Privacy Officer"
@@ -244,25 +244,13 @@ def _only_company() -> str | None:
 
 
 def _candidates(email: str | None, phone: str | None, named: list[tuple[str, str]]) -> list[dict[str, Any]]:
-	"""List the records that may be the person. Nobody is ticked at a mailbox of several people (AD-10)."""
-	found: dict[tuple[str, str], dict[str, Any]] = {
-		person: _record(*person, None, 1) for person in named if frappe.db.exists(*person)
-	}
-	for address in filter(None, (email, phone)):
-		for person in identity.people_at([address])[address]:
-			ticked = int(not identity.is_shared(address))
-			found.setdefault(tuple(person), _record(*person, address, ticked))
+	"""List the records that may be the person, each once. Nobody is ticked at a role's mailbox (AD-10)."""
+	found: dict[tuple[str, str], dict[str, Any]] = {}
+	for party_type, party in named or [(None, None)]:
+		for row in subject.candidates(email, phone, party_type, party):
+			known = found.setdefault((row["party_type"], row["party"]), row)
+			known["included"] = max(known["included"], row["included"])
 	return list(found.values())
-
-
-def _record(party_type: str, party: str, found_by: str | None, included: int) -> dict[str, Any]:
-	return {
-		"party_type": party_type,
-		"party": party,
-		"title": party,
-		"found_by": found_by,
-		"included": included,
-	}
 
 
 # --- deadlines ----------------------------------------------------------------------------------------------

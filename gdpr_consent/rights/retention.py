@@ -9,21 +9,26 @@ import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import frappe
 from frappe import _
 from frappe.model.document import Document
 from frappe.query_builder.functions import Max
-from frappe.utils import getdate
+from frappe.utils import getdate, now_datetime
 
 from gdpr_consent import identity, legal_hold
 from gdpr_consent.clock import add_months, now_utc
-from gdpr_consent.exceptions import FilterNotValid
+from gdpr_consent.doors import says_why
+from gdpr_consent.exceptions import ChangedMeanwhile, FilterNotValid, NotNow
+from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import Status
+from gdpr_consent.rights import erasure, subject
 
 AT_ONCE = 500
+PEOPLE_AT_ONCE = 20  # of an erasure
 KEEPS = (Status.GIVEN.value, Status.REQUESTED.value)
 # What counts as activity: DocType, its date, the fields that name the person, by kind of record. A field with
 # a second one is a dynamic link.
@@ -74,12 +79,15 @@ def check_rule(rule: Document) -> None:
 		raise FilterNotValid(_("The conditions can't be read. Choose them again.")) from None
 
 
-def due(rule: Document) -> Iterator[Due]:
+def due(rule: Document, day: date | None = None) -> Iterator[Due]:
 	"""Yield the people whose data are past the months of a rule, of those that the user may see.
 
 	A few queries for each 500 records, whatever they hold.
+
+	Args:
+		day: on which they are past; today if not given.
 	"""
-	limit = getdate(add_months(now_utc(), -rule.months))
+	limit = add_months(day or getdate(), -rule.months)
 	for names in _pages(rule, limit):
 		active = _last_activities(rule.ref_doctype, names)
 		silent = [name for name in names if active[name] < limit]
@@ -189,8 +197,82 @@ def overview(rule: Document) -> dict[str, Any]:
 			held += 1
 		else:
 			names.append(one.person.party)
-	return {"due": len(names), "held": held, "selection_hash": _hash_of(names)}
+	return {
+		"due": len(names),
+		"held": held,
+		"selection_hash": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+	}
 
 
-def _hash_of(names: list[str]) -> str:
-	return hashlib.sha256("\n".join(names).encode()).hexdigest()
+@frappe.whitelist(methods=["POST"])
+@says_why
+def look(rule: str) -> dict[str, Any]:
+	"""See `overview`. For Privacy Officers only."""
+	frappe.only_for("Privacy Officer", message=True)
+	return overview(frappe.get_doc("Retention Rule", rule))
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def erase(rule: str, selection_hash: str) -> None:
+	"""Erase the data of those whom `look` has counted, in the background. For Privacy Officers only.
+
+	Raises:
+		NotNow: the rule is switched off.
+		ChangedMeanwhile: it concerns others than it did then.
+	"""
+	frappe.only_for("Privacy Officer", message=True)
+	doc = frappe.get_doc("Retention Rule", rule)
+	if not doc.enabled:
+		raise NotNow(_("{0} is switched off. Enable it first.").format(frappe.bold(rule)))
+	if overview(doc)["selection_hash"] != selection_hash:
+		raise ChangedMeanwhile(_("The rule concerns other people by now. Look at them again."))
+	frappe.enqueue(
+		"gdpr_consent.rights.retention.work",
+		queue="long",
+		timeout=24 * 60 * 60,
+		enqueue_after_commit=True,
+		job_id=f"gdpr_consent::retention::{frappe.local.site}::{rule}",
+		deduplicate=True,
+		rule=rule,
+		last_day=str(frappe.utils.nowdate()),
+	)
+
+
+def work(rule: str, last_day: str) -> dict[str, int]:
+	"""Erase whom a rule concerned on a day, some people at a time, each of them for good.
+
+	A worker that is killed has lost nothing: those who are left are due the next time somebody looks.
+	"""
+	doc = frappe.get_doc("Retention Rule", rule)
+	counts = {"erased": 0, "held": 0, "failed": 0}
+	for batch in _batches(due(doc, getdate(last_day)), PEOPLE_AT_ONCE):
+		people = [one.person for one in batch if not one.held_by]
+		counts["held"] += len(batch) - len(people)
+		try:
+			if people:
+				erasure.carry_out(subject.of_people(people), request=None)
+			counts["erased"] += len(people)
+		except Exception:
+			frappe.db.rollback()
+			log_failure("Retention: people were not erased", rule)
+			counts["failed"] += len(people)
+		_write(doc, counts)
+		frappe.publish_realtime("consent_retention", {"name": rule, **counts}, user=frappe.session.user)
+	_write(doc, counts)
+	frappe.publish_realtime(
+		"consent_retention", {"name": rule, **counts, "is_done": True}, user=frappe.session.user
+	)
+	return counts
+
+
+def _batches(everybody: Iterator[Due], size: int) -> Iterator[list[Due]]:
+	while batch := list(islice(everybody, size)):
+		yield batch
+
+
+def _write(rule: Document, counts: dict[str, int]) -> None:
+	columns = {f"last_{what}": number for what, number in counts.items()}
+	columns |= {"last_run_on": now_datetime(), "last_run_by": frappe.session.user}
+	frappe.db.set_value("Retention Rule", rule.name, columns, update_modified=False)
+	frappe.db.commit()  # nosemgrep: these people are done; an interruption loses nothing

@@ -3,6 +3,7 @@
 import { LINK, fetch_history, fetch_mails, history_html, mails_html } from "./history";
 import { api, record, request } from "./record";
 import { lift_restriction, object, restrict, withdraw } from "./refuse";
+import { record_request } from "./request";
 import { standings } from "./standing";
 import { local_time_html } from "./time";
 import { bold, escape, grade_html, reason_label, reason_text, refusals } from "./words";
@@ -88,6 +89,9 @@ function buttons({ party_type, party, title, addresses, is_restricted }, done) {
 	}
 	if (is_restricted && frappe.user.has_role("Privacy Officer")) {
 		button(__("Lift Restriction"), () => lift_restriction(given, done));
+	}
+	if (frappe.model.can_create("Data Subject Request")) {
+		button(__("Record Request"), () => record_request(given, done));
 	}
 	const formats = [
 		[__("Export as PDF"), "PDF"],

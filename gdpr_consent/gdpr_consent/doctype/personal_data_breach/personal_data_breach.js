@@ -6,7 +6,7 @@ frappe.ui.form.on("Personal Data Breach", {
 		if (frm.doc.risk === "High Risk") {
 			frm.add_custom_button(__("Tell the People…"), () => tell_people(frm));
 		}
-		frm.add_custom_button(__("Close"), () => act(frm, "close"));
+		frm.add_custom_button(__("Close Breach"), () => act(frm, "close"));
 		frappe.realtime.off("consent_breach_told");
 		frappe.realtime.on("consent_breach_told", ({ name, told, is_done }) => {
 			if (name !== frm.doc.name) return;
