@@ -278,6 +278,7 @@ def holdings() -> list[Holding]:
 					(PARTY,),
 					("party", "description", "bank_party_name", "bank_party_iban"),
 				),
+				("Transaction Log", (_pair("reference_doctype", "document_name"),), ("data",)),
 				("Loyalty Point Entry", (CUSTOMER,), ("customer",)),
 				("Subscription", (PARTY,), ("party",)),
 				("POS Invoice Merge Log", (CUSTOMER,), ("customer",)),
@@ -739,7 +740,7 @@ def holdings() -> list[Holding]:
 			"Route History", (_link("user", "User"), *_mention("route")), ("route", "user"), given_out=False
 		),
 		Holding("User Invitation", (*_address("email"), _link("user", "User")), given_out=False),
-		Holding("Notification Settings", (_link("user", "User"),), given_out=False),
+		Holding("Notification Settings", (_link("name", "User"),), given_out=False),
 		Holding("Personal Data Deletion Request", (*_address("email"),)),
 		Holding("Personal Data Download Request", (_link("user", "User"),)),
 		Holding("Sensitive Access Log", (*_mention("records"),), ("records",), KEEP, proof, given_out=False),

@@ -78,11 +78,12 @@ def _locate_once(subject: Subject) -> None:
 
 def locate(subject: Subject) -> None:
 	"""Find everything about a person anew, into the temporary table."""
+	# A temporary table commits nothing, which Frappe doesn't know; and a rollback isn't to empty it.
 	frappe.db.sql(
-		f"""create temporary table if not exists `{TABLE}` (
+		f"""/* temporary */ create temporary table if not exists `{TABLE}` (
 			doctype varchar(140) not null, name varchar(255) not null, fate varchar(20) not null,
 			in_passing tinyint not null default 0, primary key (doctype, name)
-		) collate utf8mb4_unicode_ci"""
+		) engine = Aria collate utf8mb4_unicode_ci"""
 	)
 	frappe.db.sql(f"delete from `{TABLE}`")
 	found = holdings()
@@ -218,3 +219,14 @@ def _delete_unless_used(holding: Holding, found: Iterable[Holding], names: list[
 				f"update `{TABLE}` set fate = 'Delete' where doctype = %s and name = %s",
 				(holding.doctype, name),
 			)
+
+
+def in_passing(holding: Holding, names: list[str]) -> set[str]:
+	"""Of rows that `pages` has yielded, name those about somebody or something else that name the person."""
+	if not names:
+		return set()
+	found = frappe.db.sql(
+		f"select name from `{TABLE}` where doctype = %s and in_passing = 1 and name in %s",
+		(holding.doctype, names),
+	)
+	return {name for (name,) in found}

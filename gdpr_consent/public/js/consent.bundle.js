@@ -13,6 +13,7 @@ import { set_headline, show_on_form, url_of } from "./person";
 import { api, record } from "./record";
 import * as reports from "./reports";
 import { days_text, due_colour, record_request, show_request } from "./request";
+import { erasure } from "./request_erasure";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { find_candidates } from "./sensitive_candidates";
@@ -52,7 +53,7 @@ Object.assign(gdpr_consent, {
 	record,
 	reports,
 	revoke,
-	rights: { days_text, due_colour, record_request, show_request },
+	rights: { erasure, days_text, due_colour, record_request, show_request },
 	set_headline,
 	show_audience,
 	show_delivery,
