@@ -361,8 +361,6 @@ def erasure_status(request: str) -> dict[str, Any]:
 	return erasure_run.status(request)
 
 
-
-
 # --- package ------------------------------------------------------------------------------------------------
 
 
