@@ -21,7 +21,11 @@ from gdpr_consent.rights.personal_data import Erasure, Holding, holdings
 from gdpr_consent.rights.subject import Subject
 from gdpr_consent.rights.traces import TABLE
 
-BY_THE_REGISTER = ("Consent", "Suppression", "Consent Decision")
+# Erased by those who alone write them.
+BY_THE_REGISTER = (
+	*("Consent", "Suppression", "Consent Decision"),
+	*("Data Subject Request", "Data Subject Request Record", "Data Subject Request Change"),
+)
 PLANNED, RUNNING, DONE = "Planned", "Running", "Done"
 
 
