@@ -344,7 +344,7 @@ def test_nobody_elses_data_may_be_taken_elsewhere(person, request_of):
 
 
 def test_from_request_to_download(person, request_of, web, smtp, user_with_roles):
-	"""Access, by a real worker and over HTTP: the link works once, and nothing is left of the file (DS-24)."""
+	"""Access, by a real worker and over HTTP: the link works once, and the file is gone (DS-24)."""
 	name = request_of("Access")
 	user_with_roles("Privacy Officer")
 	api.prepare_package(name)
