@@ -1502,7 +1502,7 @@ def erase(
 	request: str | None = None,
 	keep_evidence: bool = False,
 ) -> list[str]:
-	"""Erase what the register says about a person, and go on blocking their addresses (Art. 17, DS-16, DS-19).
+	"""Erase what the register says about a person, and go on blocking their addresses (Art. 17, DS-19).
 
 	Each address gets a suppression that holds its key alone; live consents end; from then on each record and
 	its events say nothing about the person, and their chain still holds (AU-03). Doing it twice adds nothing.
@@ -1570,7 +1570,7 @@ def _says_something(row: Row, is_theirs: bool) -> bool:
 
 
 def _erase_row(writing: _Writing, doctype: str, row: Row, is_theirs: bool, act: Act) -> int:
-	"""Say again what a record says, without what it says about the person. Returns the number of the event."""
+	"""Say again what a record says, but nothing about the person. Returns the number of the event."""
 	columns = frappe.get_meta(doctype).get_valid_columns()
 	said = PROJECTED if doctype == "Consent" else SAID_BY_A_NO
 	facts = {column: row.get(column) for column in said if column in columns}

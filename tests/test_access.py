@@ -11,6 +11,7 @@ from email import message_from_string
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import jsonschema
 import pytest
 from conftest import run_worker
 from person_everywhere import PersonEverywhere
@@ -316,7 +317,6 @@ def test_a_file_that_is_too_large_is_named(person, request_of, monkeypatch):
 
 def test_what_may_be_taken_elsewhere_is_what_the_person_provided(person, request_of, access_package):
 	"""DS-14: a field that rests on our interest is in the Art. 15 file, not in that of Art. 20."""
-	jsonschema = pytest.importorskip("jsonschema", reason="not installed on every bench")
 	with made(request_of("Portability")) as packed:
 		assert {name for name in packed.namelist() if not name.startswith("csv/")} == PORTABILITY_PARTS - {
 			"csv/fields.csv"
@@ -344,7 +344,7 @@ def test_nobody_elses_data_may_be_taken_elsewhere(person, request_of):
 
 
 def test_from_request_to_download(person, request_of, web, smtp, user_with_roles):
-	"""Access, by a real worker and over HTTP: the link works once, and nothing is left of the file (DS-24)."""
+	"""Access, by a real worker and over HTTP: the link works once, and the file is gone (DS-24)."""
 	name = request_of("Access")
 	user_with_roles("Privacy Officer")
 	api.prepare_package(name)

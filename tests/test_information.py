@@ -1,4 +1,4 @@
-"""Who must be told that we have their data, by when, and that they are told once (Art. 13, 14; LB-07, LB-08)."""
+"""Who must be told that we have their data, by when, and that they are told once (Art. 14; LB-07, LB-08)."""
 
 import csv
 import io

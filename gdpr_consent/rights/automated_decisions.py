@@ -1,4 +1,4 @@
-"""Scores and other decisions of machines: what they are, and that a human looks at them anew (Art. 22; DS-22).
+"""Scores and other decisions of machines: what they are, and that a human looks anew (Art. 22; DS-22).
 
 While somebody has asked for that, objects or is restricted, a score about them isn't used: who works with one
 asks `may_use` first.
@@ -89,7 +89,7 @@ def may_use(doctype: str, name: str, fieldname: str) -> bool:
 
 
 def _is_asked_not_to(doctype: str, name: str) -> bool:
-	"""Whether the person has asked for a review, objects, or wants their data restricted, and isn't answered."""
+	"""Whether the person waits for an answer to a request for review, an objection, or a restriction."""
 	people = _people_behind(doctype, name)
 	if not people:
 		return False

@@ -21,7 +21,11 @@ from gdpr_consent.rights.personal_data import Erasure, Holding, holdings
 from gdpr_consent.rights.subject import Subject
 from gdpr_consent.rights.traces import TABLE
 
-BY_THE_REGISTER = ("Consent", "Suppression", "Consent Decision")
+# Erased by those who alone write them.
+BY_THE_REGISTER = (
+	*("Consent", "Suppression", "Consent Decision"),
+	*("Data Subject Request", "Data Subject Request Record", "Data Subject Request Change"),
+)
 PLANNED, RUNNING, DONE = "Planned", "Running", "Done"
 
 
@@ -182,7 +186,7 @@ class _Steps:
 def _report(
 	steps: list[Step], left: list[sweep.Left], words: sweep.Words, keep_evidence: bool
 ) -> dict[str, Any]:
-	"""Return what was kept and by which law, and what couldn't be taken out; nothing that names the person."""
+	"""Return what was kept by which law, and what couldn't be taken out; nothing that names the person."""
 	kept = [step for step in steps if step.action == Erasure.KEEP and step.found]
 	return {
 		"kept": [
@@ -300,7 +304,8 @@ def _delete_from_disk() -> None:
 		f"""select distinct f.file_url from `tabFile` f join `{TABLE}` t on t.name = f.name
 		where t.doctype = 'File' and t.fate = 'Delete' and f.file_url is not null and not exists(
 			select 1 from `tabFile` o where o.file_url = f.file_url and not exists(
-				select 1 from `{TABLE}` s where s.doctype = 'File' and s.fate = 'Delete' and s.name = o.name))"""
+				select 1 from `{TABLE}` s
+				where s.doctype = 'File' and s.fate = 'Delete' and s.name = o.name))"""
 	):
 		_remove(url)
 	for (url,) in frappe.db.sql(
@@ -327,7 +332,7 @@ def _path_of(url: str) -> str | None:
 
 
 def _rename_files(words: sweep.Words) -> None:
-	"""Give files that stay, and are called by the person's name, another one, on disk and in their records."""
+	"""Give files that stay, and are called by the person's name, another one, on disk and on record."""
 	if not words.everything:
 		return
 	for name, url, doctype, document, field in frappe.db.sql(

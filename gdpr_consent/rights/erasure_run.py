@@ -1,7 +1,7 @@
 """From the plan of an erasure over its approval to its end: what the form of the request asks for.
 
-The job works in the name of whoever approved it. It holds a lock of the database while it is connected, so one
-that is killed is replaced and one that lives isn't (the same as for a Consent Bulk Update).
+The job works in the name of whoever approved it. It holds a lock of the database while it is connected, so
+one that is killed is replaced and one that lives isn't (the same as for a Consent Bulk Update).
 """
 
 import time

@@ -1,5 +1,5 @@
-"""Takes other people out of what one person is given (Art. 15(4); DS-13): their addresses, and their names where
-they stand beside an address or are those of staff (C-579/21)."""
+"""Takes other people out of what one person is given (Art. 15(4); DS-13): their addresses, and their names
+where they stand beside an address or are those of staff (C-579/21)."""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from gdpr_consent.rights.subject import Subject
 
 MASKED = "[…]"  # the README of a package says what it means
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 LONGEST_HEADER = 10_000  # characters; what is longer is a text
 
 

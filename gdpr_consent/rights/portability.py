@@ -1,7 +1,7 @@
 """What a person gets who wants to take their data elsewhere (Art. 20; DS-14; requirements §8.2).
 
-Only what they provided themselves, under consent or contract: nothing that we concluded, nothing that rests on
-our interest alone, nobody else's.
+Only what they provided themselves, under consent or contract: nothing that we concluded, nothing that rests
+on our interest alone, nobody else's.
 """
 
 import json

@@ -529,6 +529,25 @@ def holdings() -> list[Holding]:
 			purpose=MARKETING,
 		),
 		Holding(
+			"Data Subject Request",
+			(*_address("email", "phone"),),
+			("requester_name", "email", "phone", "message", "answer", "identity_note", "address_key"),
+			KEEP,
+			proof,
+			others=("identity_note", "answered_by", "approved_by", "refusal_reason"),
+		),
+		*(
+			Holding(f"Data Subject Request {table}", (way,), fields, KEEP, proof, given_out=False)
+			for table, way, fields in (
+				("Record", PARTY, ("party", "title", "found_by")),
+				("Change", _pair("ref_doctype", "ref_name"), ("ref_name", "old_value", "new_value")),
+			)
+		),
+		Holding("Legal Hold", (PARTY,), ("party",), ANONYMISE, given_out=False, emptied=("party",)),
+		Holding(
+			"Personal Data Breach Notice", (*_address("email"),), ("email",), ANONYMISE, emptied=("email",)
+		),
+		Holding(
 			"Consent Bulk Update Item",
 			(*_address("email"),),
 			("email", "target", "evidence", "note"),

@@ -19,7 +19,10 @@ TABLE = "gdpr_trace"  # (doctype, name, fate, in_passing)
 FOR_NUMBERS = ("phone", "mobile", "whatsapp", "from", "to", "fax")
 # Rows that others are found by are those of documents; a trail finds no further trail.
 TRAILS = frozenset(
-	{"Version", "Deleted Document", "Activity Log", "View Log", "Access Log", "Notification Log"}
+	{
+		*("Data Subject Request", "Version", "Deleted Document", "Activity Log", "View Log", "Access Log"),
+		"Notification Log",
+	}
 )
 
 
