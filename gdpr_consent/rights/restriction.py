@@ -143,7 +143,8 @@ def check_write(doc: Document) -> None:
 	Raises:
 		ProcessingRestricted
 	"""
-	stored = 0 if doc.is_new() else frappe.db.get_value(doc.doctype, doc.name, FIELD) or 0
+	before = doc.get_doc_before_save()
+	stored = (before and before.get(FIELD)) or 0
 	doc.set(FIELD, stored)
 	check_may_change(doc, stored)
 
