@@ -13,6 +13,7 @@ from frappe.utils import getdate
 from gdpr_consent import api, identity, standing
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
+	ConsentError,
 	InvalidEmailAddress,
 	InvalidPeriod,
 	ProcessingRestricted,
@@ -28,6 +29,7 @@ from gdpr_consent.rights import (
 	deadlines,
 	handling,
 	objection,
+	overview,
 	recipients,
 	rectification,
 	reminders,
@@ -129,6 +131,16 @@ def test_ds_03_the_rule_of_the_country_names_the_calendar(ask, monkeypatch):
 	finally:
 		frappe.db.rollback()
 		frappe.clear_document_cache("Company", company.name)
+
+
+@pytest.mark.parametrize("code", ["XX", "DE-ZZ", "Germany"])
+def test_ds_03_a_rule_names_a_calendar_that_there_is(code):
+	rule = frappe.get_doc("Consent Country Rule", "Germany")
+	with pytest.raises(ConsentError, match=code.upper()):
+		rule.update({"holidays": code}).save()
+	rule.reload()
+	rule.update({"holidays": " de-by "}).save()
+	assert rule.holidays == "DE-BY"
 
 
 @pytest.mark.parametrize("right", ["Objection", "Withdrawal", "Information"])
@@ -791,3 +803,27 @@ def test_the_card_counts_what_is_due(ask, user_with_roles, smtp_server):
 	frappe.set_user("Administrator")
 	user_with_roles("Newsletter Manager")
 	assert cards.requests_due()["route"] == []
+
+
+def test_what_the_form_asks_takes_as_long_for_many_records_as_for_few(
+	ask, address, contact, lead, monkeypatch
+):
+	def queries(*others: str) -> int:
+		name = ask().name
+		for other in others:
+			handling.add_record(name, other.doctype, other.name)
+		asked: list[str] = []
+		run = frappe.db.sql
+
+		def note_query(query, *args, **kwargs):
+			asked.append(str(query))
+			return run(query, *args, **kwargs)
+
+		with monkeypatch.context() as patch:
+			patch.setattr(frappe.db, "sql", note_query)
+			assert len(overview.of(name)["known_addresses"]) == len(others)
+		return len(asked)
+
+	few = queries(contact(address()), lead(address()))
+	many = queries(*(contact(address()) for _number in range(6)), *(lead(address()) for _number in range(6)))
+	assert few == many <= 20
