@@ -326,7 +326,7 @@ def test_ds_16_an_erasure_that_is_killed_again_and_again_ends_the_same(person, r
 	while doors.erasure_status(name)["status"] == "Running":
 		frappe.db.commit()
 		worker = fork.Process(
-			target=work_until_killed, args=(site, name, chance.randint(100, 1500 + 200 * kills))
+			target=work_until_killed, args=(site, name, chance.randint(100, 900 + 200 * kills))
 		)
 		worker.start()
 		worker.join()
