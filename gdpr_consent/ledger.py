@@ -214,6 +214,29 @@ def insert_events(doctype: str, events: Iterable[tuple[Event, str | None]]) -> d
 	return heads
 
 
+def erase_payloads(doctype: str, erased: dict[str, int], addresses: Iterable[str]) -> None:
+	"""Delete for good what events before those of kind Erase said: their payloads, and the salts with them.
+
+	Args:
+		doctype: Consent or Suppression, what the records are.
+		erased: by record, the number of its Erase event.
+		addresses: of the person, who may also have been the one who acted.
+	"""
+	event = frappe.qb.DocType("Consent Event")
+	record = event[frappe.scrub(doctype)]
+	for name, seq in erased.items():
+		older = (record == name) & (event.seq < seq)
+		payloads = frappe.qb.from_(event).select(event.name).where(older).run(pluck=True)
+		payload = frappe.qb.DocType("Consent Event Payload")
+		if payloads:
+			frappe.qb.update(payload).set(payload.payload, None).set(payload.salt, None).where(
+				payload.name.isin(payloads)
+			).run()
+			frappe.qb.update(event).set(event.actor, None).where(
+				older & event.actor.isin([*addresses] or [""])
+			).run()
+
+
 def read_events(
 	doctype: str,
 	records: list[str],
@@ -284,10 +307,11 @@ def verify(progress: Callable[[int], None] = lambda _events: None) -> dict[str, 
 	for doctype in ("Consent", "Suppression"):
 		for record, head, rows in _chains(doctype):
 			previous: str | None = None
+			erased_before = max((row.seq for row in rows if row.kind == EventKind.ERASE.value), default=0)
 			progress(len(rows))
 			for position, row in enumerate(rows, start=1):
 				checked += 1
-				problem = _problem_of(row, position, previous)
+				problem = _problem_of(row, position, previous, erased_before)
 				if problem:
 					return {"ok": False, "checked": checked, "first_bad": row.name, "problem": problem}
 				previous = row.hash
@@ -342,7 +366,9 @@ def _chains(doctype: str) -> Iterator[tuple[str, str | None, list[frappe._dict]]
 		yield row.name, "", []
 
 
-def _problem_of(row: frappe._dict, position: int, previous: str | None) -> str | None:
+def _problem_of(row: frappe._dict, position: int, previous: str | None, erased_before: int) -> str | None:
+	"""Say what is wrong with an event. Only what a later event of kind Erase names, which is all before it,
+	may lack its payload (AU-03, AU-04)."""
 	if row.seq != position:
 		return "gap in the sequence"
 	if (row.prev_hash or None) != previous:
@@ -351,7 +377,8 @@ def _problem_of(row: frappe._dict, position: int, previous: str | None) -> str |
 		event = _event_of(row)
 		if hash_of(event, previous, row.commitment) != row.hash:
 			return "event changed"
-		# An erased payload is no fault (AU-03).
+		if not row.payload and position >= erased_before:
+			return "payload missing"
 		if row.payload and (
 			commit_to(row.payload, row.salt or "") != row.commitment or row.payload != event.payload()
 		):

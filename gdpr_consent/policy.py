@@ -85,6 +85,7 @@ class EventKind(str, Enum):
 	ASK = "Ask"
 	SUPPRESS = "Suppress"
 	LIFT = "Lift"
+	ERASE = "Erase"
 
 
 STATUS_AFTER = {

@@ -87,6 +87,13 @@ PROJECTED = (
 )
 
 
+# The columns of a Suppression.
+SAID_BY_A_NO = (
+	*("kind", "email", "address_key", "party_type", "party", "channel", "purpose", "topic", "said_on"),
+	*("lifted_on", "recorded_by", "source", "reason", "origin_doctype", "origin"),
+)
+
+
 class Scope(NamedTuple):
 	"""What a permission or a refusal is about. In a refusal, empty means every one."""
 
@@ -1475,6 +1482,103 @@ def _bounces(writing: _Writing, key: str) -> list[Row]:
 
 
 # --- the controller's own acts, and the clock's -------------------------------------------------------------
+
+
+# --- erasure ------------------------------------------------------------------------------------------------
+
+# What a record says about the person. The key stays: without the key of the site it tells nobody anything.
+PERSONAL = ("email", "party_type", "party", "reason", "evidence", "recorded_by", "origin_doctype", "origin")
+ENDED_BY_ERASURE = {
+	Status.UNKNOWN: EventKind.INVALIDATE,
+	Status.REQUESTED: EventKind.REFUSE,
+	Status.GIVEN: EventKind.WITHDRAW,
+	Status.NOT_REQUIRED: EventKind.END,
+}
+
+
+def erase(
+	addresses: Iterable[str],
+	parties: Iterable[tuple[str, str]],
+	request: str | None = None,
+	keep_evidence: bool = False,
+) -> list[str]:
+	"""Erase what the register says about a person, and go on blocking their addresses (Art. 17, DS-19).
+
+	Each address gets a suppression that holds its key alone; live consents end; from then on each record and
+	its events say nothing about the person, and their chain still holds (AU-03). Doing it twice adds nothing.
+
+	Args:
+		addresses: those that are the person's alone.
+		parties: the records that stand for the person, which other addresses may have been noted with.
+		request: the Data Subject Request that it is done for.
+		keep_evidence: keep the payloads of the events, which Privacy Officers alone read, for claims
+			(Art. 17(3)(e)).
+
+	Returns:
+		names of the records that were erased.
+	"""
+	addresses, parties = list(addresses), {(kind, name) for kind, name in parties}
+	keys = {key for key in address_keys(addresses).values() if key}
+	noted = [row for rows in _rows_at_parties(parties) for row in rows]
+	act = Act(CONTROLLER)
+	erased: dict[str, dict[str, int]] = {"Consent": {}, "Suppression": {}}
+	with _Writing(keys | {row["address_key"] for row in noted if row["address_key"]}) as writing:
+		no = No(RefusalKind.ERASURE, Scope("", ""), None)
+		for key in sorted(keys):
+			for row in writing.consents[key]:
+				kind = ENDED_BY_ERASURE.get(Status(row["status"]))
+				if kind and not writing.end_if_over(row):
+					writing.append("Consent", row, kind, act, {"ended_on": writing.now})
+			if not _stands_already(writing, key, no):
+				origin = {"origin_doctype": "Data Subject Request", "origin": request} if request else {}
+				_suppress(writing, key, no._replace(**origin), act)
+		for doctype, loaded in (("Consent", writing.consents), ("Suppression", writing.suppressions)):
+			rows = [row for group in loaded.values() for row in group]
+			rows += _named(doctype, [row["name"] for row in noted if row["is_loose"] == doctype])
+			for row in rows:
+				is_theirs = row["address_key"] in keys
+				if not (is_theirs or (row["party_type"], row["party"]) in parties):
+					continue
+				if row.get("kind") == RefusalKind.ERASURE or not _says_something(row, is_theirs):
+					continue  # what holds a key alone
+				erased[doctype][row["name"]] = _erase_row(writing, doctype, row, is_theirs, act)
+	if not keep_evidence:
+		for doctype, records in erased.items():
+			ledger.erase_payloads(doctype, records, addresses)
+	return [name for records in erased.values() for name in records]
+
+
+def _rows_at_parties(parties: Iterable[tuple[str, str]]) -> list[list[Row]]:
+	"""Read name and key of what is noted with parties. `is_loose` is the DocType of a row that has no key."""
+	found = []
+	for doctype in ("Consent", "Suppression"):
+		table = frappe.qb.DocType(doctype)
+		for party_type, party in parties:
+			rows = (
+				frappe.qb.from_(table)
+				.select(table.name, table.address_key)
+				.where((table.party_type == party_type) & (table.party == party))
+				.run(as_dict=True)
+			)
+			found.append([row | {"is_loose": "" if row.address_key else doctype} for row in rows])
+	return found
+
+
+def _says_something(row: Row, is_theirs: bool) -> bool:
+	columns = PERSONAL if is_theirs else [column for column in PERSONAL if column != "email"]
+	return any(row.get(column) for column in columns)
+
+
+def _erase_row(writing: _Writing, doctype: str, row: Row, is_theirs: bool, act: Act) -> int:
+	"""Say again what a record says, but nothing about the person. Returns the number of the event."""
+	columns = frappe.get_meta(doctype).get_valid_columns()
+	said = PROJECTED if doctype == "Consent" else SAID_BY_A_NO
+	facts = {column: row.get(column) for column in said if column in columns}
+	facts |= {column: None for column in PERSONAL if column in columns and (is_theirs or column != "email")}
+	for made_by_events in ("status", "since"):
+		facts.pop(made_by_events, None)
+	writing.append(doctype, row, EventKind.ERASE, act, facts)
+	return row["last_seq"]
 
 
 def revoke(consent: str, reason: str) -> Row:

@@ -49,6 +49,7 @@ def kind_in_words(kind: EventKind) -> str:
 		EventKind.ASK: _("Was asked to confirm again"),
 		EventKind.SUPPRESS: _("Said no"),
 		EventKind.LIFT: _("Lifted"),
+		EventKind.ERASE: _("Personal data erased"),
 	}[kind]
 
 

@@ -11,6 +11,7 @@ from email import message_from_string
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import jsonschema
 import pytest
 from conftest import run_worker
 from person_everywhere import PersonEverywhere
@@ -335,7 +336,6 @@ def test_a_file_that_is_too_large_is_named(person, request_of, monkeypatch):
 
 def test_what_may_be_taken_elsewhere_is_what_the_person_provided(person, request_of, access_package):
 	"""DS-14: a field that rests on our interest is in the Art. 15 file, not in that of Art. 20."""
-	jsonschema = pytest.importorskip("jsonschema", reason="not installed on every bench")
 	with made(request_of("Portability")) as packed:
 		assert {name for name in packed.namelist() if not name.startswith("csv/")} == PORTABILITY_PARTS - {
 			"csv/fields.csv"

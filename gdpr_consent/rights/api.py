@@ -14,6 +14,7 @@ from gdpr_consent.api import find_party
 from gdpr_consent.doors import says_why
 from gdpr_consent.rights import (
 	automated_decisions,
+	erasure_run,
 	handling,
 	information,
 	objection,
@@ -31,6 +32,10 @@ Day = str | date
 
 def _only_officer() -> None:
 	frappe.only_for(OFFICER, message=True)
+
+
+def _as_list(rows: list[str] | str) -> list[str]:
+	return list(frappe.parse_json(rows) or []) if isinstance(rows, str) else list(rows)
 
 
 # --- requests -----------------------------------------------------------------------------------------------
@@ -311,8 +316,49 @@ def tell_person_recipients(request: str) -> dict[str, bool]:
 	return {"sent": recipients.tell_person(request)}
 
 
-def _as_list(rows: list[str] | str) -> list[str]:
-	return list(frappe.parse_json(rows) or []) if isinstance(rows, str) else list(rows)
+# --- erasure ------------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def plan_erasure(request: str) -> list[dict[str, Any]]:
+	"""Plan the erasure of the person whose records are ticked (Art. 17): nothing is erased yet.
+
+	Returns:
+		for each DocType `ref_doctype, action, because, found`: what is deleted, anonymised, redacted, or kept
+		and by which law.
+	"""
+	_only_officer()
+	return erasure_run.make_plan(request)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def approve_erasure(request: str, keep_evidence: bool = False) -> None:
+	"""Erase what the plan says, in the background. Whoever recorded the request doesn't approve it, if there
+	is another Privacy Officer.
+
+	Args:
+		keep_evidence: keep what the person's consents stood on, for claims (Art. 17(3)(e)).
+	"""
+	_only_officer()
+	erasure_run.approve(request, keep_evidence)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def stop_erasure(request: str) -> None:
+	"""Stop an erasure after the step it is at. A new plan shows what is left."""
+	_only_officer()
+	erasure_run.stop(request)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def erasure_status(request: str) -> dict[str, Any]:
+	"""Return `status`, `steps` and, when it is done, `report`: what was kept by which law, what is left."""
+	_only_officer()
+	return erasure_run.status(request)
 
 
 # --- package ------------------------------------------------------------------------------------------------

@@ -278,6 +278,7 @@ def holdings() -> list[Holding]:
 					(PARTY,),
 					("party", "description", "bank_party_name", "bank_party_iban"),
 				),
+				("Transaction Log", (_pair("reference_doctype", "document_name"),), ("data",)),
 				("Loyalty Point Entry", (CUSTOMER,), ("customer",)),
 				("Subscription", (PARTY,), ("party",)),
 				("POS Invoice Merge Log", (CUSTOMER,), ("customer",)),
@@ -528,6 +529,25 @@ def holdings() -> list[Holding]:
 			purpose=MARKETING,
 		),
 		Holding(
+			"Data Subject Request",
+			(*_address("email", "phone"),),
+			("requester_name", "email", "phone", "message", "answer", "identity_note", "address_key"),
+			KEEP,
+			proof,
+			others=("identity_note", "answered_by", "approved_by", "refusal_reason"),
+		),
+		*(
+			Holding(f"Data Subject Request {table}", (way,), fields, KEEP, proof, given_out=False)
+			for table, way, fields in (
+				("Record", PARTY, ("party", "title", "found_by")),
+				("Change", _pair("ref_doctype", "ref_name"), ("ref_name", "old_value", "new_value")),
+			)
+		),
+		Holding("Legal Hold", (PARTY,), ("party",), ANONYMISE, given_out=False, emptied=("party",)),
+		Holding(
+			"Personal Data Breach Notice", (*_address("email"),), ("email",), ANONYMISE, emptied=("email",)
+		),
+		Holding(
 			"Consent Bulk Update Item",
 			(*_address("email"),),
 			("email", "target", "evidence", "note"),
@@ -739,7 +759,7 @@ def holdings() -> list[Holding]:
 			"Route History", (_link("user", "User"), *_mention("route")), ("route", "user"), given_out=False
 		),
 		Holding("User Invitation", (*_address("email"), _link("user", "User")), given_out=False),
-		Holding("Notification Settings", (_link("user", "User"),), given_out=False),
+		Holding("Notification Settings", (_link("name", "User"),), given_out=False),
 		Holding("Personal Data Deletion Request", (*_address("email"),)),
 		Holding("Personal Data Download Request", (_link("user", "User"),)),
 		Holding("Sensitive Access Log", (*_mention("records"),), ("records",), KEEP, proof, given_out=False),

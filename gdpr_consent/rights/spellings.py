@@ -40,13 +40,27 @@ def plain(text: str) -> str:
 	return BEGINS + re.escape(_tidy(text)).replace(r"\ ", SPACE) + ENDS
 
 
+def run_of(text: str) -> str:
+	"""Return the longest part of a text that no encoding changes, to look for it first."""
+	return max(re.findall(r"[A-Za-z0-9]+", text), key=len, default="")
+
+
+def digits_of(text: str) -> str:
+	"""Return the pattern of the national digits of a number."""
+	return BETWEEN_DIGITS.join(national_digits(text))
+
+
 def _tidy(text: str) -> str:
 	return " ".join(text.split())
 
 
 def _char(char: str) -> str:
 	"""Return the ways to write one character."""
-	ways = {re.escape(char)}
+	ways = (
+		{re.escape(one) for one in (char, char.lower(), char.upper())}
+		if ord(char) > 127
+		else {re.escape(char)}
+	)
 	for one in {char, char.lower(), char.upper()}:
 		octets = one.encode()
 		if len(one) > 1 or (one.isascii() and one.isalnum()):
@@ -80,6 +94,13 @@ def _digits(text: str) -> tuple[str, str]:
 
 def national_digits(text: str) -> str:
 	return _digits(text)[0]
+
+
+def cores(texts: Iterable[str]) -> list[str]:
+	"""Return what the texts look like inside base64 on one line."""
+	spellings = [spelling.encode() for text in texts for spelling in _as_written(text)]
+	long = [octets for octets in spellings if len(octets) >= SHORTEST_IN_BASE64]
+	return list(dict.fromkeys(_inner(octets, offset) for octets in long for offset in range(3)))
 
 
 def in_base64(texts: Iterable[str]) -> dict[str, str]:

@@ -113,6 +113,10 @@ def _stored(people: list[Person]) -> dict[Person, list[str]]:
 		names = [person.party for person in people if person.party_type == doctype]
 		for name, *values in _read(doctype, names, fields):
 			found[Person(doctype, name)] = [one for value in values for one in addresses_in(value)]
+	for person in people:
+		for doctype in ("Consent", "Suppression"):
+			noted = {"party_type": person.party_type, "party": person.party, "email": ["is", "set"]}
+			found.setdefault(person, []).extend(frappe.get_all(doctype, noted, pluck="email", limit=0))
 	for name, value in _of_postal_addresses(people):
 		found.setdefault(name, []).extend(addresses_in(value))
 	return found

@@ -19,7 +19,10 @@ TABLE = "gdpr_trace"  # (doctype, name, fate, in_passing)
 FOR_NUMBERS = ("phone", "mobile", "whatsapp", "from", "to", "fax")
 # Rows that others are found by are those of documents; a trail finds no further trail.
 TRAILS = frozenset(
-	{"Version", "Deleted Document", "Activity Log", "View Log", "Access Log", "Notification Log"}
+	{
+		*("Data Subject Request", "Version", "Deleted Document", "Activity Log", "View Log", "Access Log"),
+		"Notification Log",
+	}
 )
 
 
@@ -78,11 +81,12 @@ def _locate_once(subject: Subject) -> None:
 
 def locate(subject: Subject) -> None:
 	"""Find everything about a person anew, into the temporary table."""
+	# A temporary table commits nothing, which Frappe doesn't know; and a rollback isn't to empty it.
 	frappe.db.sql(
-		f"""create temporary table if not exists `{TABLE}` (
+		f"""/* temporary */ create temporary table if not exists `{TABLE}` (
 			doctype varchar(140) not null, name varchar(255) not null, fate varchar(20) not null,
 			in_passing tinyint not null default 0, primary key (doctype, name)
-		) collate utf8mb4_unicode_ci"""
+		) engine = Aria collate utf8mb4_unicode_ci"""
 	)
 	frappe.db.sql(f"delete from `{TABLE}`")
 	found = holdings()

@@ -13,6 +13,7 @@ import { set_headline, show_on_form, url_of } from "./person";
 import { api, record } from "./record";
 import * as reports from "./reports";
 import { days_text, due_colour, record_request, show_request } from "./request";
+import { erasure } from "./request_erasure";
 import { call, show_information, show_package, show_reviews } from "./request_package";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
@@ -57,6 +58,7 @@ Object.assign(gdpr_consent, {
 		call,
 		days_text,
 		due_colour,
+		erasure,
 		human_review: show_reviews,
 		information: show_information,
 		package: show_package,

@@ -127,6 +127,7 @@ export const kinds = () => ({
 	Ask: [__("Was asked to confirm again"), "orange"],
 	Suppress: [__("Said no"), "red"],
 	Lift: [__("Lifted"), "green"],
+	Erase: [__("Personal data erased"), "grey"],
 });
 
 export const refusals = () => ({
