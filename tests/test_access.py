@@ -232,7 +232,11 @@ def test_others_are_masked(access_package, person):
 	assert person.second_email in to_all["recipients"] and MASKED in to_all["recipients"]
 	text = everything_in(access_package)
 	assert "somebody@other.example" not in text
-	assert "staff@gdpr-test.example" not in text
+	assert "staff@gdpr-test.example" not in text and '"Somebody"' not in to_all["recipients"]
+	(sms,) = data["SMS Log"]["rows"]
+	assert sms["sent_to"] == person.phone and sms["sender_name"] in (None, MASKED)
+	(foreign,) = [row for row in data["Opportunity"]["rows"] if row["name"] == person.others["Opportunity"]]
+	assert foreign["contact_email"] == person.email and not foreign["party_name"]
 
 
 def test_a_name_beside_the_address_of_another_is_masked(person, request_of):
@@ -274,6 +278,21 @@ def test_passwords_and_tokens_are_never_in_it(access_package):
 	for doctype, table in data.items():
 		for field in frappe.get_meta(doctype.split(": ")[-1]).fields:
 			assert field.fieldtype != "Password" or field.fieldname not in table["fields"]
+	assert not {"api_key", "reset_password_key", "link_key"} & {
+		field for table in data.values() for field in table["fields"]
+	}
+
+
+def test_no_link_that_acts_for_the_person_is_in_it(person, request_of):
+	"""TK-09: of the link of an earlier package nothing works that somebody reads in this one."""
+	first = request_of("Portability")
+	package.make(first)
+	package.send_link(first)
+	frappe.db.commit()
+	token = token_in_mail(first)
+	with made(request_of("Access")) as packed:
+		text = everything_in(packed)
+	assert token not in text and f"/consent/package?t={MASKED}" in text
 
 
 def test_somebody_who_was_erased_learns_of_the_hash_that_is_left(mailbox):

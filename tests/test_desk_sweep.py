@@ -32,6 +32,12 @@ class Place(NamedTuple):
 	for_whom: frozenset[str] = ALL
 
 
+ONLY_FOR_OFFICERS = (
+	"Retention Rule",
+	"Personal Data Breach Notice",
+	"Information Duty",
+	"Automated Decision Review",
+)
 FORM, LIST, REPORT = ".form-page", ".frappe-list", "#page-query-report .layout-main-section"
 PRINT = ".print-format-container"
 
@@ -70,7 +76,7 @@ def places(people: dict[str, str]) -> list[Place]:
 		a_list("Consent Bulk Update", KEEPERS),
 		a_list("Sensitive Field", OFFICERS),
 		a_list("Sensitive Access Log", ONLY_OFFICER),
-		*(a_list(doctype, ONLY_OFFICER) for doctype in ("Retention Rule", "Personal Data Breach Notice")),
+		*(a_list(doctype, ONLY_OFFICER) for doctype in ONLY_FOR_OFFICERS),
 		*(a_list(doctype, OFFICERS) for doctype in ("Legal Hold", "Personal Data Breach")),
 		a_list("Data Subject Request", ONLY_OFFICER | {"Consent User"}),
 		form("Data Subject Request", people["Data Subject Request"], ONLY_OFFICER),
@@ -78,6 +84,8 @@ def places(people: dict[str, str]) -> list[Place]:
 		Place("legal-hold", "/app/legal-hold/new", FORM, ONLY_OFFICER),
 		Place("retention-rule", "/app/retention-rule/new", FORM, ONLY_OFFICER),
 		report("Data Past Retention", ONLY_OFFICER),
+		report("Personal Data Map", OFFICERS),
+		a_list("Automated Decision", OFFICERS),
 	]
 
 

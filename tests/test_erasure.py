@@ -30,7 +30,16 @@ from gdpr_consent import api, ledger, links, register
 from gdpr_consent.exceptions import ConsentError, ErasureNotPossible, MapNotValid, NotNow, StandingRefusal
 from gdpr_consent.identity import Person, address_key
 from gdpr_consent.rights import api as doors
-from gdpr_consent.rights import erasure, erasure_run, personal_data, requests, spellings, subject, traces
+from gdpr_consent.rights import (
+	erasure,
+	erasure_run,
+	personal_data,
+	requests,
+	shipped_map,
+	spellings,
+	subject,
+	traces,
+)
 from gdpr_consent.rights.personal_data import By, Erasure, Holding, Way
 from gdpr_consent.rights.requests import Identity, Status
 
@@ -52,6 +61,8 @@ def request_of(person) -> Iterator:
 	made: list[str] = []
 
 	def ask() -> str:
+		user = frappe.session.user
+		frappe.set_user("Administrator")
 		doc = requests.open_request(
 			"Erasure", email=person.email, party_type="Lead", party=person.lead.name, channel="Letter"
 		)
@@ -60,6 +71,7 @@ def request_of(person) -> Iterator:
 		assert ticked == set(person.people)
 		requests.move(doc.name, Status.IN_PROGRESS, identity=Identity.CONFIRMED.value)
 		frappe.db.commit()
+		frappe.set_user(user)
 		return doc.name
 
 	yield ask
@@ -102,7 +114,8 @@ HOLDINGS: list[Holding] = []
 
 def test_ds_10_an_app_adds_to_the_map_by_hook(monkeypatch):
 	hooks = frappe.get_hooks
-	named = {personal_data.HOOK: ["test_erasure.HOLDINGS"]}
+	named = {personal_data.HOOK: ["gdpr_consent.rights.shipped_map.of_an_app"]}
+	monkeypatch.setattr(shipped_map, "of_an_app", lambda: HOLDINGS, raising=False)
 	monkeypatch.setattr(
 		frappe, "get_hooks", lambda hook=None, *a, **k: named.get(hook) or hooks(hook, *a, **k)
 	)
@@ -141,7 +154,7 @@ def test_ds_10_somebody_who_is_everywhere_is_found_everywhere(person):
 def test_ad_10_what_several_people_share_is_nobodys(contact, lead):
 	email, shared = f"{frappe.generate_hash(length=8)}@x.example", "info@shared.example"
 	one = contact(email, shared, phone_nos=[{"phone": "+48 601 202 303"}])
-	lead(mobile_no="601202303")
+	lead(mobile_no="0048 601 202 303")
 	theirs = subject.of_people([Person("Contact", one.name)])
 	assert theirs.addresses == (email,)
 	assert [row["included"] for row in subject.candidates(shared)] == [0]
@@ -313,7 +326,7 @@ def test_ds_16_an_erasure_that_is_killed_again_and_again_ends_the_same(person, r
 	while doors.erasure_status(name)["status"] == "Running":
 		frappe.db.commit()
 		worker = fork.Process(
-			target=work_until_killed, args=(site, name, chance.randint(100, 1500 + 200 * kills))
+			target=work_until_killed, args=(site, name, chance.randint(100, 900 + 200 * kills))
 		)
 		worker.start()
 		worker.join()
@@ -421,7 +434,8 @@ def test_au_03_an_erased_consent_says_nothing_of_the_person_and_its_chain_holds(
 	assert not (row.email or row.party or row.evidence or row.reason)
 	for value in (email, one.name, PROOF["evidence"]):
 		assert value not in str(row) + str(frappe.get_all("Consent Event", {"consent": name}, ["*"]))
-		assert not frappe.get_all("Consent Event Payload", {"payload": ["like", f"%{value}%"]})
+		of_it = {"name": ["like", f"{name}-%"], "payload": ["like", f"%{value}%"]}
+		assert not frappe.get_all("Consent Event Payload", of_it)
 	assert api.verify_ledger()["ok"]
 	assert register.rebuild(name)["changed"] == {}
 	assert api.check_consent([email])[email]["reason"] == "SUPPRESSED"
@@ -549,7 +563,10 @@ def test_ds_16_staff_and_nobody_are_not_erased(user_with_roles):
 
 def test_re_03_a_legal_hold_keeps_everything(contact, monkeypatch):
 	one = contact("held@held.example")
-	frappe.new_doc("Legal Hold", party_type="Contact", party=one.name, reason="A claim").insert()
+	until = frappe.utils.add_days(frappe.utils.nowdate(), 90)
+	frappe.new_doc(
+		"Legal Hold", party_type="Contact", party=one.name, reason="A claim", review_on=until
+	).insert()
 	with pytest.raises(ErasureNotPossible, match="Legal Hold"):
 		erasure.carry_out(subject.of_people([Person("Contact", one.name)]))
 	assert frappe.db.exists("Contact", one.name)
@@ -561,6 +578,7 @@ def test_ds_10_the_report_shows_what_is_missing_first(user_with_roles):
 	user_with_roles("Privacy Officer")
 	answer = personal_data_map.execute({})
 	assert answer.summary[0]["value"] == 0 and len(answer.rows) > 100
+	frappe.set_user("Administrator")
 	user_with_roles("Sales User")
 	with pytest.raises(frappe.PermissionError):
 		personal_data_map.execute({})

@@ -294,7 +294,7 @@ def test_every_status_every_refusal_and_every_event_has_its_meaning():
 	assert REASON_OF_STATUS.keys() == set(Status)
 	assert {kind for kind, _reason in REFUSALS} == set(RefusalKind)
 	assert set(STATUS_AFTER.values()) == set(Status)
-	without = {EventKind.MOVE, EventKind.ASK, EventKind.SUPPRESS, EventKind.LIFT}
+	without = {EventKind.MOVE, EventKind.ASK, EventKind.SUPPRESS, EventKind.LIFT, EventKind.ERASE}
 	assert set(EventKind) - STATUS_AFTER.keys() == without
 
 

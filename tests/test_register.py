@@ -1084,7 +1084,8 @@ def test_au_02_a_deleted_record_is_found_by_its_events(chain):
 
 
 def test_au_03_erasing_the_payload_breaks_no_chain(chain):
-	erase_payloads(chain)
+	register.erase([frappe.db.get_value("Consent", chain, "email")], [])
+	assert not frappe.db.get_value("Consent Event Payload", f"{chain}-1", "payload")
 	assert api.verify_ledger()["ok"]
 	assert register.rebuild(chain)["changed"] == {}
 

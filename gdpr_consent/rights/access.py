@@ -1,6 +1,8 @@
 """What a person gets who asks for their data (Art. 15; DS-10 to DS-13, DS-25; requirements §8.1)."""
 
 from collections.abc import Callable, Iterator
+from email import message_from_string
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from frappe import _
 from frappe.model import no_value_fields
 from frappe.utils import cstr, get_site_path, strip_html
 
-from gdpr_consent import dpv_terms, identity, paper, records
+from gdpr_consent import dpv_terms, identity, ledger, paper, records
 from gdpr_consent.clock import to_system_time, utc_text
 from gdpr_consent.exceptions import RecordNotPossible
 from gdpr_consent.policy import EventKind, Reason, RefusalKind
@@ -26,7 +28,9 @@ ROWS_ON_PAPER, LETTERS_ON_PAPER = 40, 300  # of a DocType, of a value; data.json
 AT_ONCE = 500
 OF_THE_SYSTEM = ("name", "creation", "modified")
 OF_CHILDREN = ("name", "parenttype", "parent", "parentfield", "idx")
-NEVER = frozenset({"Password"})  # field types
+SECRETS = ("password", "secret", "token", "api_key", "reset_password_key", "link_key")  # in names of fields
+IN_UTC = ledger.INSTANTS | {"occurred_at", "recorded_at", "effective_from", "decided_on", "accessed_on"}
+MODULE = "GDPR Consent"  # its own instants are UTC
 CONSENTS = "consents.jsonld"
 PAGE = "gdpr_consent/templates/access_report.html"
 
@@ -224,10 +228,11 @@ def _of_holding(
 		for page in traces.pages(holding, about, columns, size):
 			passing = traces.in_passing(holding, [row["name"] for row in page])
 			for row in page:
-				told = mask.row(row, staff)
-				if row["name"] in passing and holding.fields is not None:
+				told = mask.row(_readable(holding.doctype, row), staff)
+				theirs = holding.emptied if holding.fields is None else holding.fields
+				if row["name"] in passing and theirs:
 					# It is about somebody else and names the person: only that is theirs.
-					told = {field: told.get(field) for field in (*OF_THE_SYSTEM, *holding.fields)}
+					told = {field: told.get(field) for field in (*OF_THE_SYSTEM, *theirs)}
 				elif unmapped:
 					parents.append(row["name"])
 				if len(shown) < ROWS_ON_PAPER:
@@ -249,6 +254,27 @@ def _of_holding(
 		yield Table(
 			name, labels_of(child, columns), _children(child, holding.doctype, parents, columns, mask)
 		)
+
+
+def _readable(doctype: str, row: dict[str, Any]) -> dict[str, Any]:
+	"""Return a row as its columns are meant: instants of the register in UTC, a queued mail decoded."""
+	if doctype == "Email Queue" and row.get("message"):
+		return row | {"message": _mail_in_words(row["message"])}
+	if frappe.get_meta(doctype).module == MODULE:
+		instants = {field: utc_text(row[field]) for field in IN_UTC & row.keys() if row[field]}
+		return row | instants
+	return row
+
+
+def _mail_in_words(message: str) -> str:
+	"""Decode a mail: in Base64 nobody could read it, and nobody else in it would be masked."""
+	mail = message_from_string(message, policy=default)
+	heads = [f"{name}: {mail[name]}" for name in ("Date", "Subject", "To") if mail[name]]
+	try:
+		body = mail.get_body(("plain", "html"))
+		return "\n".join([*heads, "", body.get_content() if body else ""])
+	except (LookupError, UnicodeError, KeyError, AttributeError):
+		return "\n".join(heads)
 
 
 def _rows_at_once(doctype: str) -> int:
@@ -280,7 +306,8 @@ def columns_of(doctype: str, of_the_system: tuple[str, ...] = OF_THE_SYSTEM) -> 
 	fields = [
 		field.fieldname
 		for field in meta.fields
-		if field.fieldtype not in no_value_fields and field.fieldtype not in NEVER
+		if field.fieldtype not in (*no_value_fields, "Password")
+		and not any(word in field.fieldname for word in SECRETS)
 	]
 	first = (*of_the_system, *(OF_CHILDREN if meta.istable else ()), "_user_tags")
 	return [column for column in dict.fromkeys((*first, *fields)) if column in stored]

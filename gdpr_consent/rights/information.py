@@ -375,7 +375,7 @@ def _purpose(name: str) -> dict[str, Any]:
 		(_("Categories of Data"), _(purpose.data_categories) if purpose.data_categories else not_stated),
 		(_("Categories of Recipients"), _(purpose.recipients) if purpose.recipients else not_stated),
 		(_("Kept for"), kept or (_(purpose.storage) if purpose.storage else not_stated)),
-		(_("Transfers to Third Countries"), transfers or _("None")),
+		(_("Transfers to Third Countries"), transfers or not_stated),
 	]
 	return {"name": name, "title": _(name), "is_marketing": purpose.is_marketing, "facts": facts}
 

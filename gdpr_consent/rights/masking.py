@@ -13,7 +13,9 @@ from gdpr_consent.rights.subject import Subject
 MASKED = "[…]"  # the README of a package says what it means
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-LONGEST_HEADER = 10_000  # characters; what is longer is a text
+# Whoever has such a link acts as the person. A package may be read by others on its way.
+LINK = re.compile(r"(/consent/[a-z-]+\?t=)[^\s\"'<>&]+")
+HEADERS = frozenset({"sender", "recipients", "cc", "bcc", "to", "from", "recipient", "raised_by", "sent_to"})
 
 
 class Mask:
@@ -41,15 +43,11 @@ class Mask:
 		Args:
 			staff: fields that hold other people's data or the names of staff, and links to User.
 		"""
-		headers = {
-			field: value
-			for field, value in values.items()
-			if isinstance(value, str) and "@" in value and "<" in value and len(value) < LONGEST_HEADER
-		}
+		headers = {field: value for field, value in values.items() if field in HEADERS and value}
 		names = _by_first_word(name for value in headers.values() for name in self._names_of_others(value))
-		staff = set(staff)
+		hidden = {*staff, *headers}
 		return {
-			field: self._other(value) if field in staff else self.text(value, names)
+			field: self._other(value) if field in hidden else self.text(value, names)
 			for field, value in values.items()
 		}
 
@@ -59,6 +57,8 @@ class Mask:
 			return value
 		if "@" in value:
 			value = ADDRESS.sub(lambda found: found[0] if found[0].lower() in self._kept else MASKED, value)
+		if "/consent/" in value:
+			value = LINK.sub(rf"\1{MASKED}", value)
 		for known in (names, self._staff):
 			if known:
 				value = _without_names(value, known)
@@ -67,9 +67,12 @@ class Mask:
 	def _other(self, value: Any) -> Any:
 		if not value or value in self.users or str(value).lower() in self.names:
 			return value
-		if isinstance(value, str) and "@" in value:
+		if not isinstance(value, str):
+			return MASKED
+		if "@" in value:
 			return self._addresses(value)
-		return MASKED
+		numbers = re.split(r"[\n,;]+", value)
+		return ", ".join(number if self.is_theirs(number) else MASKED for number in numbers if number.strip())
 
 	def _addresses(self, header: str) -> str:
 		"""Keep of a list of addresses the person's own, and the company's."""
