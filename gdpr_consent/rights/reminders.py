@@ -8,6 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_url_to_form, getdate
 
+from gdpr_consent.alerts import users_with
 from gdpr_consent.failures import log_failure
 from gdpr_consent.rights import letters
 from gdpr_consent.rights.requests import DOCTYPE, OFFICER, OPEN, Status, write
@@ -59,20 +60,11 @@ def steps_due(row: Any, today: date) -> Iterator[str]:
 
 
 def _officers() -> list[str]:
-	user, role = frappe.qb.DocType("User"), frappe.qb.DocType("Has Role")
-	query = (
-		frappe.qb.from_(user)
-		.join(role)
-		.on((role.parent == user.name) & (role.parenttype == "User"))
-		.select(user.email)
-		.distinct()
-		.where((user.enabled == 1) & user.email.isnotnull() & (user.name != "Administrator"))
-		.orderby(user.email)
-	)
 	# Somebody has to hear of it, on a site that has named no officer yet.
-	return query.where(role.role == OFFICER).run(pluck=True) or query.where(
-		role.role == "System Manager"
-	).run(pluck=True)
+	for role in (OFFICER, "System Manager"):
+		if found := [user for user in users_with([role]) if user != "Administrator"]:
+			return found
+	return []
 
 
 def _write_to_officers(row: Any, step: str, officers: list[str]) -> None:
