@@ -145,6 +145,18 @@ class ProcessingRestricted(frappe.PermissionError):
 	"""Somebody tried to change a record whose person had processing restricted (Art. 18(2), DS-20)."""
 
 
+class NoticeNotPossible(ConsentError):
+	"""A notice to a person that can't be sent, or whose record would say what can't be (Art. 14)."""
+
+
+class ReviewNotPossible(ConsentError):
+	"""An automated decision, or a review of one, that can't be as it was entered (Art. 22)."""
+
+
+class PackageNotPossible(ConsentError):
+	"""A person's package that can't be made, sent or handed out now (Art. 15, 20)."""
+
+
 class MapNotValid(ConsentError):
 	"""A holding of the hook `gdpr_personal_data` that doesn't fit the site (DS-10)."""
 

@@ -13,7 +13,7 @@ from posixpath import normpath
 from typing import Any
 from urllib.parse import urlencode
 
-from babel.dates import format_date
+from babel.dates import format_date, format_datetime
 from werkzeug.wrappers import Request, Response
 
 import frappe
@@ -52,6 +52,9 @@ class ConsentPage(TemplatePage):
 	def render(self) -> Response:
 		with as_the_person():
 			html = self.get_html()
+		if self.context.answer:  # a file in place of the page
+			self.context.answer.headers.extend(HEADERS)
+			return self.context.answer
 		return self.build_response(html, self.context.get("http_status_code"), HEADERS)
 
 
@@ -161,6 +164,12 @@ def address_to(context: frappe._dict, found: dict[str, Any]) -> None:
 def local_date(instant: datetime) -> str:
 	"""Write the day of an instant in UTC as it is in the site's time zone, in the language of the page."""
 	return format_date(to_system_time(instant), format="long", locale=babel_locale())
+
+
+def local_moment(moment: datetime) -> str:
+	"""Write a moment in the site's time zone, in the language of the page."""
+	zone = frappe.utils.get_system_timezone()
+	return f"{format_datetime(moment, format='medium', locale=babel_locale())} ({zone})"
 
 
 def act_without_session(response: Response, request: Request) -> None:

@@ -47,7 +47,7 @@ def receipt_pdf(consent: str) -> bytes:
 		RecordNotPossible: this server can't make PDFs.
 	"""
 	with print_language(frappe.db.get_value("Consent", consent, "language")):
-		return _pdf({"receipt": consent_receipt(consent)})
+		return make_pdf({"receipt": consent_receipt(consent)}, PAGE)
 
 
 def history_pdf(email: str | None, party_type: str | None, party: str | None) -> bytes:
@@ -56,10 +56,18 @@ def history_pdf(email: str | None, party_type: str | None, party: str | None) ->
 	Raises:
 		RecordNotPossible: this server can't make PDFs.
 	"""
-	return _pdf({"history": _history(email, party_type, party)})
+	return make_pdf({"history": _history(email, party_type, party)}, PAGE)
 
 
-def _pdf(shown: dict[str, Any]) -> bytes:
+def make_pdf(shown: dict[str, Any], template: str) -> bytes:
+	"""Make a PDF with numbered pages, each but the first with a running head.
+
+	Args:
+		shown: what the template takes; it gets `is_running_head` for the head alone.
+
+	Raises:
+		RecordNotPossible: this server can't make PDFs.
+	"""
 	if not shutil.which("wkhtmltopdf"):
 		raise RecordNotPossible(
 			_(
@@ -67,16 +75,16 @@ def _pdf(shown: dict[str, Any]) -> bytes:
 				" install wkhtmltopdf), or download JSON-LD."
 			)
 		)
-	pages = _pages(shown)
+	pages = _pages(shown, template)
 	if len(pages) > 1:
-		(head,) = _pages(shown | {"is_running_head": True})
+		(head,) = _pages(shown | {"is_running_head": True}, template)
 		for page in pages[1:]:
 			page.merge_transformed_page(head, Transformation().translate(0, INTO_THE_MARGIN))
 	return _numbered(pages)
 
 
-def _pages(shown: dict[str, Any]) -> list[PageObject]:
-	pdf = get_pdf(frappe.render_template(PAGE, shown), {"page-size": "A4"})
+def _pages(shown: dict[str, Any], template: str) -> list[PageObject]:
+	pdf = get_pdf(frappe.render_template(template, shown), {"page-size": "A4"})
 	return list(PdfReader(BytesIO(pdf)).pages)
 
 
@@ -128,15 +136,21 @@ def consent_receipt(consent: str) -> dict[str, Any]:
 
 def _history(email: str | None, party_type: str | None, party: str | None) -> dict[str, Any]:
 	consents, refusals = records.read_person(email, party_type, party)
+	companies = {row.company for row in consents.rows}
+	company = companies.pop() if len(companies) == 1 else frappe.db.get_default("company")
+	return history_of(consents, refusals, company) | {
+		"about": email or party,
+		"mails": _mails([email] if email else identity.addresses_of(party_type or "", party or "")),
+	}
+
+
+def history_of(consents: records.Book, refusals: records.Book, company: str | None) -> dict[str, Any]:
+	"""Return consents and refusals as a page shows them, newest first."""
 	writer = records.Writer()
 	newest_first = sorted(consents.rows, key=lambda row: row.since, reverse=True)
-	companies = {row.company for row in newest_first}
-	company = companies.pop() if len(companies) == 1 else frappe.db.get_default("company")
 	return _head(writer, frappe._dict(company=company)) | {
-		"about": email or party,
 		"consents": [_consent(writer, row, consents.events[row.name]) for row in newest_first],
 		"refusals": [_refusal(row, refusals.events[row.name]) for row in reversed(refusals.rows)],
-		"mails": _mails([email] if email else identity.addresses_of(party_type or "", party or "")),
 	}
 
 

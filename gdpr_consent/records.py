@@ -124,12 +124,18 @@ def read_person(email: str | None, party_type: str | None, party: str | None) ->
 	"""Read all consents and all refusals of a person: of their addresses, and of the party itself."""
 	emails = [email] if email else identity.addresses_of(party_type or "", party or "")
 	keys = [key for key in identity.address_keys(emails).values() if key]
+	return read_all(keys, [identity.Person(party_type or "", party)] if party else [])
+
+
+def read_all(keys: Iterable[str], people: Iterable[identity.Person]) -> tuple[Book, Book]:
+	"""Read all consents and all refusals of some addresses, by their keys, and of some records."""
+	keys, people = list(keys), list(people)
 
 	def read(doctype: str) -> Book:
 		table = frappe.qb.DocType(doctype)
 		whose = table.address_key.isin(keys) if keys else (table.name == "")
-		if party:
-			whose |= (table.party_type == party_type) & (table.party == party)
+		for person in people:
+			whose |= (table.party_type == person.party_type) & (table.party == person.party)
 		return _read(doctype, whose)
 
 	return read("Consent"), read("Suppression")
@@ -493,7 +499,11 @@ def receipt_of(consent: str) -> Json:
 
 def history_of(email: str | None, party_type: str | None, party: str | None) -> Json:
 	"""Return everything the register says of a person: each consent and each refusal with all events."""
-	consents, refusals = read_person(email, party_type, party)
+	return document_of(*read_person(email, party_type, party))
+
+
+def document_of(consents: Book, refusals: Book) -> Json:
+	"""Return consents and refusals as one document in JSON-LD."""
 	writer = Writer()
 	return {
 		"@context": writer.context(),

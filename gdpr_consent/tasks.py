@@ -9,7 +9,7 @@ from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, r
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
-from gdpr_consent.rights import reminders
+from gdpr_consent.rights import information, package, reminders
 
 DELETE_AT_ONCE = 10_000
 LOGS = (
@@ -23,6 +23,8 @@ def hourly() -> None:
 	register.end_what_is_over()
 	email_groups.count_members()
 	standing.take_up()
+	information.keep_up()
+	package.delete_expired()
 	breaches.remind()
 
 
@@ -34,6 +36,7 @@ def daily() -> None:
 	renewal.remind()
 	reminders.remind()
 	items.delete_unused()
+	information.remind()
 	legal_hold.remind(getdate())
 
 

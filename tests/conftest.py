@@ -812,7 +812,7 @@ def desk(chromium, web) -> Iterator[Callable]:
 	def note(message) -> None:
 		# There is no realtime server; pages must do without.
 		if message.type == "error" and "socket.io" not in message.text + message.location["url"]:
-			errors.append(message.text)
+			errors.append(f"{message.text} {message.location['url']}")
 
 	def open_as(user: str, width: int = 1200, height: int = 900):
 		if user != "Administrator":

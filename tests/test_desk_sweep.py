@@ -7,16 +7,20 @@ import pytest
 from conftest import BulkUpdates, give
 from desk import go, settle, stand_still
 from playwright.sync_api import expect
+from test_breaches import ago, breach
 from test_roles import COLUMNS
 
 import frappe
 
 from gdpr_consent import api
+from gdpr_consent.rights import api as rights
 
 ALL = frozenset(COLUMNS)
 READERS = ALL - {"Sales User"}
 KEEPERS = READERS - {"Newsletter Manager"}
 OFFICERS = KEEPERS - {"Consent User"}
+ONLY_OFFICER = frozenset({"Privacy Officer"})
+OF_PEOPLE = ("Contact", "Lead", "Customer", "Prospect", "Opportunity")
 
 expect.set_options(timeout=20_000)  # of a machine that is busy
 
@@ -28,6 +32,12 @@ class Place(NamedTuple):
 	for_whom: frozenset[str] = ALL
 
 
+ONLY_FOR_OFFICERS = (
+	"Retention Rule",
+	"Personal Data Breach Notice",
+	"Information Duty",
+	"Automated Decision Review",
+)
 FORM, LIST, REPORT = ".form-page", ".frappe-list", "#page-query-report .layout-main-section"
 PRINT = ".print-format-container"
 
@@ -53,8 +63,8 @@ def places(people: dict[str, str]) -> list[Place]:
 			for name in ("Consent Coverage", "Blocked Mail", "Wording in Use", "Sources")
 		),
 		report("Record of Processing Activities", OFFICERS),
-		*(form(doctype, name) for doctype, name in people.items() if doctype != "Consent"),
-		*(a_list(doctype, ALL) for doctype in ("Contact", "Lead", "Customer", "Prospect", "Opportunity")),
+		*(form(doctype, people[doctype]) for doctype in OF_PEOPLE),
+		*(a_list(doctype, ALL) for doctype in OF_PEOPLE),
 		form("Consent", people["Consent"], READERS),
 		Place("consent-print", f"/app/print/Consent/{people['Consent']}", PRINT, READERS),
 		Place("data-import", "/app/data-import/new", FORM, frozenset({"System Manager"})),
@@ -65,12 +75,22 @@ def places(people: dict[str, str]) -> list[Place]:
 		Place("consent-settings", "/app/consent-settings", FORM, OFFICERS | {"Consent User"}),
 		a_list("Consent Bulk Update", KEEPERS),
 		a_list("Sensitive Field", OFFICERS),
-		a_list("Sensitive Access Log", frozenset({"Privacy Officer"})),
+		a_list("Sensitive Access Log", ONLY_OFFICER),
+		*(a_list(doctype, ONLY_OFFICER) for doctype in ONLY_FOR_OFFICERS),
+		*(a_list(doctype, OFFICERS) for doctype in ("Legal Hold", "Personal Data Breach")),
+		a_list("Data Subject Request", ONLY_OFFICER | {"Consent User"}),
+		form("Data Subject Request", people["Data Subject Request"], ONLY_OFFICER),
+		form("Personal Data Breach", people["Personal Data Breach"], OFFICERS),
+		Place("legal-hold", "/app/legal-hold/new", FORM, ONLY_OFFICER),
+		Place("retention-rule", "/app/retention-rule/new", FORM, ONLY_OFFICER),
+		report("Data Past Retention", ONLY_OFFICER),
+		report("Personal Data Map", OFFICERS),
+		a_list("Automated Decision", OFFICERS),
 	]
 
 
 @pytest.fixture
-def people(bulk: BulkUpdates, committed_topic: str) -> dict[str, str]:
+def people(bulk: BulkUpdates, committed_topic: str, remove_breaches: None) -> dict[str, str]:
 	"""Somebody of each kind whose records have something to show."""
 	emails = [bulk.mailbox(f"{name}.{{}}@meble-kowalski.example") for name in ("anna", "biuro", "piotr")]
 	consent = give(emails[0])
@@ -79,8 +99,12 @@ def people(bulk: BulkUpdates, committed_topic: str) -> dict[str, str]:
 	contact, lead = bulk.contact(*emails[:2]), bulk.lead(emails[2])
 	customer = bulk.customer(contact)
 	api.withdraw_consent(email=emails[2])
+	request = rights.record_request("Access", email=emails[0], channel="Phone")["name"]
+	stolen = breach(aware_on=ago(hours=30), risk="Risk").name
 	frappe.db.commit()
 	return {
+		"Data Subject Request": request,
+		"Personal Data Breach": stolen,
 		"Contact": contact,
 		"Lead": lead,
 		"Customer": customer,

@@ -12,7 +12,7 @@ import frappe
 from frappe.utils import add_to_date, get_datetime, nowdate
 
 from gdpr_consent import api
-from gdpr_consent.exceptions import FilterNotValid
+from gdpr_consent.exceptions import ChangedMeanwhile, FilterNotValid, NotNow
 from gdpr_consent.reports import past_retention
 from gdpr_consent.rights import retention
 
@@ -120,3 +120,50 @@ def test_another_500_people_take_a_handful_of_queries(bulk: BulkUpdates, rule, m
 
 	queries_for(1)  # reads what is cached
 	assert queries_for(1_000) - queries_for(500) <= 20  # 18 for a page
+
+
+def erase_by(found) -> dict[str, int]:
+	"""Look, press Erase and work it off, as the form and a worker do."""
+	retention.erase(found.name, retention.look(found.name)["selection_hash"])
+	frappe.db.commit()
+	return retention.work(found.name, nowdate())
+
+
+def test_re_03_who_was_looked_at_is_erased_and_who_is_held_stays(bulk: BulkUpdates, rule, mailbox):
+	emails = [mailbox("retained.{}@gate.example") for _number in range(3)]
+	gone, held, fresh = contacts = [bulk.contact(email, last_name="Retained") for email in emails]
+	made_long_ago("Contact", gone, held)
+	hold("Contact", held)
+	found = rule("Contact", *contacts, enabled=1)
+	assert erase_by(found) == {"erased": 1, "held": 1, "failed": 0}
+	assert frappe.get_all("Contact", {"name": ["in", contacts]}, pluck="name", order_by="name") == sorted(
+		[held, fresh]
+	)
+	assert not frappe.db.exists("Contact Email", {"email_id": emails[0]})
+	found.reload()
+	assert (found.last_erased, found.last_held, found.last_failed) == (1, 1, 0)
+
+
+def test_bu_03_who_came_later_was_not_looked_at(bulk: BulkUpdates, rule):
+	contacts = [bulk.contact(bulk.mailbox()) for _number in range(2)]
+	made_long_ago("Contact", contacts[0])
+	found = rule("Contact", *contacts, enabled=1)
+	seen = retention.look(found.name)
+	made_long_ago("Contact", contacts[1])
+	with pytest.raises(ChangedMeanwhile, match="other people"):
+		retention.erase(found.name, seen["selection_hash"])
+
+
+def test_a_rule_that_is_off_erases_nobody(bulk: BulkUpdates, rule):
+	found = rule("Contact", bulk.contact(bulk.mailbox()))
+	with pytest.raises(NotNow, match="switched off"):
+		retention.erase(found.name, retention.look(found.name)["selection_hash"])
+
+
+@pytest.mark.parametrize("role", ["Consent User", "Newsletter Manager", "System Manager"])
+def test_only_a_privacy_officer_looks_and_erases(role, bulk, rule, user_with_roles):
+	found = rule("Contact", bulk.contact(bulk.mailbox()), enabled=1)
+	user_with_roles(role)
+	for act in (retention.look, lambda name: retention.erase(name, "")):
+		with pytest.raises(frappe.PermissionError):
+			act(found.name)

@@ -1,6 +1,7 @@
 """Tries each cell of the table in docs/roles.md."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ class Scene:
 		self.request = rights.record_request("Access", email=self.email, channel="Phone")["name"]
 		self.breach = breach(title=self.unique).name
 		self.bulk_update = bulk.preview({"records": [self.contact], **WITHDRAW}) if with_bulk_update else None
+
+	@contextmanager
+	def taken_in_hand(self, right: str) -> Iterator[str]:
+		"""Yield a request that an officer is at, and try it as the user."""
+		user = frappe.session.user
+		frappe.set_user("Administrator")
+		name = rights.record_request(right, email=self.email, channel="Phone")["name"]
+		rights.confirm_identity(name, "Met in Person")
+		rights.start_request(name)
+		frappe.set_user(user)
+		yield name
 
 	def newsletter(self) -> dict:
 		return {
@@ -166,6 +178,11 @@ def _(_scene: Scene) -> bool:
 	return "tax_id" not in field_rights.hidden_fields("Customer")
 
 
+@does("the personal-data map")
+def _(_scene: Scene) -> bool:
+	return opens("Personal Data Map")
+
+
 @does("who saw protected data")
 def _(_scene: Scene) -> bool:
 	return bool(frappe.has_permission("Sensitive Access Log"))
@@ -262,6 +279,40 @@ def _(scene: Scene) -> bool:
 def _(scene: Scene) -> None:
 	rights.confirm_identity(scene.request, "Met in Person")
 	rights.start_request(scene.request)
+
+
+@does("plan an erasure, and approve it")
+def _(scene: Scene) -> None:
+	with scene.taken_in_hand("Erasure") as request:
+		rights.plan_erasure(request)
+
+
+@does("make a person's package, and hand it out")
+def _(scene: Scene) -> None:
+	with scene.taken_in_hand("Access") as request:
+		rights.prepare_package(request)
+
+
+@does("note whom we have to tell of their data, and tell them")
+def _(scene: Scene) -> bool:
+	inserts("Information Duty", **scene.party, email=scene.email, obtained_from="A fair", obtained_on=nowdate())
+	return bool(frappe.get_list("Information Duty", {"party": scene.contact}))
+
+
+@does("describe a score, and let a human review it")
+def _(scene: Scene) -> None:
+	with scene.taken_in_hand("Human Review") as request:
+		rights.undescribed_scores()
+		inserts(
+			"Automated Decision",
+			title=scene.unique,
+			ref_doctype="Lead",
+			fieldname="qualification_status",
+			logic="By the answers to five questions",
+			significance="Who is called first",
+			reviewer="Administrator",
+		)
+		rights.answer_human_review(request)
 
 
 @does("put somebody under a Legal Hold, and release it")

@@ -27,7 +27,10 @@ from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 MARKETING = "Email Marketing"
 pytestmark = pytest.mark.usefixtures("fresh_counters")
 NEWSLETTER = "frappe.email.doctype.newsletter.newsletter"
-USES = (links.CONFIRM, links.UNSUBSCRIBE, links.PREFERENCES, links.SHOWN, links.STOP, links.JOIN)
+USES = (
+	*(links.CONFIRM, links.UNSUBSCRIBE, links.PREFERENCES, links.SHOWN, links.STOP, links.JOIN),
+	links.REQUEST,
+)
 
 
 def what_is_stored() -> dict[str, int]:
@@ -138,6 +141,7 @@ def real_tokens() -> dict[str, str]:
 		links.PREFERENCES: links.sign(links.PREFERENCES, "fuzz"),
 		links.SHOWN: links.sign(links.SHOWN, {"a:b": "fuzz"}),
 		links.STOP: core_doors.token_for(links.STOP, said),
+		links.REQUEST: urlsplit(links.request_url("fuzz", "mailbox")).query.removeprefix("t="),
 		links.JOIN: core_doors.token_for(links.JOIN, core_doors.SignUp("fuzz@gate.example", "x")),
 	}
 
@@ -147,6 +151,7 @@ READERS: dict[str, Callable] = {
 	links.UNSUBSCRIBE: links.read_unsubscribe,
 	links.PREFERENCES: links.read_preferences,
 	links.SHOWN: lambda token: links.read(links.SHOWN, token),
+	links.REQUEST: links.read_request,
 	links.STOP: lambda token: core_doors.read_token(links.STOP, token),
 	links.JOIN: lambda token: core_doors.read_token(links.JOIN, token),
 }
@@ -181,7 +186,10 @@ def test_tk_10_no_text_is_a_token(text):
 	assert all(is_told_off(use, text) for use in USES)
 
 
-PATHS = ("consent/confirm", "consent/unsubscribe", "consent/preferences", "consent/stop", "consent/join")
+PATHS = (
+	*("consent/confirm", "consent/unsubscribe", "consent/preferences", "consent/stop", "consent/join"),
+	"consent/request",
+)
 
 
 def test_tk_10_hundreds_of_wrong_tokens_over_http_show_a_plain_page(web, mailbox):

@@ -25,7 +25,7 @@ from frappe.utils import strip_html
 from gdpr_consent.identity import address_keys, split_addresses
 
 MARKETING_SOURCES = ("Newsletter", "Email Campaign")
-SERVICE_SOURCES = ("Consent", "Data Subject Request", "Personal Data Breach")
+SERVICE_SOURCES = ("Consent", "Data Subject Request", "Information Duty", "Personal Data Breach")
 SENT_FROM, SENDER, SUBJECT_STARTS_WITH = "Sent From", "Sender", "Subject Starts With"  # Consent Mail Sign
 PURPOSE_HEADER, TOPIC_HEADER = "X-Consent-Purpose", "X-Consent-Topic"
 

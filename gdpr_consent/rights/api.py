@@ -6,14 +6,20 @@ Days are written as 2026-03-01. Whatever takes an address is POST: a URL ends in
 from datetime import date
 from typing import Any
 
+from werkzeug.wrappers import Response
+
 import frappe
 
-from gdpr_consent.api import find_party, says_why
+from gdpr_consent.api import find_party
+from gdpr_consent.doors import says_why
 from gdpr_consent.rights import (
+	automated_decisions,
 	erasure_run,
 	handling,
+	information,
 	objection,
 	overview,
+	package,
 	recipients,
 	rectification,
 	requests,
@@ -26,6 +32,10 @@ Day = str | date
 
 def _only_officer() -> None:
 	frappe.only_for(OFFICER, message=True)
+
+
+def _as_list(rows: list[str] | str) -> list[str]:
+	return list(frappe.parse_json(rows) or []) if isinstance(rows, str) else list(rows)
 
 
 # --- requests -----------------------------------------------------------------------------------------------
@@ -351,5 +361,142 @@ def erasure_status(request: str) -> dict[str, Any]:
 	return erasure_run.status(request)
 
 
-def _as_list(rows: list[str] | str) -> list[str]:
-	return list(frappe.parse_json(rows) or []) if isinstance(rows, str) else list(rows)
+# --- package ------------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def prepare_package(request: str) -> None:
+	"""Let the package of an Access or Portability request be made; `package_status` says how far it is.
+
+	Raises:
+		PermissionError, RequestNotPossible, PackageNotPossible
+	"""
+	_only_officer()
+	package.start(request)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def package_status(request: str) -> dict[str, Any]:
+	"""Return `progress, is_there, expires_on, downloaded_on, link_sent, rows, left_out, addresses`."""
+	_only_officer()
+	return package.status(request)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def send_package_link(request: str, address: str | None = None) -> None:
+	"""Mail the person the link to their package and close the request; the link works once, for 72 hours.
+
+	Args:
+		address: one of those that `package_status` lists, if it lists several.
+
+	Raises:
+		PermissionError, RequestNotPossible, PackageNotPossible
+	"""
+	_only_officer()
+	package.send_link(request, address)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def download_package(request: str) -> Response:
+	"""Answer with the package, for whoever hands it over. Noted in Access Log.
+
+	Raises:
+		PermissionError, PackageNotPossible
+	"""
+	_only_officer()
+	return package.answer_with(package.open_for_officer(request), request)
+
+
+# --- information --------------------------------------------------------------------------------------------
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def send_notices(duties: list[str] | str) -> int:
+	"""Send the notice of Art. 14 for some Information Duties, and return for how many.
+
+	Raises:
+		PermissionError
+		NoticeNotPossible: none of them is due and has an address.
+	"""
+	return information.start_sending(frappe.parse_json(duties))
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def show_notice(duty: str) -> str:
+	"""Return the notice of an Information Duty as HTML."""
+	frappe.has_permission(information.DOCTYPE, "read", doc=duty, throw=True)
+	return information.html_of(duty)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def answer_information(request: str) -> None:
+	"""Tell the person of an Information request what is done with their data, and close it (Art. 13, 14).
+
+	Raises:
+		PermissionError, RequestNotPossible, NoticeNotPossible
+	"""
+	_only_officer()
+	information.answer(request)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def undescribed_scores() -> list[dict[str, str]]:
+	"""List `doctype, fieldname, label` of fields about people that look like scores and aren't described."""
+	frappe.has_permission(automated_decisions.DOCTYPE, "read", throw=True)
+	return automated_decisions.undescribed()
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def open_reviews(request: str) -> list[str]:
+	"""Let humans review what machines have decided about the person of a Human Review request (Art. 22(3)).
+
+	Raises:
+		PermissionError, RequestNotPossible, ReviewNotPossible
+	"""
+	_only_officer()
+	return automated_decisions.open_reviews(request)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def finish_review(review: str, result: str, reasons: str) -> None:
+	"""Say what a human has come to: `Confirmed`, `Corrected` or `Not Used Again`.
+
+	Raises:
+		PermissionError: neither the reviewer nor a Privacy Officer.
+		ReviewNotPossible
+	"""
+	automated_decisions.finish_review(review, result, reasons)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def contest_review(review: str, point_of_view: str) -> None:
+	"""Note that the person contests the result of a review; somebody else has to look at it then.
+
+	Raises:
+		PermissionError, ReviewNotPossible
+	"""
+	automated_decisions.contest(review, point_of_view)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def answer_human_review(request: str) -> None:
+	"""Tell the person what humans have come to, and close the request.
+
+	Raises:
+		PermissionError, RequestNotPossible
+		ReviewNotPossible: a review is still open.
+	"""
+	_only_officer()
+	automated_decisions.answer(request)

@@ -58,14 +58,15 @@ def known_addresses(doc: Document) -> list[str]:
 	Whoever can be reached there and says it was them, is known to be the person. Nobody has to send a copy of
 	an identity card.
 	"""
+	found: list[str] = []
+	for party_type in identity.PARTY_TYPES:
+		names = [row.party for row in doc.records if row.party_type == party_type]
+		for addresses in identity.addresses_of_parties(party_type, names).values() if names else ():
+			found += addresses
 	keys: dict[str, str] = {}
-	for row in doc.records:
-		if row.party_type in identity.PARTY_TYPES:
-			for address, key in identity.address_keys(
-				identity.addresses_of(row.party_type, row.party)
-			).items():
-				if key and key != doc.address_key:
-					keys.setdefault(key, address)
+	for address, key in identity.address_keys(found).items():
+		if key and key != doc.address_key:
+			keys.setdefault(key, address)
 	return list(keys.values())
 
 

@@ -29,8 +29,9 @@ ROWS_OF_CONTACT = {
 ADDRESSES = {
 	"Contact": tuple(ROWS_OF_CONTACT),
 	"Lead": ("email_id", *identity.LEAD_NUMBERS),
-	"Customer": ("email_id", "mobile_no"),
+	"Customer": (),  # those it has are copies of its contact's
 }
+COPIES_OF_CUSTOMER = ["email_id", "mobile_no"]
 _DRAFTS = ("Quotation", "Sales Order", "Delivery Note", "Sales Invoice")  # once submitted, they are history
 _OF_CONTACT = ("Opportunity", "Warranty Claim", *_DRAFTS)
 # What others copy from a record: the DocType, its field, and the field that names the record.
@@ -238,6 +239,9 @@ def _follow_address(doc: Document, change: Any) -> list[str]:
 	places = []
 	key = identity.address_keys([change.old_value])[change.old_value]
 	for person in restriction.people_of(doc) if key else ():
+		if person.party_type == "Customer":
+			places += _follow_on_customer(person, key, change.new_value)
+			continue
 		record = frappe.get_doc(*person)
 		fields = [
 			field
@@ -257,14 +261,24 @@ def _follow_address(doc: Document, change: Any) -> list[str]:
 	return places
 
 
+def _follow_on_customer(person: Person, key: str, new: str | None) -> list[str]:
+	"""Correct the copies that a Customer keeps without saying whose they are."""
+	stored = frappe.db.get_value(*person, COPIES_OF_CUSTOMER, as_dict=True)
+	keys = identity.address_keys([value for value in stored.values() if value])
+	wrong = [field for field, value in stored.items() if value and keys[value] == key]
+	if not wrong:
+		return []
+	frappe.get_doc(*person).check_permission("write")
+	frappe.db.set_value(*person, dict.fromkeys(wrong, new or None))
+	return [f"{_(person.party_type)} {person.party}"]
+
+
 def _value_with_key(record: Document, fieldname: str, key: str) -> str | None:
 	if record.doctype == "Contact":
 		table, field, _first = ROWS_OF_CONTACT[fieldname]
 		values = [row.get(field) for row in record.get(table)]
 	else:
-		field = record.meta.get_field(fieldname)
-		# A Customer's are copies of its contact's, where it has one.
-		values = [record.get(fieldname)] if field and not field.read_only else []
+		values = [record.get(fieldname)]
 	keys = identity.address_keys([value for value in values if value])
 	return next((value for value, its_key in keys.items() if its_key == key), None)
 

@@ -222,3 +222,14 @@ def _delete_unless_used(holding: Holding, found: Iterable[Holding], names: list[
 				f"update `{TABLE}` set fate = 'Delete' where doctype = %s and name = %s",
 				(holding.doctype, name),
 			)
+
+
+def in_passing(holding: Holding, names: list[str]) -> set[str]:
+	"""Of rows that `pages` has yielded, name those about somebody or something else that name the person."""
+	if not names:
+		return set()
+	found = frappe.db.sql(
+		f"select name from `{TABLE}` where doctype = %s and in_passing = 1 and name in %s",
+		(holding.doctype, names),
+	)
+	return {name for (name,) in found}

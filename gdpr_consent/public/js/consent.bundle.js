@@ -14,6 +14,7 @@ import { api, record } from "./record";
 import * as reports from "./reports";
 import { days_text, due_colour, record_request, show_request } from "./request";
 import { erasure } from "./request_erasure";
+import { call, show_information, show_package, show_reviews } from "./request_package";
 import { invalidate, object, revoke, withdraw } from "./refuse";
 import { lines, problems_html } from "./self_check";
 import { find_candidates } from "./sensitive_candidates";
@@ -53,7 +54,17 @@ Object.assign(gdpr_consent, {
 	record,
 	reports,
 	revoke,
-	rights: { erasure, days_text, due_colour, record_request, show_request },
+	rights: {
+		call,
+		days_text,
+		due_colour,
+		erasure,
+		human_review: show_reviews,
+		information: show_information,
+		package: show_package,
+		record_request,
+		show_request,
+	},
 	set_headline,
 	show_audience,
 	show_delivery,

@@ -8,6 +8,7 @@ const TAB = "consent_privacy_tab";
 
 /** Add the badge to a form, and the panel when its tab is opened. */
 export function show_on_form(frm) {
+	show_restriction(frm);
 	frm.page.wrapper.find(".consent-badge").remove();
 	const may_see = !frm.is_new() && frappe.model.can_read("Consent");
 	const tab = frm.layout.tabs.find(({ df }) => df.fieldname === TAB);
@@ -27,6 +28,17 @@ export function show_on_form(frm) {
 	const open = () => show_panel(doctype, docname, wrapper, answered);
 	tab.tab_link.find(".nav-link").off(".consent").on("shown.bs.tab.consent", open);
 	if (tab.is_active()) open();
+}
+
+/** Say that a record is only stored, and let nobody begin to change it who may not (Art. 18). */
+function show_restriction(frm) {
+	frm.layout.message.find(".restriction-headline").closest(".form-message").remove();
+	if (!frm.doc.processing_restricted) return;
+	const text = __(
+		"Processing is restricted, because the person asked for it (Art. 18 GDPR). Only a Privacy Officer changes this record.",
+	);
+	frm.dashboard.set_headline(`<div class="restriction-headline">${text}</div>`, "red");
+	if (!frappe.user.has_role("Privacy Officer")) frm.disable_form();
 }
 
 function show_badge(frm, tab) {

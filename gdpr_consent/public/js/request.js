@@ -32,7 +32,13 @@ export async function show_request(frm) {
 	if (frm.docname !== docname) return; // the user went on to another one
 	set_headline(frm, `<b>${escape(overview.next)}</b> ${due_text(frm.doc)}`, overview.colour);
 	overview.actions.forEach((action, position) => add_button(frm, overview, action, position));
-	const of_the_right = { Erasure: "erasure", Access: "package", Portability: "package" }[frm.doc.right];
+	const of_the_right = {
+		Access: "package",
+		Erasure: "erasure",
+		"Human Review": "human_review",
+		Information: "information",
+		Portability: "package",
+	}[frm.doc.right];
 	gdpr_consent.rights[of_the_right]?.(frm);
 }
 
