@@ -269,6 +269,7 @@ def test_ds_16_ds_17_after_an_erasure_only_what_the_report_lists_names_the_perso
 	assert frappe.db.get_value(
 		"GL Entry", {"voucher_no": invoice.name, "party_type": "Customer"}, "party"
 	) == (invoice.customer)
+	frappe.set_user("Administrator")
 	invoice.reload()
 	invoice.cancel()  # what stays can still be worked with
 	frappe.db.rollback()
@@ -283,15 +284,15 @@ def test_ds_16_ds_17_after_an_erasure_only_what_the_report_lists_names_the_perso
 
 def test_ds_16_the_person_is_told_before_we_forget_whom_to_tell(person, request_of, officer, smtp):
 	erase(request_of())
-	(mail,) = [one for one in smtp.deliveries if person.email.lower() in str(one.recipients).lower()][-1:]
-	assert "erasing your data" in str(mail.message)
+	mails = [one.content for one in smtp.deliveries if one.to.lower() == person.email.lower()]
+	assert any("erasing your data" in text for mail in mails for text in readings(mail))
 
 
 def test_au_03_the_evidence_stays_where_claims_are_possible(person, request_of, officer):
 	(consent,) = person.documents["Consent"][:1]
 	erase(request_of(), keep_evidence=True)
 	payload = frappe.db.get_value("Consent Event Payload", f"{consent}-1", "payload")
-	assert PROOF["evidence"] in payload
+	assert "Said so on the telephone" in payload
 	assert frappe.db.get_value("Consent", consent, ["email", "party"]) == (None, None)
 	assert api.verify_ledger()["ok"]
 
@@ -407,9 +408,8 @@ def test_ds_19_who_comes_back_isnt_written_to(erased, comes_back, queued, smtp):
 	assert api.check_consent([erased])[erased]["reason"] == "SUPPRESSED"
 	mail = queued(erased, purpose="Email Marketing")
 	mail.send()
-	assert not [
-		one for one in smtp.deliveries if erased in str(one.recipients) and "A word" in str(one.message)
-	]
+	assert frappe.db.get_value("Email Queue", mail.name, "status") == "Blocked"
+	assert not [one for one in smtp.deliveries if one.to == erased and "A word from us" in one.content]
 
 
 def test_ds_19_what_the_person_confirms_from_their_mailbox_lifts_it(erased):

@@ -74,7 +74,10 @@ def a_duty(email: str | None, party_type: str = "Lead", **more) -> str:
 
 def mails_to(email: str) -> list:
 	names = frappe.get_all("Email Queue Recipient", {"recipient": email}, pluck="parent")
-	return [frappe.get_doc("Email Queue", name) for name in names]
+	return [
+		frappe.get_doc("Email Queue", name)
+		for name in frappe.get_all("Email Queue", {"name": ["in", names]}, pluck="name", order_by="creation")
+	]
 
 
 # --- who, and by when ---------------------------------------------------------------------------------------
@@ -293,7 +296,8 @@ def test_from_request_to_answer(duties, mailbox, smtp):
 	request.reload()
 	assert request.status == "Fulfilled" and request.answered_on == getdate()
 	assert frappe.db.get_value(DOCTYPE, duty, "status") == "Sent"
-	(mail,) = mails_to(email)
-	assert mail.reference_doctype == "Data Subject Request" and mail.reference_name == request.name
+	notice = mails_to(email)[-1]
+	assert notice.reference_doctype == "Data Subject Request" and notice.reference_name == request.name
+	assert "What we use it for" in _html(notice.message)
 	with pytest.raises(frappe.ValidationError):
 		api.answer_information(request.name)

@@ -20,6 +20,8 @@ JOB = "gdpr_consent.rights.erasure_run.work"
 LONGEST = 24 * 60 * 60  # seconds
 TELL_EVERY = 1.0  # seconds, at most
 EVENT = "consent_erasure"
+# Our own letters and notes about the request are no reason to plan anew.
+ABOUT_THE_REQUEST = ("Comment", "Communication", "Communication Link", "Email Queue", "Email Queue Recipient")
 
 
 def make_plan(request: str) -> list[dict[str, Any]]:
@@ -69,14 +71,15 @@ def approve(request: str, keep_evidence: bool = False) -> None:
 def _answer(doc: Any, steps: list[erasure.Step]) -> None:
 	"""Tell the person what becomes of their data, while we still know whom to tell (Art. 12(3))."""
 	with letters.in_language_of(doc):
-		kept = dict.fromkeys(
-			f"{_(step.ref_doctype)}: {_(step.because)}"
-			for step in steps
-			if step.action == Erasure.KEEP and step.ref_doctype
-		)
+		kept: dict[str, list[str]] = {}
+		for step in steps:
+			if step.action == Erasure.KEEP and step.ref_doctype:
+				kept.setdefault(_(step.because), []).append(_(step.ref_doctype))
 		text = _("We are erasing your data now.")
 		if kept:
-			text += " " + _("What the law makes us keep is kept: {0}.").format("; ".join(kept))
+			text += " " + _("What the law makes us keep is kept: {0}.").format(
+				"; ".join(f"{law}: {', '.join(dict.fromkeys(what))}" for law, what in kept.items())
+			)
 	letters.answer(doc, text)
 
 
@@ -119,9 +122,11 @@ def _get(request: str, *allowed: Status) -> Any:
 	return doc
 
 
-def _counts(steps: list[erasure.Step]) -> list[tuple[str | None, str, int]]:
+def _counts(steps: list[erasure.Step]) -> list[tuple[str, str, int]]:
 	return sorted(
-		(step.ref_doctype or "", step.action.value, step.found) for step in steps if step.ref_doctype
+		(step.ref_doctype, step.action.value, step.found)
+		for step in steps
+		if step.ref_doctype and step.ref_doctype not in ABOUT_THE_REQUEST
 	)
 
 
@@ -169,6 +174,8 @@ def _lock_of(request: str) -> str:
 
 def work(request: str) -> None:
 	"""Erase the person of a request, until it is done, stopped, or somebody else is at it."""
+	if not frappe.db.exists(DOCTYPE, request):
+		return
 	if not frappe.db.sql("select get_lock(%s, 0)", _lock_of(request))[0][0]:
 		return
 	user = frappe.session.user

@@ -324,8 +324,9 @@ def notice(about: Any) -> dict[str, Any]:
 	"""
 	told = processing(about.get("company"))
 	record = about.get("email") and preferences.newest_record_of(identity.address_key(about["email"]))
+	origin = about.get("obtained_from")
 	return told | {
-		"origin": _(about.get("obtained_from") or ""),
+		"origin": _(origin) if origin else "",
 		"way_out": links.preferences_url(record) if record else get_url(records.PREFERENCES),
 	}
 

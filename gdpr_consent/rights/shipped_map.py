@@ -593,8 +593,8 @@ def holdings() -> list[Holding]:
 			(
 				*_address("sender", "phone_no"),
 				REFERENCE,
-				Way(By.PARENT, "name", "Communication Link", in_passing=True),
 				*_address("recipients"),
+				Way(By.PARENT, "name", "Communication Link", in_passing=True),
 				*_addresses("recipients", "cc", "bcc"),
 				*_mention("subject"),
 			),

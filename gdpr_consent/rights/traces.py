@@ -20,7 +20,7 @@ FOR_NUMBERS = ("phone", "mobile", "whatsapp", "from", "to", "fax")
 # Rows that others are found by are those of documents; a trail finds no further trail.
 TRAILS = frozenset(
 	{
-		*("Data Subject Request", "Version", "Deleted Document", "Activity Log", "View Log", "Access Log"),
+		*("Version", "Deleted Document", "Activity Log", "View Log", "Access Log"),
 		"Notification Log",
 	}
 )
