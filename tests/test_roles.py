@@ -295,7 +295,9 @@ def _(scene: Scene) -> None:
 
 @does("note whom we have to tell of their data, and tell them")
 def _(scene: Scene) -> bool:
-	inserts("Information Duty", **scene.party, email=scene.email, obtained_from="A fair", obtained_on=nowdate())
+	inserts(
+		"Information Duty", **scene.party, email=scene.email, obtained_from="A fair", obtained_on=nowdate()
+	)
 	return bool(frappe.get_list("Information Duty", {"party": scene.contact}))
 
 
