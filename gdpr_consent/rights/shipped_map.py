@@ -543,6 +543,21 @@ def holdings() -> list[Holding]:
 				("Change", _pair("ref_doctype", "ref_name"), ("ref_name", "old_value", "new_value")),
 			)
 		),
+		Holding(
+			"Information Duty",
+			(PARTY, *_address("email")),
+			("party_type", "party", "email", "obtained_from", "remark"),
+			ANONYMISE,  # that somebody was informed in time stays
+			emptied=("party_type", "party", "email", "remark"),
+		),
+		Holding(
+			"Automated Decision Review",
+			(_pair("ref_doctype", "ref_name"),),
+			("ref_name", "value", "point_of_view", "reasons"),
+			ANONYMISE,
+			others=("reviewer", "reviewed_by"),
+			emptied=("ref_name", "value", "point_of_view", "reasons"),
+		),
 		Holding("Legal Hold", (PARTY,), ("party",), ANONYMISE, given_out=False, emptied=("party",)),
 		Holding(
 			"Personal Data Breach Notice", (*_address("email"),), ("email",), ANONYMISE, emptied=("email",)
