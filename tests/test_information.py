@@ -16,7 +16,8 @@ from gdpr_consent.api import object_to_marketing
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import NoticeNotPossible
 from gdpr_consent.gate.classify import classify
-from gdpr_consent.rights import api, information, requests
+from gdpr_consent.identity import Person
+from gdpr_consent.rights import api, information, requests, subject, traces
 
 DOCTYPE = "Information Duty"
 
@@ -301,3 +302,12 @@ def test_from_request_to_answer(duties, mailbox, smtp):
 	assert "What we use it for" in _html(notice.message)
 	with pytest.raises(frappe.ValidationError):
 		api.answer_information(request.name)
+
+
+def test_a_duty_is_found_with_the_person(site, mailbox):
+	"""DS-10: it holds their address, so it is given out and erased with the rest."""
+	name = a_duty(mailbox())
+	person = Person("Lead", frappe.db.get_value(DOCTYPE, name, "party"))
+	about = subject.of_people([person])
+	traces.locate(about)
+	assert {holding.doctype: number for holding, number in traces.count(about)}[DOCTYPE] == 1

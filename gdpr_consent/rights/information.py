@@ -323,7 +323,8 @@ def notice(about: Any) -> dict[str, Any]:
 		about: `email`, `obtained_from` and `company`, as a duty has them.
 	"""
 	told = processing(about.get("company"))
-	record = about.get("email") and preferences.newest_record_of(identity.address_key(about["email"]))
+	email = about.get("email")
+	record = preferences.newest_record_of(identity.address_key(email)) if email else None
 	origin = about.get("obtained_from")
 	return told | {
 		"origin": _(origin) if origin else "",

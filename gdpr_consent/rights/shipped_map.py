@@ -578,6 +578,8 @@ def holdings() -> list[Holding]:
 		),
 		Holding("Email Group Member", (*_address("email"),), purpose=MARKETING, portable=("email",)),
 		Holding("Email Unsubscribe", (*_address("email"),), purpose=MARKETING),
+		Holding("Information Duty", (PARTY, *_address("email")), purpose=SALES),
+		Holding("Automated Decision Review", (_pair("ref_doctype", "ref_name"),), purpose=SALES),
 		# --- messages -----------------------------------------------------------------------------------
 		Holding(
 			"Event Participants",
