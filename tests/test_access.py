@@ -292,6 +292,7 @@ def test_no_link_that_acts_for_the_person_is_in_it(person, request_of):
 	token = token_in_mail(first)
 	with made(request_of("Access")) as packed:
 		assert token not in everything_in(packed)
+		assert first in [row["reference_name"] for row in data_of(packed)["records"]["Email Queue"]["rows"]]
 	link = f'<a href="https://x.example/consent/package?t={token}">'
 	assert Mask(subject.Subject((), (), ())).text(link) == link.replace(token, MASKED)
 

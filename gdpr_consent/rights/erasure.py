@@ -7,6 +7,7 @@ it again does nothing.
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -290,8 +291,6 @@ def _rename(subject: Subject) -> Subject:
 
 
 def _names_the_person(text: str, subject: Subject) -> bool:
-	import re
-
 	patterns = map(spellings.plain, (*subject.names, *subject.addresses))
 	return any(re.search(f"(?i:{pattern})", text) for pattern in patterns)
 
@@ -361,9 +360,9 @@ def _rename_files(words: sweep.Words) -> None:
 
 
 def forget_requests(subject: Subject, request: str | None) -> None:
-	"""Take the person out of this request and of those that are closed (DS-23)."""
+	"""Take the person out of this request and of those that are closed, with their packages (DS-23)."""
 	from gdpr_consent.identity import address_keys
-	from gdpr_consent.rights import requests
+	from gdpr_consent.rights import package, requests
 
 	keys = [key for key in address_keys(subject.addresses).values() if key]
 	closed = [status.value for status in requests.CLOSED]
@@ -371,6 +370,7 @@ def forget_requests(subject: Subject, request: str | None) -> None:
 		requests.DOCTYPE, {"address_key": ["in", keys or [""]], "status": ["in", closed]}, pluck="name"
 	)
 	for name in dict.fromkeys([*names, *([request] if request else [])]):
+		package.forget(name)
 		requests.forget_person(name)
 
 

@@ -29,7 +29,7 @@ from gdpr_consent import identity, links
 from gdpr_consent.exceptions import PackageNotPossible
 from gdpr_consent.failures import log_failure
 from gdpr_consent.reports.common import safe_cell
-from gdpr_consent.rights import letters, requests, subject
+from gdpr_consent.rights import letters, requests, subject, traces
 
 FOLDER = "gdpr_packages"  # beside private/files: no address leads there, and no backup takes it along
 VALID_FOR = timedelta(hours=72)  # TK-05
@@ -217,10 +217,9 @@ def make(request: str) -> None:
 	target = _new_path()
 	try:
 		with tempfile.TemporaryDirectory(dir=folder()) as parts, letters.in_language_of(doc):
-			package = Package(Path(parts))
-			write[doc.right](
-				package, doc, subject.of_request(doc), lambda done: _note_progress(doc.name, done)
-			)
+			package, person = Package(Path(parts)), subject.of_request(doc)
+			traces.locate(person)  # what came since this connection last looked belongs in it
+			write[doc.right](package, doc, person, lambda done: _note_progress(doc.name, done))
 			package.close()
 			of_what = {"request": doc.name, "right": doc.right, "made_on": frappe.utils.now()}
 			package.zip_to(target, of_what)
