@@ -19,7 +19,7 @@ from gdpr_consent.clock import hours_in_words
 LANGUAGES = ("pl", "de")
 # Names, abbreviations, and words that are the same there.
 SAME = {"A", "B", "C", "D", "API", "SMS", "Status", "Import", "Marketing", "Name", "Person", "System"}
-SAME |= {"DocType", "Frappe {0}"}
+SAME |= {"DocType", "Frappe {0}", "Hook {0}, {1}: {2}", "Information", "Lead", "{0} → {1}"}
 SAME |= {"E-mail", "Newsletter", "Salt", "System Manager", "Text", "Version", "status"}
 IN_TEXT = re.compile(r"\{\w*\}|</?\w[^>]*>|&\w+;")
 Key = tuple[str, str | None]

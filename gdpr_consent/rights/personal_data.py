@@ -8,7 +8,7 @@ takes the place of the shipped one of its DocType.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import frappe
 from frappe import _
@@ -185,16 +185,30 @@ def uncovered() -> list[dict[str, str]]:
 	from gdpr_consent.rights.shipped_map import NOBODYS
 
 	covered = {one.doctype: one for one in holdings()}
-	parents = _parents()
+	fields, parents = _fields(), _parents()
 	found = []
 	for doctype in frappe.get_all(
 		"DocType", {"is_virtual": 0, "issingle": 0}, pluck="name", order_by="name", limit=0
 	):
-		for field, why in _suspects(frappe.get_meta(doctype)):
+		for field, why in _suspects(fields.get(doctype, {})):
 			if f"{doctype}.{field}" in NOBODYS or doctype in NOBODYS:
 				continue
 			if not _is_covered(doctype, field, covered, parents):
 				found.append({"doctype": doctype, "field": field, "why": why})
+	return found
+
+
+def _fields() -> dict[str, dict[str, Any]]:
+	"""Return the fields of each DocType by name; the meta of all of them would take many queries."""
+	found: dict[str, dict[str, Any]] = {}
+	for kind, column in (("DocField", "parent"), ("Custom Field", "dt")):
+		for field in frappe.get_all(
+			kind,
+			fields=[f"{column} as doctype", "fieldname", "fieldtype", "options"],
+			order_by="idx",
+			limit=0,
+		):
+			found.setdefault(field.doctype, {})[field.fieldname] = field
 	return found
 
 
@@ -223,23 +237,23 @@ def _parents() -> dict[str, set[str]]:
 	return found
 
 
-def _suspects(meta: Meta) -> Iterable[tuple[str, str]]:
+def _suspects(fields: dict[str, Any]) -> Iterable[tuple[str, str]]:
 	"""Name the fields of a DocType that by their kind are likely to hold data about a person."""
-	for field in meta.fields:
+	for field in fields.values():
 		if field.fieldtype == "Phone" or (
 			field.fieldtype == "Data" and field.options in ("Email", "Phone", "Name")
 		):
 			yield field.fieldname, f"{field.fieldtype}: {field.options or field.fieldtype}"
 		elif field.fieldtype == "Link" and field.options in PARTIES:
 			yield field.fieldname, f"Link: {field.options}"
-		elif field.fieldtype == "Dynamic Link" and _may_name_a_party(meta, field.options):
+		elif field.fieldtype == "Dynamic Link" and _may_name_a_party(fields, field.options):
 			yield field.fieldname, f"Dynamic Link: {field.options}"
 		elif field.fieldtype in TEXTS and any(word in field.fieldname for word in ADDRESS_WORDS):
 			yield field.fieldname, f"{field.fieldtype}: {field.fieldname}"
 
 
-def _may_name_a_party(meta: Meta, type_field: str) -> bool:
-	kind = meta.get_field(type_field)
+def _may_name_a_party(fields: dict[str, Any], type_field: str) -> bool:
+	kind = fields.get(type_field)
 	if not kind or kind.fieldtype == "Link":
 		return True
 	return bool(PARTIES & set((kind.options or "").split("\n"))) or kind.fieldtype not in ("Select",)
