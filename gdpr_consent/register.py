@@ -1501,11 +1501,13 @@ def erase(
 	parties: Iterable[tuple[str, str]],
 	request: str | None = None,
 	keep_evidence: bool = False,
+	suppress: bool = True,
 ) -> list[str]:
 	"""Erase what the register says about a person, and go on blocking their addresses (Art. 17, DS-19).
 
 	Each address gets a suppression that holds its key alone; live consents end; from then on each record and
 	its events say nothing about the person, and their chain still holds (AU-03). Doing it twice adds nothing.
+	What the person refused goes on blocking them, by key.
 
 	Args:
 		addresses: those that are the person's alone.
@@ -1513,6 +1515,8 @@ def erase(
 		request: the Data Subject Request that it is done for.
 		keep_evidence: keep the payloads of the events, which Privacy Officers alone read, for claims
 			(Art. 17(3)(e)).
+		suppress: block the addresses, since the person asked to be erased. Who is erased because nobody needs
+			their data any more has said no to nothing.
 
 	Returns:
 		names of the records that were erased.
@@ -1529,7 +1533,7 @@ def erase(
 				kind = ENDED_BY_ERASURE.get(Status(row["status"]))
 				if kind and not writing.end_if_over(row):
 					writing.append("Consent", row, kind, act, {"ended_on": writing.now})
-			if not _stands_already(writing, key, no):
+			if suppress and not _stands_already(writing, key, no):
 				origin = {"origin_doctype": "Data Subject Request", "origin": request} if request else {}
 				_suppress(writing, key, no._replace(**origin), act)
 		for doctype, loaded in (("Consent", writing.consents), ("Suppression", writing.suppressions)):

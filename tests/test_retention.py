@@ -13,6 +13,7 @@ from frappe.utils import add_to_date, get_datetime, nowdate
 
 from gdpr_consent import api
 from gdpr_consent.exceptions import ChangedMeanwhile, FilterNotValid, NotNow
+from gdpr_consent.identity import address_key
 from gdpr_consent.reports import past_retention
 from gdpr_consent.rights import retention
 
@@ -140,8 +141,22 @@ def test_re_03_who_was_looked_at_is_erased_and_who_is_held_stays(bulk: BulkUpdat
 		[held, fresh]
 	)
 	assert not frappe.db.exists("Contact Email", {"email_id": emails[0]})
+	assert not frappe.db.exists("Suppression", {"address_key": address_key(emails[0])})
 	found.reload()
 	assert (found.last_erased, found.last_held, found.last_failed) == (1, 1, 0)
+
+
+def test_re_02_a_no_outlives_the_retention(bulk: BulkUpdates, rule, mailbox):
+	"""It goes on blocking by its key alone, whoever brings the address back."""
+	email = mailbox()
+	contact = bulk.contact(email)
+	made_long_ago("Contact", contact)
+	api.object_to_marketing(email=email)
+	assert erase_by(rule("Contact", contact, enabled=1))["erased"] == 1
+	(no,) = frappe.get_all("Suppression", {"address_key": address_key(email)}, ["kind", "email"])
+	assert (no.kind, no.email) == ("Objection", None)
+	bulk.contact(email)
+	assert api.check_consent([email])[email]["reason"] == "OBJECTED"
 
 
 def test_bu_03_who_came_later_was_not_looked_at(bulk: BulkUpdates, rule):

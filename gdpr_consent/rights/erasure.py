@@ -97,6 +97,7 @@ def carry_out(
 	request: str | None = None,
 	progress: Callable[[list[Step]], None] = lambda _steps: None,
 	keep_evidence: bool = False,
+	suppress: bool = True,
 	before: list[Step] | None = None,
 	finish: Callable[[dict[str, Any]], None] = lambda _report: None,
 ) -> list[Step]:
@@ -106,6 +107,7 @@ def carry_out(
 		request: the Data Subject Request that it is done for.
 		progress: is told the steps after each; it may raise Stopped.
 		keep_evidence: keep what the consents stood on, for claims (Art. 17(3)(e)).
+		suppress: see `register.erase`.
 		before: the steps of a run that was interrupted, to go on counting from.
 		finish: writes the report, in the transaction in which the person is forgotten.
 
@@ -133,7 +135,7 @@ def carry_out(
 	in_files, not_searched = sweep.files(words)
 	steps.done(None, Erasure.REDACT, changed + in_files)
 
-	register.erase(subject.addresses, subject.people, request, keep_evidence)
+	register.erase(subject.addresses, subject.people, request, keep_evidence, suppress)
 	for holding in found:
 		if holding.is_person:
 			for fate in (Erasure.DELETE, Erasure.KEEP):

@@ -251,7 +251,7 @@ def work(rule: str, last_day: str) -> dict[str, int]:
 		counts["held"] += len(batch) - len(people)
 		try:
 			if people:
-				erasure.carry_out(subject.of_people(people), request=None)
+				erasure.carry_out(subject.of_people(people), suppress=False)
 			counts["erased"] += len(people)
 		except Exception:
 			frappe.db.rollback()
