@@ -284,7 +284,7 @@ def test_passwords_and_tokens_are_never_in_it(access_package):
 	}
 
 
-def test_no_link_that_acts_for_the_person_is_in_it(person, request_of):
+def test_no_link_that_acts_for_the_person_is_in_it(person, request_of, smtp):
 	"""TK-09: of the link of an earlier package nothing works that somebody reads in this one."""
 	first = request_of("Portability")
 	package.make(first)
@@ -298,7 +298,7 @@ def test_no_link_that_acts_for_the_person_is_in_it(person, request_of):
 	assert Mask(subject.Subject((), (), ())).text(link) == link.replace(token, MASKED)
 
 
-def test_somebody_who_was_erased_learns_of_the_hash_that_is_left(mailbox):
+def test_somebody_who_was_erased_learns_of_the_hash_that_is_left(mailbox, smtp):
 	"""DS-25"""
 	email = mailbox()
 	no = register.No(register.RefusalKind.OBJECTION, register.Scope("", "", ""), email)
