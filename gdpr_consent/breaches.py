@@ -9,11 +9,11 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import cint, get_datetime, now_datetime
 
-from gdpr_consent import identity
+from gdpr_consent import filters, identity
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.clock import now_utc
 from gdpr_consent.doors import says_why
-from gdpr_consent.exceptions import EvidenceMissing, FilterNotValid, InvalidPeriod, NotNow
+from gdpr_consent.exceptions import EvidenceMissing, InvalidPeriod, NotNow
 from gdpr_consent.ledger import insert
 
 DOCTYPE, NOTICE = "Personal Data Breach", "Personal Data Breach Notice"
@@ -21,7 +21,6 @@ UNLIKELY, RISK, HIGH_RISK = "Unlikely", "Risk", "High Risk"
 OFFICER = "Privacy Officer"
 BEFORE_DUE, OVERDUE = "Before Due", "Overdue"
 REMIND_BEFORE = timedelta(hours=24)
-AT_ONCE = 500
 WHO_IS_CONCERNED = (*identity.PARTY_TYPES, "Prospect", "Opportunity")
 FACTS = ("nature", "consequences", "measures")
 
@@ -69,17 +68,10 @@ def check(breach: Document) -> None:
 
 def _check_scope(breach: Document) -> None:
 	for row in breach.scope:
-		try:
-			filters = json.loads(row.filters or "[]")
-			if not isinstance(filters, list):
-				raise ValueError
-			frappe.get_list(row.ref_doctype, filters=filters, limit=1)
-		except (ValueError, TypeError, frappe.DataError):
-			raise FilterNotValid(
-				_("Row {0} of {1}: its filters can't be read. Choose the records again.").format(
-					row.idx, _(breach.meta.get_label("scope"))
-				)
-			) from None
+		problem = _("Row {0} of {1}: its filters can't be read. Choose the records again.").format(
+			row.idx, _(breach.meta.get_label("scope"))
+		)
+		filters.read(row.ref_doctype, row.filters, problem)
 
 
 def _data_protection_officer() -> str:
@@ -162,19 +154,7 @@ def count_people(name: str) -> dict[str, int]:
 
 
 def _pages(row: Document) -> Iterator[list[str]]:
-	"""Yield the names of the records that a row of the scope chooses and the user may see, some at a time."""
-	filters = json.loads(row.filters or "[]")
-	last = ""
-	while names := frappe.get_list(
-		row.ref_doctype,
-		filters=[*filters, [row.ref_doctype, "name", ">", last]],
-		order_by=f"`tab{row.ref_doctype}`.name asc",
-		limit=AT_ONCE,
-		pluck="name",
-		distinct=True,
-	):
-		yield names
-		last = names[-1]
+	return filters.pages(row.ref_doctype, json.loads(row.filters or "[]"))
 
 
 def _people_behind(doctype: str, names: list[str]) -> Iterator[identity.Person]:

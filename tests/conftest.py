@@ -769,7 +769,7 @@ def make_plain_site() -> None:
 # --- the web ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wkhtmltopdf() -> None:
 	"""Skip where there can be no PDF: v15 makes it with nothing else, and script/bench.sh installs it where
 	the distribution has it."""
@@ -834,6 +834,18 @@ def desk(chromium, web) -> Iterator[Callable]:
 	for context in contexts:
 		context.close()
 	assert errors == []
+
+
+@pytest.fixture
+def person(smtp: Mailboxes) -> Iterator:
+	"""Somebody who is everywhere: see `person_everywhere`."""
+	from person_everywhere import PersonEverywhere  # which needs what is here
+
+	made = PersonEverywhere().make()
+	yield made
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	made.remove()
 
 
 class Pictures:

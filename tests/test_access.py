@@ -120,7 +120,7 @@ def token_in_mail(request: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def access_package(person, wkhtmltopdf_there):
+def access_package(person, wkhtmltopdf):
 	"""The package of the person everywhere; made once, many tests read it."""
 	name = a_request("Access", person.email)
 	rows = [
@@ -132,14 +132,6 @@ def access_package(person, wkhtmltopdf_there):
 	with made(name) as packed:
 		yield packed
 	remove_request(name)
-
-
-@pytest.fixture(scope="module")
-def wkhtmltopdf_there(site):
-	import shutil
-
-	if not shutil.which("wkhtmltopdf"):
-		pytest.skip("This distribution has no wkhtmltopdf, and so Frappe v15 no PDF.")
 
 
 def test_it_has_all_its_parts(access_package):

@@ -47,15 +47,6 @@ DOCTYPE = "Data Subject Request"
 
 
 @pytest.fixture
-def person(smtp) -> Iterator[PersonEverywhere]:
-	made = PersonEverywhere().make()
-	yield made
-	frappe.set_user("Administrator")
-	frappe.db.rollback()
-	made.remove()
-
-
-@pytest.fixture
 def request_of(person) -> Iterator:
 	"""Record a request of the person to be erased, whose identity is known."""
 	made: list[str] = []

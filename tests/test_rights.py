@@ -19,15 +19,6 @@ DOCTYPE = "Data Subject Request"
 
 
 @pytest.fixture
-def person(smtp) -> Iterator[PersonEverywhere]:
-	made = PersonEverywhere().make()
-	yield made
-	frappe.set_user("Administrator")
-	frappe.db.rollback()
-	made.remove()
-
-
-@pytest.fixture
 def asked(person) -> Iterator[Callable[..., str]]:
 	"""Record a request as it comes by letter, and name it."""
 	names = []

@@ -2,7 +2,7 @@
 RE-03).
 
 Somebody is due when nothing has happened for so long: no mail, no document, no change to a consent. Who has a
-consent that counts isn't due, and who falls under a Legal Hold isn't erased.
+consent that counts isn't due; who falls under a Legal Hold, or asked for restriction, isn't erased.
 """
 
 import hashlib
@@ -18,16 +18,15 @@ from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 from frappe.utils import getdate, now_datetime
 
-from gdpr_consent import identity, legal_hold
+from gdpr_consent import filters, identity, legal_hold
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.doors import says_why
-from gdpr_consent.exceptions import ChangedMeanwhile, FilterNotValid, NotNow
+from gdpr_consent.exceptions import ChangedMeanwhile, NotNow
 from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import Status
-from gdpr_consent.rights import erasure, subject
+from gdpr_consent.rights import erasure, restriction, subject
 
-AT_ONCE = 500
 PEOPLE_AT_ONCE = 20  # of an erasure
 KEEPS = (Status.GIVEN.value, Status.REQUESTED.value)
 # What counts as activity: DocType, its date, the fields that name the person, by kind of record. A field with
@@ -57,7 +56,7 @@ OF_CUSTOMERS = (
 
 
 class Due(NamedTuple):
-	"""Somebody whose data aren't needed any more. `held_by` names Legal Holds that keep them all the same."""
+	"""Somebody whose data aren't needed any more. `held_by` says what keeps them all the same."""
 
 	person: Person
 	last_activity: date
@@ -70,13 +69,7 @@ def check_rule(rule: Document) -> None:
 	Raises:
 		FilterNotValid
 	"""
-	try:
-		filters = json.loads(rule.filters or "[]")
-		if not isinstance(filters, list):
-			raise ValueError
-		frappe.get_list(rule.ref_doctype, filters=filters, limit=1)
-	except (ValueError, TypeError, frappe.DataError):
-		raise FilterNotValid(_("The conditions can't be read. Choose them again.")) from None
+	filters.read(rule.ref_doctype, rule.filters, _("The conditions can't be read. Choose them again."))
 
 
 def due(rule: Document, day: date | None = None) -> Iterator[Due]:
@@ -88,29 +81,23 @@ def due(rule: Document, day: date | None = None) -> Iterator[Due]:
 		day: on which they are past; today if not given.
 	"""
 	limit = add_months(day or getdate(), -rule.months)
-	for names in _pages(rule, limit):
+	chosen = [*json.loads(rule.filters or "[]"), [rule.ref_doctype, "creation", "<", limit]]
+	for names in filters.pages(rule.ref_doctype, chosen):
 		active = _last_activities(rule.ref_doctype, names)
 		silent = [name for name in names if active[name] < limit]
 		needed = _needed(rule.ref_doctype, silent)
 		people = [Person(rule.ref_doctype, name) for name in silent if name not in needed]
 		held = legal_hold.by_person(people)
+		restricted = _restricted(rule.ref_doctype, silent)
 		for person in people:
-			yield Due(person, active[person.party], tuple(held.get(person, ())))
+			holds = (*held.get(person, ()), *([_("Restriction")] if person.party in restricted else []))
+			yield Due(person, active[person.party], holds)
 
 
-def _pages(rule: Document, limit: date) -> Iterator[list[str]]:
-	filters = [*json.loads(rule.filters or "[]"), [rule.ref_doctype, "creation", "<", limit]]
-	last = ""
-	while names := frappe.get_list(
-		rule.ref_doctype,
-		filters=[*filters, [rule.ref_doctype, "name", ">", last]],
-		order_by=f"`tab{rule.ref_doctype}`.name asc",
-		limit=AT_ONCE,
-		pluck="name",
-		distinct=True,
-	):
-		yield names
-		last = names[-1]
+def _restricted(doctype: str, names: list[str]) -> set[str]:
+	"""Name those whose data may only be stored (Art. 18(2)): they may need what we don't."""
+	marked = {"name": ["in", names or [""]], restriction.FIELD: 1}
+	return set(frappe.get_all(doctype, marked, pluck="name", limit=0))
 
 
 def _last_activities(doctype: str, names: list[str]) -> dict[str, date]:
