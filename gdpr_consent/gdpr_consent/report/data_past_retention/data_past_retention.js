@@ -5,7 +5,6 @@ frappe.query_reports["Data Past Retention"] = {
 			fieldtype: "Link",
 			label: __("Retention Rule"),
 			options: "Retention Rule",
-			reqd: 1,
 		},
 	],
 };
