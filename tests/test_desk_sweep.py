@@ -33,6 +33,7 @@ class Place(NamedTuple):
 
 
 ONLY_FOR_OFFICERS = (
+	"Legal Hold",
 	"Retention Rule",
 	"Personal Data Breach Notice",
 	"Information Duty",
@@ -77,7 +78,7 @@ def places(people: dict[str, str]) -> list[Place]:
 		a_list("Sensitive Field", OFFICERS),
 		a_list("Sensitive Access Log", ONLY_OFFICER),
 		*(a_list(doctype, ONLY_OFFICER) for doctype in ONLY_FOR_OFFICERS),
-		*(a_list(doctype, OFFICERS) for doctype in ("Legal Hold", "Personal Data Breach")),
+		a_list("Personal Data Breach", OFFICERS),
 		a_list("Data Subject Request", ONLY_OFFICER | {"Consent User"}),
 		form("Data Subject Request", people["Data Subject Request"], ONLY_OFFICER),
 		form("Personal Data Breach", people["Personal Data Breach"], OFFICERS),
