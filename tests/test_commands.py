@@ -130,7 +130,8 @@ def test_rebuild_that_is_interrupted_keeps_what_is_done_and_can_start_again(mail
 
 	def waits() -> bool:
 		running = frappe.db.sql(
-			"select info from information_schema.processlist where info like %s", "%Consent Lock%for update"
+			"select info from information_schema.processlist where info like %s and time_ms > 300",
+			"%Consent Lock%for update",
 		)
 		return bool([info for (info,) in running if "processlist" not in info])
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import BulkUpdates
-from desk import choose, press
+from desk import choose, press, settle
 from playwright.sync_api import Page, expect
 
 import frappe
@@ -414,6 +414,7 @@ def test_a_rule_is_made_by_label_and_switched_off(bulk, customer, tax_id, custom
 	assert (rule.fieldname, rule.state, rule.field_label) == (name, "In Force", "Health Note")
 	assert [row.role for row in rule.revealers] == ["Stock Manager"]
 
+	settle(page)  # the form is drawn anew after it is saved
 	page.get_by_role("checkbox", name="Enabled").uncheck()
 	expect(page.locator(".consent-headline")).to_contain_text("Save to switch it off")
 	save(page)

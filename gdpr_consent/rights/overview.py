@@ -23,7 +23,7 @@ WITH_RECIPIENTS = (Right.RECTIFICATION.value, Right.ERASURE.value, Right.RESTRIC
 
 def of(name: str) -> dict[str, Any]:
 	"""Say what is to be done next with a request, by when, and which doors of `rights.api` are open now."""
-	doc = requests.get(name)
+	doc = requests.read(name)
 	is_open = doc.status in {status.value for status in OPEN}
 	days = (getdate(doc.due_on) - getdate()).days if is_open else None
 	return {

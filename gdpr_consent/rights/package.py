@@ -283,7 +283,7 @@ def status(request: str) -> dict[str, Any]:
 		`progress`, `is_there`, `expires_on`, `downloaded_on`, `link_sent`, `rows` by DocType, `left_out`,
 		`addresses` that the link may go to
 	"""
-	doc = requests.get(request)
+	doc = requests.read(request)
 	path = _path_of(doc.package_file)
 	manifest = _manifest_of(path) if path else {}
 	return {

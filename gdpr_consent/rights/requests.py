@@ -289,6 +289,21 @@ def _deadline(request: Any, months: int) -> deadlines.Deadline:
 # --- states -------------------------------------------------------------------------------------------------
 
 
+def read(name: str) -> Document:
+	"""Return a request to be looked at, which keeps nobody from working on it.
+
+	Raises:
+		UnknownReference: there is none of this name.
+	"""
+	if not frappe.db.exists(DOCTYPE, name):
+		raise UnknownReference(
+			_("{0} {1} doesn't exist. Choose one from the list.").format(
+				_(DOCTYPE), frappe.bold(frappe.utils.escape_html(str(name)))
+			)
+		)
+	return frappe.get_doc(DOCTYPE, name)
+
+
 def get(name: str, *allowed: Status) -> Document:
 	"""Return a request, locked until the transaction ends.
 
@@ -296,13 +311,8 @@ def get(name: str, *allowed: Status) -> Document:
 		UnknownReference: there is none of this name.
 		RequestNotPossible: its status isn't one of those allowed.
 	"""
-	if not frappe.db.get_value(DOCTYPE, name, "name", for_update=True):
-		raise UnknownReference(
-			_("{0} {1} doesn't exist. Choose one from the list.").format(
-				_(DOCTYPE), frappe.bold(frappe.utils.escape_html(str(name)))
-			)
-		)
-	doc = frappe.get_doc(DOCTYPE, name)
+	frappe.db.get_value(DOCTYPE, name, "name", for_update=True)
+	doc = read(name)
 	if allowed and doc.status not in {status.value for status in allowed}:
 		raise RequestNotPossible(
 			_("{0} is {1}. This is possible only when it is {2}.").format(
