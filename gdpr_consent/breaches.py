@@ -1,6 +1,5 @@
 """The register of personal data breaches and its clock (Art. 33 and 34 GDPR, BR-01 to BR-04)."""
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -13,7 +12,7 @@ from gdpr_consent import filters, identity
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.clock import now_utc
 from gdpr_consent.doors import says_why
-from gdpr_consent.exceptions import EvidenceMissing, InvalidPeriod, NotNow
+from gdpr_consent.exceptions import EvidenceMissing, FilterNotValid, InvalidPeriod, NotNow
 from gdpr_consent.ledger import insert
 
 DOCTYPE, NOTICE = "Personal Data Breach", "Personal Data Breach Notice"
@@ -68,10 +67,13 @@ def check(breach: Document) -> None:
 
 def _check_scope(breach: Document) -> None:
 	for row in breach.scope:
-		problem = _("Row {0} of {1}: its filters can't be read. Choose the records again.").format(
-			row.idx, _(breach.meta.get_label("scope"))
-		)
-		filters.read(row.ref_doctype, row.filters, problem)
+		try:
+			next(_pages(row), None)
+		except FilterNotValid as error:
+			problem = _("Row {0} of {1}: its filters can't be read. Choose the records again.").format(
+				row.idx, _(breach.meta.get_label("scope"))
+			)
+			raise FilterNotValid(f"{problem} {error}") from None
 
 
 def _data_protection_officer() -> str:
@@ -154,7 +156,7 @@ def count_people(name: str) -> dict[str, int]:
 
 
 def _pages(row: Document) -> Iterator[list[str]]:
-	return filters.pages(row.ref_doctype, json.loads(row.filters or "[]"))
+	return filters.pages(row.ref_doctype, row.filters, _("Which Records"))
 
 
 def _people_behind(doctype: str, names: list[str]) -> Iterator[identity.Person]:

@@ -135,6 +135,14 @@ def test_filters_that_cannot_be_read_are_refused():
 			breach(scope=[{"ref_doctype": "Contact", "filters": filters}])
 
 
+def test_fp_03_nobody_finds_out_by_counting_what_isnt_shown_to_them(user_with_roles):
+	"""A tax number is for those who hold Sensitive Data Viewer."""
+	user_with_roles("Privacy Officer", "Sales User")
+	tax_numbers = frappe.as_json([["Customer", "tax_id", "like", "DE%"]])
+	with pytest.raises((FilterNotValid, frappe.PermissionError), match=r"isn't shown to you|protected"):
+		breach(scope=[{"ref_doctype": "Customer", "filters": tax_numbers}])
+
+
 @pytest.mark.usefixtures("remove_breaches")
 def test_br_04_people_at_high_risk_are_told_once_those_who_objected_too(bulk: BulkUpdates, smtp, mailbox):
 	objector, other = mailbox("anna.{}@breach.example"), mailbox("piotr.{}@breach.example")

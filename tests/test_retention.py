@@ -132,9 +132,10 @@ def test_another_500_people_take_a_handful_of_queries(bulk: BulkUpdates, rule, m
 
 def erase_by(found) -> dict[str, int]:
 	"""Look, press Erase and work it off, as the form and a worker do."""
-	retention.erase(found.name, retention.look(found.name)["selection_hash"])
+	seen = retention.look(found.name)["selection_hash"]
+	retention.erase(found.name, seen)
 	frappe.db.commit()
-	return retention.work(found.name, nowdate())
+	return retention.work(found.name, nowdate(), seen)
 
 
 def test_re_03_who_was_looked_at_is_erased_and_who_is_held_stays(bulk: BulkUpdates, rule, mailbox):
@@ -174,6 +175,27 @@ def test_bu_03_who_came_later_was_not_looked_at(bulk: BulkUpdates, rule):
 	made_long_ago("Contact", contacts[1])
 	with pytest.raises(ChangedMeanwhile, match="other people"):
 		retention.erase(found.name, seen["selection_hash"])
+
+
+def test_bu_03_a_rule_that_is_edited_before_the_worker_comes_erases_nobody(bulk: BulkUpdates, rule):
+	contacts = [bulk.contact(bulk.mailbox()) for _number in range(2)]
+	made_long_ago("Contact", *contacts)
+	found = rule("Contact", contacts[0], enabled=1)
+	seen = retention.look(found.name)["selection_hash"]
+	retention.erase(found.name, seen)
+	found.update({"filters": json.dumps([["Contact", "name", "in", contacts]])}).save()
+	frappe.db.commit()
+	with pytest.raises(ChangedMeanwhile, match="other people"):
+		retention.work(found.name, nowdate(), seen)
+	assert frappe.db.count("Contact", {"name": ["in", contacts]}) == 2
+
+
+def test_fp_03_nobody_finds_out_by_a_condition_what_isnt_shown_to_them(bulk, rule, user_with_roles):
+	user_with_roles("Privacy Officer", "Sales User")
+	with pytest.raises(FilterNotValid, match="isn't shown to you"):
+		rule("Contact", filters=json.dumps([["Contact", "user_password", "like", "a%"]]))
+	with pytest.raises(FilterNotValid, match="operator"):
+		rule("Contact", filters=json.dumps([["Contact", "name", "regexp", "a"]]))
 
 
 def test_a_rule_that_is_off_erases_nobody(bulk: BulkUpdates, rule):

@@ -1,28 +1,20 @@
 """The rules of a Consent Bulk Update: checked, and turned into what `selection` reads and `register` does."""
 
-import json
 from typing import Any, NamedTuple
 
 import frappe
 from frappe import _
-from frappe.model import default_fields, optional_fields
 from frappe.model.document import Document
 from frappe.model.meta import Meta
 
 from gdpr_consent import register
 from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.filters import Filters, check_readable, read_filters, shown
 from gdpr_consent.identity import PARTY_TYPES
 from gdpr_consent.register import CONSENT_BASIS, BulkAction, Questions, Terms
 
 ADDRESS_LIST = "Consent Bulk Update Address"
 MOST_RULES = 100
-OPERATORS = frozenset(
-	(
-		*("=", "!=", ">", "<", ">=", "<=", "like", "not like", "in", "not in", "is", "between", "timespan"),
-		*("descendants of", "not descendants of", "ancestors of", "not ancestors of"),
-		"descendants of (inclusive)",
-	)
-)
 DATES = ("Date", "Datetime")
 TEXTS = (
 	"Data",
@@ -35,8 +27,6 @@ TEXTS = (
 	"Attach",
 	"Attach Image",
 )
-
-Filters = list[list[Any]]
 
 
 class RuleNotValid(ConsentError):
@@ -117,13 +107,13 @@ def _read(number: int, row: Document, bulk_update: Document) -> Rule:
 		if row.target_doctype not in targets:
 			raise RuleNotValid(
 				_("{0} {1} isn't possible. Use one of {2}.").format(
-					_("Records"), _shown(row.target_doctype), ", ".join(targets)
+					_("Records"), shown(row.target_doctype), ", ".join(targets)
 				)
 			)
 		action = _action(row.action)
 		meta = frappe.get_meta(row.target_doctype)
 		frappe.has_permission(row.target_doctype, "read", throw=True)
-		filters = _filters(row.filters, meta, _("Filters"))
+		filters = read_filters(row.filters, meta, _("Filters"))
 		if row.target_doctype == ADDRESS_LIST:
 			filters = [*filters, [ADDRESS_LIST, "bulk_update", "=", bulk_update.name]]
 		terms, asked = _terms(row, action)
@@ -157,7 +147,7 @@ def _action(action: str | None) -> BulkAction:
 	except ValueError:
 		raise RuleNotValid(
 			_("{0} {1} isn't possible. Use one of {2}.").format(
-				_("Action"), _shown(action), ", ".join(one.value for one in BulkAction)
+				_("Action"), shown(action), ", ".join(one.value for one in BulkAction)
 			)
 		) from None
 	if found == BulkAction.INVALIDATE and "Privacy Officer" not in frappe.get_roles():
@@ -199,69 +189,17 @@ def _linked_filters(row: Document) -> Filters:
 		return []
 	if not frappe.db.exists("DocType", row.linked_doctype):
 		raise RuleNotValid(
-			_("{0} {1} doesn't exist.").format(_("And Linked With"), _shown(row.linked_doctype))
+			_("{0} {1} doesn't exist.").format(_("And Linked With"), shown(row.linked_doctype))
 		)
 	meta = frappe.get_meta(row.linked_doctype)
 	if meta.istable or meta.issingle:
 		raise RuleNotValid(
 			_("{0} {1} isn't possible. Choose a DocType that has a list.").format(
-				_("And Linked With"), _shown(row.linked_doctype)
+				_("And Linked With"), shown(row.linked_doctype)
 			)
 		)
 	frappe.has_permission(row.linked_doctype, "read", throw=True)
-	return _filters(row.linked_filters, meta, _("Filters of the Linked Record"))
-
-
-def _filters(text: str | None, meta: Meta, label: str) -> Filters:
-	"""Read filters as a list view has them: field, operator, value; never a piece of SQL."""
-	try:
-		filters = json.loads(text or "[]")
-	except ValueError:
-		raise RuleNotValid(_("{0}: {1} isn't JSON.").format(label, _shown(text))) from None
-	if not isinstance(filters, list):
-		raise RuleNotValid(_("{0}: a list is needed.").format(label))
-	return [_filter(one, meta, label) for one in filters]
-
-
-def _filter(one: Any, meta: Meta, label: str) -> list[Any]:
-	if isinstance(one, list) and len(one) == 3:
-		one = [meta.name, *one]
-	if not (isinstance(one, list) and len(one) >= 4 and all(isinstance(part, str) for part in one[:3])):
-		raise RuleNotValid(
-			_('{0}: {1} isn\'t a filter. Write it as ["{2}", "field", "=", "value"].').format(
-				label, _shown(json.dumps(one)), meta.name
-			)
-		)
-	doctype, fieldname, operator, value = one[:4]
-	levels = meta.get_permlevel_access("read")
-	tables = {field.options for field in meta.get_table_fields() if field.permlevel in levels}
-	if doctype not in {meta.name, *tables}:
-		raise RuleNotValid(
-			_("{0}: {1} is neither {2} nor one of its tables.").format(label, _shown(doctype), _(meta.name))
-		)
-	_check_readable(frappe.get_meta(doctype), fieldname, label, meta.name)
-	if operator.lower() not in OPERATORS:
-		raise RuleNotValid(_("{0}: operator {1} isn't possible.").format(label, _shown(operator)))
-	values = value if isinstance(value, list) else [value]
-	if not all(isinstance(part, str | int | float | None) for part in values):
-		raise RuleNotValid(_("{0}: {1} isn't a value.").format(label, _shown(json.dumps(value))))
-	return [doctype, fieldname, operator, value]
-
-
-def _check_readable(meta: Meta, fieldname: str, label: str, parent: str) -> None:
-	"""Nobody finds out by a filter what a field holds that isn't shown to them (FP-03)."""
-	known = {*meta.get_valid_columns(), *default_fields, *optional_fields}
-	permitted = {
-		*meta.get_permitted_fieldnames(parenttype=parent if meta.istable else None),
-		*default_fields,
-		*optional_fields,
-	}
-	if fieldname not in known or fieldname not in permitted:
-		raise RuleNotValid(
-			_("{0}: {1} has no field {2}, or it isn't shown to you.").format(
-				label, _(meta.name), _shown(fieldname)
-			)
-		)
+	return read_filters(row.linked_filters, meta, _("Filters of the Linked Record"))
 
 
 def _field(fieldname: str | None, meta: Meta, kinds: tuple[str, ...], label: str) -> str | None:
@@ -269,12 +207,12 @@ def _field(fieldname: str | None, meta: Meta, kinds: tuple[str, ...], label: str
 		return None
 	if fieldname in ("creation", "modified") and "Datetime" in kinds:
 		return fieldname
-	_check_readable(meta, fieldname, label, meta.name)
+	check_readable(meta, fieldname, label, meta.name)
 	field = meta.get_field(fieldname)
 	if not field or field.fieldtype not in kinds:
 		raise RuleNotValid(
 			_("{0}: {1} of {2} isn't of the right kind. Choose a field of type {3}.").format(
-				label, _shown(fieldname), _(meta.name), ", ".join(_(kind) for kind in kinds)
+				label, shown(fieldname), _(meta.name), ", ".join(_(kind) for kind in kinds)
 			)
 		)
 	return fieldname
@@ -288,7 +226,7 @@ def _check_evidence(rule: Rule) -> None:
 	if rule.evidence_file and not readable_files({rule.evidence_file}):
 		raise RuleNotValid(
 			_("{0} {1} doesn't exist, or isn't visible to you. Attach it here.").format(
-				_("Evidence: File"), _shown(rule.evidence_file)
+				_("Evidence: File"), shown(rule.evidence_file)
 			)
 		)
 
@@ -308,10 +246,6 @@ def readable_files(urls: set[str]) -> set[str]:
 		or file.owner == frappe.session.user
 		or frappe.has_permission("File", "read", file.name)
 	}
-
-
-def _shown(value: Any) -> str:
-	return frappe.bold(frappe.utils.escape_html(str(value or "")[:140]))
 
 
 def is_for_two(rules: list[Rule]) -> bool:

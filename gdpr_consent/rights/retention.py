@@ -6,7 +6,6 @@ consent that counts isn't due; who falls under a Legal Hold, or asked for restri
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from datetime import date, datetime
 from itertools import islice
@@ -21,7 +20,7 @@ from frappe.utils import getdate, now_datetime
 from gdpr_consent import filters, identity, legal_hold
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.doors import says_why
-from gdpr_consent.exceptions import ChangedMeanwhile, NotNow
+from gdpr_consent.exceptions import ChangedMeanwhile, FilterNotValid, NotNow
 from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import Status
@@ -69,7 +68,15 @@ def check_rule(rule: Document) -> None:
 	Raises:
 		FilterNotValid
 	"""
-	filters.read(rule.ref_doctype, rule.filters, _("The conditions can't be read. Choose them again."))
+	try:
+		next(_chosen(rule), None)
+	except FilterNotValid as error:
+		problem = _("The conditions can't be read. Choose them again.")
+		raise FilterNotValid(f"{problem} {error}") from None
+
+
+def _chosen(rule: Document, *more: list[Any]) -> Iterator[list[str]]:
+	return filters.pages(rule.ref_doctype, rule.filters, _("Conditions"), *more)
 
 
 def due(rule: Document, day: date | None = None) -> Iterator[Due]:
@@ -81,8 +88,7 @@ def due(rule: Document, day: date | None = None) -> Iterator[Due]:
 		day: on which they are past; today if not given.
 	"""
 	limit = add_months(day or getdate(), -rule.months)
-	chosen = [*json.loads(rule.filters or "[]"), [rule.ref_doctype, "creation", "<", limit]]
-	for names in filters.pages(rule.ref_doctype, chosen):
+	for names in _chosen(rule, [rule.ref_doctype, "creation", "<", limit]):
 		active = _last_activities(rule.ref_doctype, names)
 		silent = [name for name in names if active[name] < limit]
 		needed = _needed(rule.ref_doctype, silent)
@@ -176,10 +182,10 @@ def _needed(doctype: str, names: list[str]) -> set[str]:
 	return {name for name, found in addresses.items() if any(keys[address] in live for address in found)}
 
 
-def overview(rule: Document) -> dict[str, Any]:
+def overview(rule: Document, day: date | None = None) -> dict[str, Any]:
 	"""Count who is due and who is held, with a hash of those due: what is erased is what was looked at."""
 	names, held = [], 0
-	for one in due(rule):
+	for one in due(rule, day):
 		if one.held_by:
 			held += 1
 		else:
@@ -212,8 +218,7 @@ def erase(rule: str, selection_hash: str) -> None:
 	doc = frappe.get_doc("Retention Rule", rule)
 	if not doc.enabled:
 		raise NotNow(_("{0} is switched off. Enable it first.").format(frappe.bold(rule)))
-	if overview(doc)["selection_hash"] != selection_hash:
-		raise ChangedMeanwhile(_("The rule concerns other people by now. Look at them again."))
+	_check_is_what_was_looked_at(doc, getdate(), selection_hash)
 	frappe.enqueue(
 		"gdpr_consent.rights.retention.work",
 		queue="long",
@@ -223,15 +228,24 @@ def erase(rule: str, selection_hash: str) -> None:
 		deduplicate=True,
 		rule=rule,
 		last_day=str(frappe.utils.nowdate()),
+		selection_hash=selection_hash,
 	)
 
 
-def work(rule: str, last_day: str) -> dict[str, int]:
+def _check_is_what_was_looked_at(rule: Document, day: date, selection_hash: str) -> None:
+	if overview(rule, day)["selection_hash"] != selection_hash:
+		raise ChangedMeanwhile(_("The rule concerns other people by now. Look at them again."))
+
+
+def work(rule: str, last_day: str, selection_hash: str) -> dict[str, int]:
 	"""Erase whom a rule concerned on a day, some people at a time, each of them for good.
+
+	Whoever edits the rule before a worker comes has let somebody look at other people: then it erases nobody.
 
 	A worker that is killed has lost nothing: those who are left are due the next time somebody looks.
 	"""
 	doc = frappe.get_doc("Retention Rule", rule)
+	_check_is_what_was_looked_at(doc, getdate(last_day), selection_hash)
 	counts = {"erased": 0, "held": 0, "failed": 0}
 	for batch in _batches(due(doc, getdate(last_day)), PEOPLE_AT_ONCE):
 		people = [one.person for one in batch if not one.held_by]
