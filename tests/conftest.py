@@ -569,12 +569,18 @@ def send_to(port: int) -> None:
 		).insert()
 	frappe.db.set_value("Email Account", name, "smtp_port", port)
 	frappe.db.commit()
-	frappe.clear_document_cache("Email Account", name)
+	forget_sending()
+
+
+def forget_sending() -> None:
+	frappe.clear_document_cache("Email Account", "Gate Tests")
+	frappe.local.outgoing_email_account = {}  # core keeps what it found as long as a request lasts, or all tests
 
 
 def remove_sending() -> None:
 	frappe.delete_doc("Email Account", "Gate Tests", force=True, ignore_missing=True)
 	frappe.db.commit()
+	forget_sending()
 
 
 def start_worker() -> subprocess.Popen:
@@ -598,6 +604,7 @@ def work_off_jobs(site: str) -> Callable[[], None]:
 
 @pytest.fixture
 def smtp(smtp_server: Mailboxes) -> Mailboxes:
+	forget_sending()
 	# What an earlier test has left in the queue would go out with this one's.
 	frappe.db.delete("Email Queue", {"status": "Not Sent"})
 	frappe.db.commit()

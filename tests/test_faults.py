@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pymysql
 import pytest
-from conftest import Mailboxes, free_port
+from conftest import Mailboxes, free_port, send_to
 
 import frappe
 from frappe.email.queue import flush, retry_sending_emails
@@ -173,9 +173,7 @@ def test_em_07_without_redis_the_flush_decides_from_the_database(mails, smtp):
 
 def test_an_smtp_server_that_is_down_costs_nothing_but_time(mails, smtp):
 	yes, never_asked, _marketing, service = mails
-	frappe.db.set_value("Email Account", "Gate Tests", "smtp_port", port := free_port())
-	frappe.db.commit()
-	frappe.clear_document_cache("Email Account", "Gate Tests")
+	send_to(port := free_port())
 	try:
 		flush()
 		assert smtp.reached() == []
@@ -185,9 +183,7 @@ def test_an_smtp_server_that_is_down_costs_nothing_but_time(mails, smtp):
 	finally:
 		frappe.db.rollback()
 		assert port != smtp.port
-		frappe.db.set_value("Email Account", "Gate Tests", "smtp_port", smtp.port)
-		frappe.db.commit()
-		frappe.clear_document_cache("Email Account", "Gate Tests")
+		send_to(smtp.port)
 	drains(smtp, yes, never_asked)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 import pytest
-from conftest import PLAIN_SITE, give, make_plain_site, remove_traces
+from conftest import PLAIN_SITE, forget_sending, give, make_plain_site, remove_traces
 from paths import Documents
 from trial import BLOCKED, FALSE_BLOCK, LEAK, State, Subject, Trial, as_table
 
@@ -199,6 +199,7 @@ class States:
 def trial(site, smtp_server, work_off_jobs) -> Iterator[Trial]:
 	"""All of it at once: thousands of mails, one worker, one look at what the SMTP server got."""
 	frappe.set_user("Administrator")
+	forget_sending()
 	smtp_server.deliveries.clear()
 	smtp_server.fails = False
 	topics = [
