@@ -14,9 +14,9 @@ from gdpr_consent.sensitive_data import finder, protection, rules
 from gdpr_consent.sensitive_data.installed_rules import RULES
 
 ROLES_OF_OTHERS = "gdpr_consent_roles_of_others"  # which of our roles the site had before us
-# Of two columns but for the oldest: Frappe drops an index of one when somebody adds a field to the DocType.
+# Of two columns at least: Frappe drops an index of one when somebody adds a field to the DocType.
 INDEXES_OF_OURS = (
-	("Contact Email", ["email_id"], "consent_email_id"),
+	("Contact Email", ["email_id", "parent"], "consent_email"),
 	("Customer", ["email_id", "name"], "consent_email_id"),
 	("Opportunity", ["party_name", "name"], "consent_party_name"),
 	("Opportunity", ["contact_person", "name"], "consent_contact_person"),
@@ -34,7 +34,12 @@ INDEXES_OF_REPORTS = (
 		"blocked_mail",
 	),
 )
-FORMER_INDEXES = (("Consent", "since"), ("Consent", "sources"), ("Consent Decision", "blocked"))
+FORMER_INDEXES = (
+	("Consent", "since"),
+	("Consent", "sources"),
+	("Consent Decision", "blocked"),
+	("Contact Email", "consent_email_id"),
+)
 ONBOARDING_STEPS = "GDPR Consent %"
 
 
