@@ -49,7 +49,9 @@ settings.load_profile("repeatable")
 def pytest_addoption(parser: pytest.Parser) -> None:
 	parser.addoption("--pictures", help="folder for screenshots of the pages")
 	parser.addoption(
-		"--full", action="store_true", help="also what takes long: load, faults, fuzz, and ten times the examples"
+		"--full",
+		action="store_true",
+		help="also what takes long: load, faults, fuzz, and ten times the examples",
 	)
 
 
