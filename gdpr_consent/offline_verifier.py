@@ -124,7 +124,7 @@ class Check:
 			events: its events by their number; of each the COLUMNS, the payload and its salt.
 		"""
 		if not events:
-			return Problem(record, "record without events")
+			return Problem(str(record or doctype), "record without events")
 		previous = None
 		erased_before = max(
 			(row[1] for row in events if row[2] == "Erase" and type(row[1]) is int), default=0
@@ -390,7 +390,7 @@ def _first_bad(check: Check, database: sqlite3.Connection, progress: Callable[[i
 		if of != (doctype, name):
 			if of is not None and (of[1] is None or of < (doctype, name)):
 				return Problem(str(next(rows)[2]), "its record is missing")
-			return Problem(str(name), "record without events")
+			return Problem(str(name or doctype), "record without events")
 		found = [row[2:] for row in rows]
 		bad = check.record(doctype, name, head, found)
 		if bad:

@@ -176,26 +176,29 @@ def _mail(seal: Any) -> dict[str, str] | None:
 	to = officers()
 	if not to:
 		return None
-	frappe.sendmail(
-		recipients=to,
-		subject=_("Ledger Seal {0}: please keep this mail").format(seal.number),
-		template="data_subject_request",
-		args={
-			"paragraphs": [
-				_(
-					"This line proves later that no consent was changed or left out before it. Keep it where "
-					"nobody who can write to the database can change it."
-				),
-				as_line(seal),
-				_("To check: save the line in a file, and run bench gdpr-consent verify --anchors FILE."),
-			],
-			"url": get_url_to_form("Ledger Seal", seal.name),
-			"closing": [],
-		},
-		reference_doctype="Ledger Seal",
-		reference_name=seal.name,
-		add_unsubscribe_link=0,
-	)
+	try:
+		frappe.sendmail(
+			recipients=to,
+			subject=_("Ledger Seal {0}: please keep this mail").format(seal.number),
+			template="data_subject_request",
+			args={
+				"paragraphs": [
+					_(
+						"This line proves later that no consent was changed or left out before it. Keep it "
+						"where nobody who can write to the database can change it."
+					),
+					as_line(seal),
+					_("To check: save the line in a file, and run bench gdpr-consent verify --anchors FILE."),
+				],
+				"url": get_url_to_form("Ledger Seal", seal.name),
+				"closing": [],
+			},
+			reference_doctype="Ledger Seal",
+			reference_name=seal.name,
+			add_unsubscribe_link=0,
+		)
+	except frappe.OutgoingEmailError as error:
+		raise AnchorFailed(_("The site can't send mail: no outgoing Email Account is set up.")) from error
 	return {}
 
 

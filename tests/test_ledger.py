@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import examples, give
+from conftest import examples, give, remove_sending, send_to
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_commands import run
@@ -662,6 +662,19 @@ def test_au_05_an_anchor_is_mailed_to_the_privacy_officers(chain, bulk, smtp):
 	assert seals.last_seal().hash in text or base64_holds(content, seals.last_seal().hash)
 	frappe.db.delete("Email Queue Recipient", {"parent": mail})
 	frappe.db.delete("Email Queue", {"name": mail})
+
+
+def test_au_05_a_site_that_cant_send_mail_says_so_and_mails_later(chain, bulk, smtp):
+	bulk.user("Privacy Officer")
+	seals.seal()
+	remove_sending()
+	try:
+		(problem,) = seals.anchor()
+	finally:
+		send_to(smtp.port)
+	assert "can't send mail" in problem and not seals.last_seal().mailed_on
+	assert seals.anchor() == [] and seals.last_seal().mailed_on
+	frappe.db.delete("Email Queue", {"reference_doctype": SEAL})
 
 
 def base64_holds(content: str, text: str) -> bool:
