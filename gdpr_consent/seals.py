@@ -367,8 +367,9 @@ def _problems_of_the_night() -> Iterator[str]:
 
 def problems() -> list[str]:
 	"""Say for the self-check what the last night found, and whether there was one."""
-	found = (frappe.db.get_single_value("Consent Settings", "ledger_problems") or "").splitlines()
-	checked = frappe.db.get_single_value("Consent Settings", "ledger_checked_on")
+	stored = frappe.db.get_singles_dict("Consent Settings")  # where no instant is none, and not the year 1
+	found = (stored.get("ledger_problems") or "").splitlines()
+	checked = stored.get("ledger_checked_on")
 	if checked and frappe.utils.date_diff(frappe.utils.nowdate(), checked) > TOO_LONG_AGO_DAYS:
 		found.append(
 			_("The ledger wasn't checked for {0} days. Is the scheduler running?").format(TOO_LONG_AGO_DAYS)
