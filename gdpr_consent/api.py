@@ -26,6 +26,7 @@ from gdpr_consent import (
 	register,
 	renewal,
 	returned_mail,
+	seals,
 	standing,
 )
 from gdpr_consent.clock import parse_utc, utc_text
@@ -667,9 +668,9 @@ def rebuild(consent: str) -> dict[str, Any]:
 @frappe.whitelist(methods=["GET", "POST"])
 @says_why
 def verify_ledger() -> dict[str, Any]:
-	"""Check the hash chains of all events: `ok, checked, first_bad, problem`."""
+	"""Check all events, seals and anchors: `ok, checked, first_bad, problem`, and `seal`, the last one."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
-	return ledger.verify()
+	return seals.verify()
 
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)

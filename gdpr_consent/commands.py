@@ -15,8 +15,9 @@ import frappe
 from frappe.commands import get_site, pass_context
 from frappe.utils import get_backups_path, now_datetime
 
-from gdpr_consent import export, ledger, register, signatures
+from gdpr_consent import export, register, seals, signatures
 from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.offline_verifier import FileNotReadable
 
 AT_ONCE = 500  # names read at a time
 
@@ -64,12 +65,25 @@ def check(context: frappe._dict) -> None:
 
 
 @group.command("verify", short_help="Was any event of the register changed?")
+@click.option(
+	"--anchors",
+	type=click.Path(dir_okay=False, path_type=Path),
+	help="File with the anchors that were kept outside the database. Left out: that of site_config.json.",
+)
 @pass_context
-def verify(context: frappe._dict) -> None:
-	"""Check that no event of the register was changed, left out or put in since it was written."""
+def verify(context: frappe._dict, anchors: Path | None) -> None:
+	"""Check that no event of the register was changed, left out or put in since it was written.
+
+	Checks the seals over them as well, and that the seals are those that were told outside the database.
+	"""
+	anchors = anchors and Path.cwd() / anchors
 	with _site(context):
-		with _bar("Checking events", frappe.db.count("Consent Event")) as progress:
-			found = ledger.verify(progress)
+		try:
+			with _bar("Checking events", frappe.db.count("Consent Event")) as progress:
+				found = seals.verify(progress, anchors)
+		except FileNotReadable as error:
+			click.secho(f"✗ {error}", fg="red")
+			_end(False)
 	if found["ok"]:
 		click.secho(
 			f"✓ {found['checked']} events checked. Nothing was changed, left out or put in.", fg="green"
@@ -78,8 +92,29 @@ def verify(context: frappe._dict) -> None:
 		click.secho(
 			f"✗ {found['first_bad']}: {found['problem']} ({found['checked']} events checked).", fg="red"
 		)
-		click.echo("Compare with the last backup, and find out who wrote to the database.")
+		click.echo("Compare with the last backup, and find out who wrote to the database: docs/ledger.md.")
 	_end(found["ok"])
+
+
+@group.command("seal", short_help="Seal the events, and tell the seal outside.")
+@pass_context
+def seal(context: frappe._dict) -> None:
+	"""Seal all events that no seal covers, and tell the last seal outside the database, as every night.
+
+	May be interrupted at any time: each seal is stored before the next.
+	"""
+	with _site(context):
+		with _bar("Sealing events", frappe.db.count("Consent Event", {"seal": 0})) as progress:
+			made = seals.seal(progress)
+		problems = seals.anchor()
+		last = seals.last_seal()
+	if last:
+		click.secho(f"✓ {made} seals made. The last one is {last.number}: {last.hash}", fg="green")
+	else:
+		click.secho("✓ There is nothing to seal yet.", fg="green")
+	for problem in problems:
+		click.secho(f"✗ {problem}", fg="red")
+	_end(not problems)
 
 
 @group.command("export", short_help="Save all evidence to a file.")

@@ -22,6 +22,7 @@ EVIDENCE = (
 	"Suppression",
 	"Consent Event",
 	"Consent Event Payload",
+	"Ledger Seal",
 	"Consent Decision",
 	"Consent Bulk Update",
 	"Consent Bulk Update Rule",

@@ -76,4 +76,5 @@ scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up", "gdpr_consent.rights.erasure_run.take_up"],
 	"hourly": ["gdpr_consent.tasks.hourly"],
 	"daily": ["gdpr_consent.tasks.daily"],
+	"daily_long": ["gdpr_consent.tasks.daily_long"],
 }

@@ -10,14 +10,17 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
 
 import frappe
+from frappe.query_builder.functions import Coalesce
 
 from gdpr_consent.clock import from_utc_text, utc_text
+from gdpr_consent.offline_verifier import COLUMNS, RECORDS, Check, Problem, canonical
+from gdpr_consent.offline_verifier import INSTANTS as EVENT_INSTANTS
 from gdpr_consent.policy import STATUS_AFTER, EventKind
 
 Facts = dict[str, str | int | None]
@@ -30,11 +33,6 @@ AT_ONCE = 2_000  # rows a statement
 # What an event that says nothing of double opt-in meant by a grade: B a document, C words.
 OLD_GRADES = {"B": "C", "C": "D"}
 VERIFY_AT_ONCE = 2_000
-
-# Canonical JSON (RFC 8785) of what an event holds: texts, whole numbers and None under ASCII names.
-canonical = json.JSONEncoder(
-	sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
 
 
 class Event(NamedTuple):
@@ -292,97 +290,85 @@ def _event_of(row: frappe._dict) -> Event:
 	)
 
 
-def verify(progress: Callable[[int], None] = lambda _events: None) -> dict[str, Any]:
-	"""Check every chain of the register.
+def verify(
+	progress: Callable[[int], None] = lambda _events: None, anchors: Iterable[dict[str, Any]] = ()
+) -> dict[str, Any]:
+	"""Check every chain of the register, and every seal over them (AU-02).
 
 	Args:
 		progress: is told how many more events were checked.
+		anchors: what was told of seals outside the database, see `offline_verifier.read_anchors`.
 
 	Returns:
-		`ok`, `checked` (number of events), `first_bad` (name of the first event, or record, that doesn't
-		agree with its chain) and `problem`. The chain proves that records weren't changed, not that they
-		are true (AU-10).
+		`ok`, `checked` (number of events), `first_bad` (name of the first event, record or seal that doesn't
+		agree), `problem`, and `seal`, the number of the last one. It proves that records weren't changed,
+		not that they are true (AU-10).
 	"""
-	checked = 0
-	for doctype in ("Consent", "Suppression"):
-		for record, head, rows in _chains(doctype):
-			previous: str | None = None
-			erased_before = max((row.seq for row in rows if row.kind == EventKind.ERASE.value), default=0)
-			progress(len(rows))
-			for position, row in enumerate(rows, start=1):
-				checked += 1
-				problem = _problem_of(row, position, previous, erased_before)
-				if problem:
-					return {"ok": False, "checked": checked, "first_bad": row.name, "problem": problem}
-				previous = row.hash
-			if previous != head:
-				return {
-					"ok": False,
-					"checked": checked,
-					"first_bad": record,
-					"problem": "record and last event differ",
-				}
-	return {"ok": True, "checked": checked, "first_bad": None, "problem": None}
+	check = Check(_seals(), anchors)
+	bad = _first_bad(check, progress) or _event_of_no_record(check.checked) or check.first_bad_seal()
+	return {
+		"ok": not bad,
+		"checked": check.checked,
+		"first_bad": bad and bad.name,
+		"problem": bad and bad.text,
+		"seal": check.last_seal,
+	}
 
 
-def _chains(doctype: str) -> Iterator[tuple[str, str | None, list[frappe._dict]]]:
-	"""Yield each record's name, the head it remembers, and its events; then events whose record is gone."""
-	record, event = frappe.qb.DocType(doctype), frappe.qb.DocType("Consent Event")
-	payload = frappe.qb.DocType("Consent Event Payload")
-	column = event[frappe.scrub(doctype)]
-	last = ""
-	while heads := (
-		frappe.qb.from_(record)
-		.select(record.name, record.last_hash)
-		.where(record.name > last)
-		.orderby(record.name)
-		.limit(VERIFY_AT_ONCE)
-		.run()
-	):
-		last = heads[-1][0]
-		events: dict[str, list[frappe._dict]] = {}
-		for row in (
-			frappe.qb.from_(event)
-			.left_join(payload)
-			.on(payload.name == event.name)
-			.select(event.star, payload.payload, payload.salt)
-			.where(column.isin([name for name, _head in heads]))
-			.orderby(event.seq)
-			.run(as_dict=True)
-		):
-			events.setdefault(row[frappe.scrub(doctype)], []).append(row)
-		for name, head in heads:
-			yield name, head, events.get(name, [])
-	orphans = (
-		frappe.qb.from_(event)
-		.left_join(record)
-		.on(record.name == column)
-		.select(event.star)
-		.where(column.isnotnull() & record.name.isnull())
-		.limit(1)
-		.run(as_dict=True)
-	)
-	for row in orphans:
-		yield row.name, "", []
+def _seals() -> list[frappe._dict]:
+	seal = frappe.qb.DocType("Ledger Seal")
+	seals = frappe.qb.from_(seal).select(seal.star).orderby(seal.number).run(as_dict=True)
+	instants = ("sealed_at", "first_recorded_at", "last_recorded_at")
+	return [row | {name: utc_text(row[name]) for name in instants} for row in seals]
 
 
-def _problem_of(row: frappe._dict, position: int, previous: str | None, erased_before: int) -> str | None:
-	"""Say what is wrong with an event. Only what a later event of kind Erase names, which is all before it,
-	may lack its payload (AU-03, AU-04)."""
-	if row.seq != position:
-		return "gap in the sequence"
-	if (row.prev_hash or None) != previous:
-		return "broken link"
-	try:
-		event = _event_of(row)
-		if hash_of(event, previous, row.commitment) != row.hash:
-			return "event changed"
-		if not row.payload and position >= erased_before:
-			return "payload missing"
-		if row.payload and (
-			commit_to(row.payload, row.salt or "") != row.commitment or row.payload != event.payload()
-		):
-			return "payload changed"
-	except (ValueError, TypeError, KeyError, AttributeError):
-		return "not what this app writes"
+def _first_bad(check: Check, progress: Callable[[int], None]) -> Problem | None:
+	"""Go through all records in the order of their names, which is the order of the lines in a seal."""
+	for doctype in RECORDS:
+		last: str | None = ""
+		while last is not None:
+			heads = frappe.db.sql(
+				f"select name, last_hash from `tab{doctype}` where name > %s order by name limit %s",
+				[last, VERIFY_AT_ONCE],
+			)
+			first, last = last, heads[-1][0] if heads else None
+			events, named = _events_between(doctype, first, last), {name for name, _head in heads}
+			for record, rows in events.items():
+				if record not in named:
+					return Problem(rows[0][0], "its record is missing")
+			for record, head in heads:
+				bad = check.record(doctype, record, head, events.get(record, []))
+				if bad:
+					return bad
+			progress(sum(map(len, events.values())))
 	return None
+
+
+def _events_between(doctype: str, after: str, last: str | None) -> dict[str, list[tuple]]:
+	"""Read by record what `Check.record` wants; the instants as text, which the database writes faster."""
+	record = f"event.{frappe.scrub(doctype)}"
+	columns = ", ".join(
+		f"date_format(event.{column}, %(rfc_3339)s)" if column in EVENT_INSTANTS else f"event.{column}"
+		for column in COLUMNS
+	)
+	up_to = f"and {record} <= %(last)s" if last else ""
+	found: dict[str, list[tuple]] = {}
+	for name, *row in frappe.db.sql(
+		f"""select {record}, {columns}, payload.payload, payload.salt
+		from `tabConsent Event` event force index ({frappe.scrub(doctype)}_seq)
+		left join `tabConsent Event Payload` payload on payload.name = event.name
+		where {record} > %(after)s {up_to}
+		order by {record}, event.seq""",
+		{"rfc_3339": "%Y-%m-%dT%H:%i:%s.%fZ", "after": after, "last": last},
+	):
+		found.setdefault(name, []).append(row)
+	return found
+
+
+def _event_of_no_record(checked: int) -> Problem | None:
+	if frappe.db.count("Consent Event") == checked:
+		return None
+	event = frappe.qb.DocType("Consent Event")
+	of_none = (Coalesce(event.consent, "") == "") & (Coalesce(event.suppression, "") == "")
+	names = frappe.qb.from_(event).select(event.name).where(of_none).limit(1).run(pluck=True)
+	return Problem(names[0] if names else "Consent Event", "its record is missing")

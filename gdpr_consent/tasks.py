@@ -5,7 +5,7 @@ from datetime import datetime
 import frappe
 from frappe.utils import cint, getdate
 
-from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, renewal, standing
+from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, renewal, seals, standing
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
@@ -38,6 +38,10 @@ def daily() -> None:
 	items.delete_unused()
 	information.remind()
 	legal_hold.remind(getdate())
+
+
+def daily_long() -> None:
+	seals.nightly()
 
 
 def delete_old_logs() -> None:

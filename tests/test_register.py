@@ -1217,7 +1217,10 @@ def one_of_each(address) -> dict[str, str]:
 	withdraw(email)
 	decision = frappe.generate_hash()
 	ledger.insert("Consent Decision", [{"name": decision, "allowed": 0, "reason": "WITHDRAWN"}])
+	seal = frappe.generate_hash()
+	ledger.insert("Ledger Seal", [{"name": seal, "number": 10**9}])
 	return {
+		"Ledger Seal": seal,
 		"Consent": consent,
 		"Consent Event": f"{consent}-1",
 		"Consent Event Payload": f"{consent}-1",
@@ -1228,6 +1231,7 @@ def one_of_each(address) -> dict[str, str]:
 
 
 FIELD = {
+	"Ledger Seal": ("root", "ab"),
 	"Consent": ("status", "Given"),
 	"Consent Event": ("kind", "Confirm"),
 	"Consent Event Payload": ("payload", "{}"),

@@ -371,6 +371,11 @@ def _(_scene: Scene) -> None:
 	self_check.check_now()
 
 
+@does("the seals of the ledger")
+def _(_scene: Scene) -> bool:
+	return frappe.has_permission("Ledger Seal")
+
+
 @does("verify the ledger")
 def _(_scene: Scene) -> None:
 	api.verify_ledger()

@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.model.base_document import get_controller
 
-from gdpr_consent import identity, links
+from gdpr_consent import identity, links, seals
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
@@ -88,6 +88,7 @@ def _problems() -> Iterator[str]:
 	except LinkKeyLost as lost:
 		yield str(lost)
 	yield from sensitive_data.problems()
+	yield from seals.problems()
 
 
 def run() -> list[str]:

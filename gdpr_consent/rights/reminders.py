@@ -8,10 +8,10 @@ import frappe
 from frappe import _
 from frappe.utils import get_url_to_form, getdate
 
-from gdpr_consent.alerts import users_with
+from gdpr_consent import alerts
 from gdpr_consent.failures import log_failure
 from gdpr_consent.rights import letters
-from gdpr_consent.rights.requests import DOCTYPE, OFFICER, OPEN, Status, write
+from gdpr_consent.rights.requests import DOCTYPE, OPEN, Status, write
 
 TRIAGE_DAYS, WARNING_DAYS = 3, 21  # after receipt
 LAST_DAYS = (5, 1)  # before the day the answer is due
@@ -35,7 +35,7 @@ def remind() -> None:
 		due = [step for step in steps_due(row, getdate()) if step not in sent]
 		if not due:
 			continue
-		officers = officers if officers is not None else _officers()
+		officers = officers if officers is not None else alerts.officers()
 		try:
 			_write_to_officers(row, due[-1], officers)
 			write(row.name, reminders=" ".join(sorted(sent | set(due))))
@@ -57,14 +57,6 @@ def steps_due(row: Any, today: date) -> Iterator[str]:
 			yield f"due-{days}"
 	if today > due_on:
 		yield OVERDUE
-
-
-def _officers() -> list[str]:
-	# Somebody has to hear of it, on a site that has named no officer yet.
-	for role in (OFFICER, "System Manager"):
-		if found := [user for user in users_with([role]) if user != "Administrator"]:
-			return found
-	return []
 
 
 def _write_to_officers(row: Any, step: str, officers: list[str]) -> None:

@@ -12,3 +12,4 @@ def on_doctype_update() -> None:
 	frappe.db.add_index("Consent Event", ["consent", "seq"], "consent_seq")
 	frappe.db.add_index("Consent Event", ["suppression", "seq"], "suppression_seq")
 	frappe.db.add_index("Consent Event", ["recorded_at"], "recorded_at")
+	frappe.db.add_index("Consent Event", ["seal", "recorded_at"], "seal_recorded_at")

@@ -1,0 +1,5 @@
+from gdpr_consent.append_only import AppendOnlyDocument
+
+
+class LedgerSeal(AppendOnlyDocument):
+	how_to = "bench gdpr-consent seal"
