@@ -38,12 +38,13 @@ _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
 _histories = ("Version", "Deleted Document")
 permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions")
+_quiet = "gdpr_consent.gate.canary_paths.keep_quiet"
 _copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
-	"Communication": {"before_insert": f"{_sensitive}.documents.mask_communication"},
-	"Email Queue": {"after_insert": f"{_sensitive}.documents.mask_sent_communication"},
+	"Communication": {"before_insert": [f"{_sensitive}.documents.mask_communication", _quiet]},
+	"Email Queue": {"before_insert": _quiet, "after_insert": f"{_sensitive}.documents.mask_sent_communication"},
 	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
 	"Property Setter": _copies,
 	**_core.PEOPLE,
@@ -72,5 +73,5 @@ consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"
 scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up", "gdpr_consent.rights.erasure_run.take_up"],
 	"hourly": ["gdpr_consent.tasks.hourly"],
-	"daily": ["gdpr_consent.tasks.daily"],
+	"daily": ["gdpr_consent.tasks.daily", "gdpr_consent.gate.canary.run"],
 }
