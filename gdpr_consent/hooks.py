@@ -44,7 +44,10 @@ doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
 	"Communication": {"before_insert": [f"{_sensitive}.documents.mask_communication", _quiet]},
-	"Email Queue": {"before_insert": _quiet, "after_insert": f"{_sensitive}.documents.mask_sent_communication"},
+	"Email Queue": {
+		"before_insert": _quiet,
+		"after_insert": f"{_sensitive}.documents.mask_sent_communication",
+	},
 	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
 	"Property Setter": _copies,
 	**_core.PEOPLE,

@@ -574,7 +574,7 @@ def send_to(port: int) -> None:
 
 def forget_sending() -> None:
 	frappe.clear_document_cache("Email Account", "Gate Tests")
-	frappe.local.outgoing_email_account = {}  # core keeps what it found as long as a request lasts, or all tests
+	frappe.local.outgoing_email_account = {}  # core keeps what it found, for a request or for all tests
 
 
 def remove_sending() -> None:

@@ -1,10 +1,11 @@
-"""Tries every sending path, each day, with people who must be blocked, and says so loudly when one gets through.
+"""Tries every sending path, each day, with people who must be blocked, and is loud when one gets through.
 
-The self-check asks whether the gate is in place; the canary asks whether it holds. Nobody real is written to: the
-people live at a name that can't exist (RFC 2606), their mails end in a server inside this process, and all of it
-happens on a database connection that is never committed, so that nothing stays behind, neither in the queue nor in
-a report, and also not if the process is killed (`sink.py`). On each path somebody who agreed has to be reached too.
-Where that fails, the path counts as not tried, never as passed: a canary that can't die is worth nothing.
+The self-check asks whether the gate is in place; the canary asks whether it holds. Nobody real is written
+to: the people live at a name that can't exist (RFC 2606), their mails end in a server inside this process,
+and all of it happens on a database connection that is never committed (`sink.py`). So nothing stays behind,
+neither in the queue nor in a report, and also not if the process is killed. On each path somebody who agreed
+has to be reached too. Where that fails, the path counts as not tried, never as passed: a canary that can't
+die is worth nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ from frappe import _
 from frappe.email.doctype.email_account.email_account import EmailAccount
 
 from gdpr_consent import register
+from gdpr_consent.alerts import users_with
 from gdpr_consent.gate import self_check
 from gdpr_consent.gate.canary_paths import MAIL_PATHS, NAME, SMS_PATHS, CantBeTried, Path, Stage
-from gdpr_consent.gate.canary_report import Outcome, Tried, remember
+from gdpr_consent.gate.canary_report import Outcome, Tried, leaks, remember
 from gdpr_consent.gate.sink import HERE, sms_gateway, smtp_sink, uncommitted_database
 from gdpr_consent.policy import Channel
 
@@ -33,9 +35,28 @@ def run() -> list[Tried]:
 	For a job or a command, not for a web request: it becomes Administrator and sets flags of its process.
 	"""
 	tried = try_all()
+	known = leaks()
 	remember(tried)
-	self_check.run()
+	self_check.run()  # which alerts in the desk
+	if (found := leaks()) and found != known and not _cant_try_mail():
+		_alert_by_mail(found)
 	return tried
+
+
+def _alert_by_mail(found: list[str]) -> None:
+	"""Core mails no alert, and this one mustn't wait until somebody opens the desk."""
+	users = {"name": ["in", users_with(self_check.ROLES_TO_ALERT)], "email": ["like", "%@%"]}
+	frappe.sendmail(
+		recipients=frappe.get_all("User", users, pluck="email"),
+		subject=_("Marketing gets through to people who said no"),
+		message="<p>{0}</p><ul>{1}</ul><p>{2}</p>".format(
+			_("The canary reached people who must not get marketing, on these paths:"),
+			"".join(f"<li>{frappe.utils.escape_html(path)}</li>" for path in found),
+			_("Suspend sending in the list of Email Queue, and look at the self-check in Consent Settings."),
+		),
+		reference_doctype="Consent Settings",
+		reference_name="Consent Settings",
+	)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -156,7 +177,12 @@ def _try_text_messages() -> list[Tried]:
 		purpose = register.check_purpose(None).name
 		stage = Stage("", purpose, [objected, stranger, agreed])
 		frappe.db.delete("SMS Parameter", {"parent": "SMS Settings"})  # they may hold a password
-		gateway = {"sms_gateway_url": url, "message_parameter": "text", "receiver_parameter": "to", "use_post": 0}
+		gateway = {
+			"sms_gateway_url": url,
+			"message_parameter": "text",
+			"receiver_parameter": "to",
+			"use_post": 0,
+		}
 		frappe.db.set_single_value("SMS Settings", gateway, update_modified=False)
 		source = frappe.db.get_value("Consent Source", {"enabled": 1})
 		for number in (agreed, objected):
@@ -164,9 +190,7 @@ def _try_text_messages() -> list[Tried]:
 				email=number, channel=Channel.SMS.value, purpose=purpose, source=source, evidence=NAME
 			)
 		register.object_to_marketing([objected], act=register.Act())
-		return [
-			_try(path, stage, reached, lambda path=path: path.drive(stage)) for path in SMS_PATHS
-		]
+		return [_try(path, stage, reached, lambda path=path: path.drive(stage)) for path in SMS_PATHS]
 
 
 def _try(path: Path, stage: Stage, reached: set[str], send: Callable[[], None]) -> Tried:

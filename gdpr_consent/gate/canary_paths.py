@@ -1,7 +1,7 @@
 """Every path a message can take out of the site, driven as core drives it, for the canary.
 
-What a path needs is put straight into the database, past hooks, Notifications and Webhooks, on a connection that
-is never committed. What sends is core's own, or ERPNext's.
+What a path needs is put straight into the database, past hooks, Notifications and Webhooks, on a connection
+that is never committed. What sends is core's own, or ERPNext's.
 """
 
 from collections.abc import Callable
