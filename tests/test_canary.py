@@ -7,6 +7,7 @@ import signal
 import paths
 import pytest
 from conftest import Mailboxes
+from playwright.sync_api import expect
 from test_commands import run as run_command
 
 import frappe
@@ -275,3 +276,17 @@ def test_the_command_names_each_path(smtp, results):
 	code, said, _progress = run_command("canary")
 	assert code == 0, said
 	assert said.count("✓") == len(MAILS | TEXTS) and "✓ Send Now" in said
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_the_desk_shows_each_path_and_when_the_canary_passed(smtp, desk, officer, results, picture, width):
+	canary.run()
+	frappe.db.commit()
+	page = desk(officer, width=width)
+	page.goto("/app/consent-settings")
+	shown = page.locator(".consent-canary")
+	expect(shown).to_contain_text("The canary passed last")
+	expect(shown.locator("li")).to_have_count(len(MAILS | TEXTS))
+	expect(shown.locator("li", has_text="Send Now")).to_contain_text("holds")
+	assert shown.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+	picture(page, f"canary-{width}", full_page=False)
