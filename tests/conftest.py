@@ -39,15 +39,39 @@ from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 from gdpr_consent.standing import DOCTYPES
 
-# The same examples in every run, and no verdict by the clock of a busy machine.
-settings.register_profile(
-	"repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
+# No verdict by the clock of a busy machine. The same examples in every run, but many and new ones with --full.
+_common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
+settings.register_profile("repeatable", max_examples=50, derandomize=True, **_common)
+settings.register_profile("full", max_examples=500, print_blob=True, **_common)
 settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
 	parser.addoption("--pictures", help="folder for screenshots of the pages")
+	parser.addoption(
+		"--full",
+		action="store_true",
+		help="also what takes long: load, faults, fuzz, and ten times the examples",
+	)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+	config.addinivalue_line("markers", "full: takes long, and runs with --full only")
+	if config.getoption("--full"):
+		settings.load_profile("full")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+	if config.getoption("--full"):
+		return
+	long = [item for item in items if item.get_closest_marker("full")]
+	config.hook.pytest_deselected(items=long)
+	items[:] = [item for item in items if item not in long]
+
+
+def examples(share: float) -> int:
+	"""How many examples a property takes, relative to the profile, because they cost more or less than most."""
+	return round(settings.default.max_examples * share)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -574,7 +598,7 @@ def send_to(port: int) -> None:
 
 def forget_sending() -> None:
 	frappe.clear_document_cache("Email Account", "Gate Tests")
-	frappe.local.outgoing_email_account = {}  # core keeps what it found, for a request or for all tests
+	frappe.local.outgoing_email_account = {}  # core keeps what it found while a process lasts
 
 
 def remove_sending() -> None:

@@ -3,7 +3,7 @@
 import codecs
 
 import pytest
-from conftest import PROOF
+from conftest import PROOF, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -273,7 +273,7 @@ FILES = st.one_of(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(6))
 @given(content=FILES)
 def test_bu_08_any_bytes_are_rows_or_an_error_of_ours(content):
 	frappe.db.savepoint("example")

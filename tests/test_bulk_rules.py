@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from conftest import PROOF, BulkUpdates
+from conftest import PROOF, BulkUpdates, examples
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from gdpr_consent.bulk_update import api
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.identity import address_key
 
-RULE_SETS = 1_000
+RULE_SETS = examples(4)
 ANEW_AFTER = 40  # rule sets, or what is on record about the same few people would only grow
 PURPOSES = ("Email Marketing", "Sales")
 RESULT_OF = {"Change": "Done", "Unchanged": "Unchanged", "Skip": "Skipped"}

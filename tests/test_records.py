@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jwt
 import pytest
-from conftest import give
+from conftest import examples, give
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -424,7 +424,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(0.3))
 @for_all(steps=LIVES, is_signed=st.booleans())
 def test_rc_06_reading_our_own_export_loses_nothing(site, steps, is_signed):
 	frappe.db.savepoint("example")

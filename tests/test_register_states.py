@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from conftest import PROOF, Clock
+from conftest import PROOF, Clock, examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -231,5 +231,5 @@ class Register(RuleBasedStateMachine):
 def test_whatever_happens_no_no_is_lost_and_every_row_follows_from_its_events(site, clock):
 	run_state_machine_as_test(
 		lambda: Register(clock),
-		settings=settings(settings.get_profile("repeatable"), max_examples=20, stateful_step_count=35),
+		settings=settings(max_examples=examples(0.4), stateful_step_count=35),
 	)

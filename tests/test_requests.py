@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from conftest import give
+from conftest import examples, give
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -236,7 +236,7 @@ def test_ds_07_nothing_is_done_before_it_is_known_who_asks(ask, known, after):
 			requests.move(name, after)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(0.8))
 @given(st.lists(st.sampled_from(Status), max_size=12))
 def test_no_way_through_the_states_leaves_what_is_closed(steps):
 	name = requests.open_request("Access", requester_name="Jo", channel="Phone").name

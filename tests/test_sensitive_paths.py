@@ -138,6 +138,7 @@ def test_somebody_with_the_right_sees_as_before(outcomes):
 	assert unproven(outcomes, where_plain_proves=True) == []
 
 
+@pytest.mark.full
 def test_plain_permlevel_leaks_on_more(outcomes, plain_outcomes):
 	"""The same run on a site without the app, where an administrator gave the fields a level of their own."""
 	publish(plain_outcomes, outcomes)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from conftest import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -209,7 +210,7 @@ ACTS = st.lists(
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(0.3))
 @given(acts=ACTS, administrators_level=st.sampled_from((None, "1")))
 def test_whatever_is_switched_on_and_off_in_the_end_all_is_as_before(site, acts, administrators_level):
 	"""Property setters and permissions byte for byte, in whatever order rules come and go."""

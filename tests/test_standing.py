@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PROOF, Clock, give
+from conftest import PROOF, Clock, examples, give
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -472,5 +472,5 @@ class People(RuleBasedStateMachine):
 
 def test_the_list_says_what_the_register_says_after_anything(clock, fresh_counters, monkeypatch):
 	monkeypatch.setattr(register, "getdate", lambda: register.to_system_time(clock.now).date())
-	steps = settings(max_examples=12, stateful_step_count=25)
+	steps = settings(max_examples=examples(0.25), stateful_step_count=25)
 	run_state_machine_as_test(lambda: People(clock), settings=steps)
