@@ -20,6 +20,7 @@ from gdpr_consent import (
 	ledger,
 	links,
 	panel,
+	past,
 	preferences,
 	proof,
 	records,
@@ -34,6 +35,7 @@ from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import (
 	ConsentMissing,
 	InvalidEmailAddress,
+	InvalidPeriod,
 	InvalidPhoneNumber,
 	MessageNotReadable,
 	UnknownReference,
@@ -448,25 +450,72 @@ def check_consent(
 
 	Args:
 		emails: a list, or one address; in any case, also as `Name <a@x>`.
-		at: ask about another instant. What happened at that very instant counts.
-		known_at: answer with what had been recorded by then.
+		at: ask about another instant. What happened at that very instant counts. One to come is answered as
+			things stand, with what expires until then expired.
+		known_at: answer with what had been recorded by then; without `at` about that instant.
+		purpose, topic: with `at` or `known_at`, also disabled or deleted ones.
 
 	Returns:
 		for each text given: `allowed`, `reason` (see `policy.Reason`) and `consent`, the record it stands on.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
-	rules = register.check_purpose(purpose)
+	instant, known = parse_utc(at, _("At")), parse_utc(known_at, _("Known At"))
 	answers = audience.decide_many(
 		_as_list(emails),
-		rules.name,
-		register.check_topic(topic, rules.name),
+		*_check_scope(purpose, topic, is_past=bool(instant or known)),
 		register.check_channel(channel),
-		parse_utc(at, _("At")),
-		parse_utc(known_at, _("Known At")),
+		instant,
+		known,
 	)
 	return {
 		email: {"allowed": decision.allowed, "reason": decision.reason.value, "consent": decision.consent}
 		for email, decision in answers.items()
+	}
+
+
+def _check_scope(purpose: str | None, topic: str | None, is_past: bool) -> tuple[str, str | None]:
+	if purpose and is_past:
+		return past.scope_of(purpose, topic)
+	rules = register.check_purpose(purpose)
+	return rules.name, register.check_topic(topic, rules.name, also_disabled=is_past)
+
+
+@frappe.whitelist(methods=["POST"])
+@says_why
+def was_mailable(
+	party_type: str,
+	party: str,
+	at: Instant,
+	purpose: str | None = None,
+	topic: str | None = None,
+	known_at: Instant | None = None,
+) -> dict[str, Any]:
+	"""Say for each e-mail address of a person whether marketing might be sent to it at an instant, and why.
+
+	Args:
+		at, known_at: UTC; see `check_consent`.
+		purpose: the default marketing purpose of Consent Settings if not given.
+
+	Returns:
+		`purpose`, `topic`, `at`, `known_at`, and `rows`, see `past.describe`.
+
+	Raises:
+		InvalidPeriod: `at` is missing or not an instant. UnknownReference.
+	"""
+	frappe.has_permission("Consent", "read", throw=True)
+	stored = find_party(party_type, party)
+	instant, known = parse_utc(at, _("At")), parse_utc(known_at, _("Known At"))
+	if not (stored and instant):
+		raise InvalidPeriod(
+			_("{0} is missing. Write it as 2026-03-01 or 2026-03-01T09:00:00Z (UTC).").format(_("At"))
+		)
+	about = _check_scope(purpose, topic, is_past=True)
+	return {
+		"purpose": about[0],
+		"topic": about[1],
+		"at": utc_text(instant),
+		"known_at": utc_text(known),
+		"rows": past.describe(party_type, stored, *about, instant, known),
 	}
 
 

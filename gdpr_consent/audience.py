@@ -47,7 +47,7 @@ def decide_many(
 		at: the instant asked about, naive UTC; now if not given.
 		known_at: answer with what had been recorded until then; None is what is known now.
 	"""
-	if not frappe.get_cached_value("Processing Purpose", purpose, "is_marketing"):
+	if not _is_marketing(purpose, is_past=bool(at or known_at)):
 		return {email: Decision(True, Reason.NOT_MARKETING) for email in emails}
 	keys = address_keys(dict.fromkeys(emails))
 	distinct = sorted({key for key in keys.values() if key})  # neighbours in the index
@@ -65,6 +65,13 @@ def decide_many(
 		for key in chunk:
 			answers[key] = decide(topic, permissions.get(key, ()), refusals.get(key, ()), instant)
 	return {email: answers[key] for email, key in keys.items()}
+
+
+def _is_marketing(purpose: str, is_past: bool) -> bool:
+	"""A purpose that is deleted by now is taken for marketing, which has to be permitted."""
+	if is_past and not frappe.db.exists("Processing Purpose", purpose):
+		return True
+	return bool(frappe.get_cached_value("Processing Purpose", purpose, "is_marketing"))
 
 
 def subscribers(topic: str) -> Iterator[list[str]]:
@@ -214,7 +221,11 @@ def _facts_at(
 					name,
 					about[name].topic or "",
 					Status(row["status"]),
-					proof.ground_in(country, grounds[row.get("legal_basis") or about[name].legal_basis]),
+					# Of a basis that is deleted by now nobody can say what it meant.
+					proof.ground_in(
+						country,
+						grounds.get(row.get("legal_basis") or about[name].legal_basis, MarketingGround.NEVER),
+					),
 					# An invalidation counts from when it takes effect, not from when it was found out.
 					min(row["since"], at),
 					row.get("given_on"),

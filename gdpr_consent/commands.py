@@ -64,6 +64,26 @@ def check(context: frappe._dict) -> None:
 	_end(not problems)
 
 
+@group.command("canary", short_help="Does any marketing get through to who said no?")
+@pass_context
+def try_canary(context: frappe._dict) -> None:
+	"""Try every sending path with people who don't exist, some of whom must not be written to.
+
+	Nothing leaves this machine. Ends with 1 if one of them was reached.
+	"""
+	from gdpr_consent.gate import canary
+	from gdpr_consent.gate.canary_report import Outcome, label
+
+	marks = {Outcome.PASSED: ("✓", "green"), Outcome.LEAKED: ("✗", "red"), Outcome.NOT_TRIED: ("-", "yellow")}
+	with _site(context):
+		tried = canary.run()
+		frappe.db.commit()  # nosemgrep: a command has no request that would
+		lines = [(*marks[one.outcome], label(one.path), one.why) for one in tried]
+	for mark, colour, path, why in lines:
+		click.secho(f"{mark} {path}" + (f": {why}" if why else ""), fg=colour)
+	_end(all(one.outcome != Outcome.LEAKED for one in tried))
+
+
 @group.command("verify", short_help="Was any event of the register changed?")
 @click.option(
 	"--anchors",

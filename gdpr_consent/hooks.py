@@ -36,28 +36,8 @@ make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 
 _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
-_histories = ("Version", "Deleted Document")
-permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions") | {
-	name: "gdpr_consent.rights.restriction_in_reports.conditions" for name in ("Contact", "Lead", "Customer")
-}
-_copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
-doc_events = {
-	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
-	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
-	"Communication": {"before_insert": f"{_sensitive}.documents.mask_communication"},
-	"Email Queue": {"after_insert": f"{_sensitive}.documents.mask_sent_communication"},
-	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
-	"Property Setter": _copies,
-	**_core.PEOPLE,
-	**_core.DEALINGS,
-	"File": {"on_trash": "gdpr_consent.overrides.evidence.on_trash"},
-	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
-	"Email Group Member": {
-		"validate": "gdpr_consent.overrides.opt_out.email_group_member_validate",
-		"on_update": "gdpr_consent.overrides.opt_out.email_group_member_on_update",
-	},
-	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
-}
+permission_query_conditions = _core.CONDITIONS
+doc_events = _core.EVENTS
 
 before_request = [f"{_sensitive}.incoming.check_request"]
 after_request = ["gdpr_consent.pages.act_without_session", f"{_sensitive}.outgoing.redact_response"]
@@ -75,6 +55,6 @@ consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"
 scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up", "gdpr_consent.rights.erasure_run.take_up"],
 	"hourly": ["gdpr_consent.tasks.hourly"],
-	"daily": ["gdpr_consent.tasks.daily"],
+	"daily": ["gdpr_consent.tasks.daily", "gdpr_consent.gate.canary.run"],
 	"daily_long": ["gdpr_consent.tasks.daily_long"],
 }

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from urllib.parse import parse_qs
 
 import pytest
@@ -12,6 +13,7 @@ import frappe
 from frappe.utils import today
 
 from gdpr_consent import api
+from gdpr_consent.clock import to_system_time
 
 expect.set_options(timeout=60_000)  # of a machine that is busy
 
@@ -293,3 +295,43 @@ def test_a_list_filters_and_groups_by_it(bulk, story, desk, picture, doctype):
 	choice = page.locator(".group-by-dropdown .group-by-item:visible", has_text=standing).first
 	expect(choice).to_be_visible()
 	picture(page, f"list-{doctype.lower()}", full_page=False)
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_st_10_on_what_ground_somebody_was_written_to(bulk, mailbox, desk, picture, width):
+	"""The site and the user live in different zones; the answer is in the user's, and says which."""
+	email, other = mailbox("anna.{}@meble.example"), mailbox("a.nowak.{}@home.example")
+	contact = bulk.contact(email, other)
+	consent = give(email, given_on="2026-03-01T08:00:00Z", party_type="Contact", party=contact)
+	user = bulk.user(*OFFICER)
+	frappe.db.set_value("User", user, "time_zone", "Europe/Warsaw")
+	frappe.db.commit()
+	page = desk(user, width=width, height=740)
+	panel = open_panel(page, "Contact", contact)
+	press(panel, "Was Mailable On …")
+	dialog = dialog_of(page)
+	expect(dialog).to_contain_text("In your time zone: Europe/Warsaw")
+	# As the control keeps it: in the zone of the site.
+	on_site = to_system_time(datetime(2026, 3, 1, 9)).isoformat(sep=" ")
+	page.wait_for_function("() => window.cur_dialog")
+	page.evaluate("(at) => cur_dialog.set_value('at', at)", on_site)
+	expect(dialog.locator("[data-fieldname=purpose] input")).to_have_value(MARKETING)
+	press(dialog, "Answer")
+	yes, no = (dialog.locator(f"section[data-address='{one}']") for one in (email, other))
+	expect(yes).to_contain_text("was mailable on")
+	expect(yes).to_contain_text("10:00 (Europe/Warsaw, +01:00)")
+	expect(yes).to_contain_text("The person agreed")
+	expect(yes.locator(f"a[href='/app/consent/{consent}']")).to_be_visible()
+	expect(no).to_contain_text("was not mailable on")
+	expect(no).to_contain_text("Nothing on record")
+	answer = dialog.locator("[data-fieldname=answer]")
+	assert answer.evaluate(
+		"(one) => one.scrollWidth <= one.clientWidth && one.clientWidth <= window.innerWidth"
+	)
+	answer.scroll_into_view_if_needed()
+	picture(page, f"was-mailable-{width}", full_page=False)
+
+	before = to_system_time(datetime(2026, 3, 1, 7, 59)).isoformat(sep=" ")
+	page.evaluate("(at) => cur_dialog.set_value('at', at)", before)
+	press(dialog, "Answer")
+	expect(yes).to_contain_text("was not mailable on")

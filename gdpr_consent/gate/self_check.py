@@ -13,6 +13,7 @@ from gdpr_consent import identity, links, seals
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
+from gdpr_consent.gate import canary_report
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
 from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificationMixin
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
@@ -30,6 +31,10 @@ def find_problems() -> list[str]:
 
 
 def _problems() -> Iterator[str]:
+	if leaks := canary_report.leaks():
+		yield _("Marketing reached somebody who must not get it, when the canary tried: {0}.").format(
+			", ".join(leaks)
+		)
 	for doctype, mixin in (
 		("Email Queue", ConsentEmailQueueMixin),
 		("Newsletter", ConsentNewsletterMixin),

@@ -1,4 +1,4 @@
-"""Which classes and doors of ours stand in front of which of the core's."""
+"""Which classes, doors and events of ours stand in front of which of the core's."""
 
 MIXINS = {
 	"Assignment Rule": ["gdpr_consent.sensitive_data.messages.SensitiveAssignmentRuleMixin"],
@@ -62,4 +62,29 @@ PEOPLE = {
 	"Prospect": _DEALING | _STANDING,
 	"Opportunity": _DEALING | _STANDING,
 }
-DEALINGS = dict.fromkeys(("Appointment", "Contract", "Email Campaign", "Quotation", "Sales Order"), _DEALING)
+_DEALINGS = dict.fromkeys(("Appointment", "Contract", "Email Campaign", "Quotation", "Sales Order"), _DEALING)
+
+_SENSITIVE = "gdpr_consent.sensitive_data.documents"
+_FINDER = "gdpr_consent.sensitive_data.finder"
+_QUIET = "gdpr_consent.gate.canary_paths.keep_quiet"
+_COPIES = {"on_update": f"{_FINDER}.protect_new_copies"}
+EVENTS: dict[str, dict] = {
+	"*": {name: f"{_SENSITIVE}.{name}" for name in ("validate", "before_print", "after_mapping")},
+	"Version": {"before_insert": f"{_SENSITIVE}.mask_version"},
+	"Communication": {"before_insert": [f"{_SENSITIVE}.mask_communication", _QUIET]},
+	"Email Queue": {"before_insert": _QUIET, "after_insert": f"{_SENSITIVE}.mask_sent_communication"},
+	"Custom Field": _COPIES | {"on_trash": f"{_FINDER}.forget_field"},
+	"Property Setter": _COPIES,
+	**PEOPLE,
+	**_DEALINGS,
+	"File": _events("evidence", "on_trash"),
+	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
+	"Email Group Member": {
+		name: f"gdpr_consent.overrides.opt_out.email_group_member_{name}" for name in ("validate", "on_update")
+	},
+	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
+}
+
+CONDITIONS = dict.fromkeys(("Version", "Deleted Document"), f"{_SENSITIVE}.history_conditions") | dict.fromkeys(
+	("Contact", "Lead", "Customer"), "gdpr_consent.rights.restriction_in_reports.conditions"
+)

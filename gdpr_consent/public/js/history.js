@@ -63,7 +63,8 @@ export function mails_html(rows) {
 function mail(row) {
 	const { reference_doctype: doctype, reference_name: name, allowed } = row;
 	const title = escape(row.title || name || __("A mail"));
-	const url = name && `/app/${frappe.router.slug(doctype)}/${encodeURIComponent(name)}`;
+	const may_open = name && frappe.model.can_read(doctype);
+	const url = may_open && `/app/${frappe.router.slug(doctype)}/${encodeURIComponent(name)}`;
 	const about = [row.purpose, row.topic, row.email].filter(Boolean).map(escape).join(" · ");
 	const why = escape(reason_text(row.reason));
 	const consent = `/app/consent/${encodeURIComponent(row.consent)}`;

@@ -1,6 +1,7 @@
 // The Privacy tab: for each person behind a record, each address, purpose and topic with its state, and what may be
 // done.
 import { LINK, fetch_history, fetch_mails, history_html, mails_html } from "./history";
+import { ask_about_the_past } from "./past";
 import { api, record, request } from "./record";
 import { lift_restriction, object, restrict, withdraw } from "./refuse";
 import { record_request } from "./request";
@@ -93,6 +94,7 @@ function buttons({ party_type, party, title, addresses, is_restricted }, done) {
 	if (frappe.model.can_create("Data Subject Request")) {
 		button(__("Record Request"), () => record_request(given, done));
 	}
+	if (emails.length) button(__("Was Mailable On …"), () => ask_about_the_past(given));
 	const formats = [
 		[__("Export as PDF"), "PDF"],
 		[__("Export as JSON-LD"), "JSON-LD"],

@@ -181,6 +181,16 @@ export function follow_purpose(dialog) {
 	dialog.get_field("purpose").df.onchange = () => on_purpose(dialog);
 }
 
+/** The same for a dialog that asks for a purpose and a topic only. */
+export function follow_topics(dialog) {
+	dialog.get_field("purpose").df.onchange = () => {
+		if (dialog.shown_purpose && dialog.shown_purpose !== dialog.get_value("purpose")) {
+			dialog.set_value("topic", null);
+		}
+		dialog.shown_purpose = dialog.get_value("purpose");
+	};
+}
+
 export const source_field = () => ({
 	fieldtype: "Link",
 	fieldname: "source",

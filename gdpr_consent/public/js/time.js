@@ -15,6 +15,14 @@ export function local_time_html(utc) {
 	return `<time datetime="${moment.utc(utc).format()}" title="${title}">${local_time(utc)}</time>`;
 }
 
+export const user_zone = () => zone("user");
+
+/** An instant with its zone and offset, which tells the two halves of an hour that the clocks repeat. */
+export function zoned_time(utc) {
+	const there = moment.utc(utc).tz(zone("user"));
+	return frappe.utils.escape_html(`${local_time(utc)} (${zone("user")}, ${there.format("Z")})`);
+}
+
 // What a Datetime control of the desk holds is in the site's time zone.
 export const to_utc = (system) =>
 	system ? moment.tz(system, zone("system")).utc().format("YYYY-MM-DDTHH:mm:ss[Z]") : null;

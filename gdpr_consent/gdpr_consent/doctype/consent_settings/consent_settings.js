@@ -4,6 +4,7 @@ const STALE_DAYS = 2; // the check runs daily
 frappe.ui.form.on("Consent Settings", {
 	refresh(frm) {
 		show_self_check(frm);
+		show_canary(frm);
 		show_signs(frm);
 		show_open_paths(frm);
 		if (MAY_CHECK.some((role) => frappe.user.has_role(role))) {
@@ -15,6 +16,7 @@ frappe.ui.form.on("Consent Settings", {
 				});
 				await frm.reload_doc();
 			});
+			frm.add_custom_button(__("Try All Paths Now"), () => try_all_paths(frm));
 		}
 	},
 });
@@ -33,6 +35,53 @@ function show_self_check(frm) {
 	} else {
 		message("green", `${__("The gate is sound.")} ${when}`);
 	}
+}
+
+// What became of a path: its mark, its colour, and what it means.
+const outcomes = () => ({
+	Passed: ["green", __("holds")],
+	Leaked: ["red", __("lets through")],
+	"Not Tried": ["orange", __("not tried")],
+});
+
+async function show_canary(frm) {
+	const { message: paths } = await frappe.call({
+		method: "gdpr_consent.gate.canary_report.paths_tried",
+		type: "GET",
+	});
+	const escape = frappe.utils.escape_html;
+	const { canary_tried_on: tried, canary_passed_on: passed } = frm.doc;
+	const ago = (when) => (when ? frappe.datetime.comment_when(when) : __("never"));
+	const is_stale = !passed || frappe.datetime.get_day_diff(frappe.datetime.now_date(), passed) > STALE_DAYS;
+	const has = (outcome) => paths.some((one) => one.outcome === outcome);
+	const colour = has("Leaked") ? "red" : is_stale || has("Not Tried") ? "orange" : "green";
+	const intro = __(
+		"Each day the canary sends on every path to people who don't exist. One agreed and has to be reached; one objected and one never agreed, and must not be. Nothing leaves the site.",
+	);
+	const items = paths.map(({ label, outcome, why }) => {
+		const [pill, meaning] = outcomes()[outcome];
+		const reason = why ? `<div class="text-muted small">${escape(why)}</div>` : "";
+		return `<li class="border-bottom py-1"><div class="d-flex flex-wrap justify-content-between"><span>${escape(label)}</span><span class="indicator-pill no-indicator-dot ${pill}">${meaning}</span></div>${reason}</li>`;
+	});
+	const when = [
+		__("The canary passed last {0}.", [ago(passed)]),
+		__("It was tried last {0}.", [ago(tried)]),
+	].join(" ");
+	frm.fields_dict.canary.$wrapper.html(
+		`<div class="consent-canary" style="overflow-wrap: anywhere"><p>${intro}</p><div class="form-message ${colour} rounded">${when}</div><ul class="list-unstyled">${items.join("")}</ul></div>`,
+	);
+}
+
+async function try_all_paths(frm) {
+	const tried_on = () => frappe.db.get_single_value("Consent Settings", "canary_tried_on");
+	const before = await tried_on();
+	await frappe.call({ method: "gdpr_consent.gate.canary.try_now", type: "POST" });
+	frappe.show_alert(__("All paths are tried in the background. This takes half a minute."));
+	for (let asked = 0; asked < 120; asked++) {
+		await new Promise((resolve) => window.setTimeout(resolve, 1000));
+		if ((await tried_on()) !== before) break;
+	}
+	if (cur_frm === frm && !frm.is_dirty()) await frm.reload_doc();
 }
 
 async function show_signs(frm) {
