@@ -39,7 +39,7 @@ from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 from gdpr_consent.standing import DOCTYPES
 
-# No verdict by the clock of a busy machine. The same examples in every run, but many and new ones with --full.
+# No verdict by the clock of a busy machine. The same examples in every run; with --full, many and new ones.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
 settings.register_profile("repeatable", max_examples=50, derandomize=True, **_common)
 settings.register_profile("full", max_examples=500, print_blob=True, **_common)
@@ -49,7 +49,9 @@ settings.load_profile("repeatable")
 def pytest_addoption(parser: pytest.Parser) -> None:
 	parser.addoption("--pictures", help="folder for screenshots of the pages")
 	parser.addoption(
-		"--full", action="store_true", help="also what takes long: load, faults, fuzz, and ten times the examples"
+		"--full",
+		action="store_true",
+		help="also what takes long: load, faults, fuzz, and ten times the examples",
 	)
 
 
@@ -68,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def examples(share: float) -> int:
-	"""How many examples a property takes, relative to the profile, because they cost more or less than most."""
+	"""How many examples a property takes, relative to the profile: some cost more than others."""
 	return round(settings.default.max_examples * share)
 
 
@@ -596,7 +598,7 @@ def send_to(port: int) -> None:
 
 def forget_sending() -> None:
 	frappe.clear_document_cache("Email Account", "Gate Tests")
-	frappe.local.outgoing_email_account = {}  # core keeps what it found as long as a request lasts, or all tests
+	frappe.local.outgoing_email_account = {}  # core keeps what it found for a request, or for all tests
 
 
 def remove_sending() -> None:

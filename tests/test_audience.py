@@ -179,7 +179,10 @@ def fill(
 		ledger.insert(doctype, [row_of(number, row) for number, row in enumerate(rows)])
 
 
-@settings(max_examples=examples(2), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+	max_examples=examples(2),
+	suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(consents, suppressions, st.sampled_from([0, 1, None]))
 def test_many_are_decided_as_the_policy_decides_each(clock, two_topics, address, yes, noes, asked):
 	emails = [address() for _ in range(PEOPLE)]

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 import frappe
 
 from gdpr_consent.api import find_party
-from gdpr_consent.doors import says_why
+from gdpr_consent.doors import rows_of, says_why
 from gdpr_consent.rights import (
 	automated_decisions,
 	erasure_run,
@@ -32,10 +32,6 @@ Day = str | date
 
 def _only_officer() -> None:
 	frappe.only_for(OFFICER, message=True)
-
-
-def _as_list(rows: list[str] | str) -> list[str]:
-	return list(frappe.parse_json(rows) or []) if isinstance(rows, str) else list(rows)
 
 
 # --- requests -----------------------------------------------------------------------------------------------
@@ -116,7 +112,7 @@ def request_overview(request: str) -> dict[str, Any]:
 def include_records(request: str, rows: list[str] | str) -> None:
 	"""Tick the records that are the person, by the names of rows of the request's table, and no others."""
 	_only_officer()
-	handling.include(request, _as_list(rows))
+	handling.include(request, rows_of("rows", rows, str))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -257,7 +253,7 @@ def propose_changes(request: str, changes: list[dict[str, Any]] | str) -> None:
 		changes: each with `ref_doctype, ref_name, fieldname, new_value`, of a record that is ticked.
 	"""
 	_only_officer()
-	rectification.propose(request, frappe.parse_json(changes))
+	rectification.propose(request, rows_of("changes", changes, dict))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -285,7 +281,7 @@ def add_recipients(request: str, recipients_: list[dict[str, Any]] | str) -> Non
 		recipients_: each with `recipient`, a name or an e-mail address, and `about`, what they have.
 	"""
 	_only_officer()
-	recipients.add(request, frappe.parse_json(recipients_))
+	recipients.add(request, rows_of("recipients_", recipients_, dict))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -423,7 +419,7 @@ def send_notices(duties: list[str] | str) -> int:
 		PermissionError
 		NoticeNotPossible: none of them is due and has an address.
 	"""
-	return information.start_sending(frappe.parse_json(duties))
+	return information.start_sending(rows_of("duties", duties, str))
 
 
 @frappe.whitelist(methods=["POST"])
