@@ -123,6 +123,7 @@ def _restriction() -> list[dict]:
 			"no_copy": 1,
 			"print_hide": 1,
 			"in_standard_filter": 1,
+			"search_index": 1,
 		}
 	]
 

@@ -37,7 +37,9 @@ make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
 _histories = ("Version", "Deleted Document")
-permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions")
+permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions") | {
+	name: "gdpr_consent.rights.restriction_in_reports.conditions" for name in ("Contact", "Lead", "Customer")
+}
 _copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
@@ -47,6 +49,7 @@ doc_events = {
 	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
 	"Property Setter": _copies,
 	**_core.PEOPLE,
+	**_core.DEALINGS,
 	"File": {"on_trash": "gdpr_consent.overrides.evidence.on_trash"},
 	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
 	"Email Group Member": {

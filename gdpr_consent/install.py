@@ -1,5 +1,7 @@
 """Brings a site to the state the app needs, only adding what is missing, and takes it back again."""
 
+from collections.abc import Iterable
+
 import frappe
 from frappe.cache_manager import clear_controller_cache
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
@@ -12,9 +14,9 @@ from gdpr_consent.sensitive_data import finder, protection, rules
 from gdpr_consent.sensitive_data.installed_rules import RULES
 
 ROLES_OF_OTHERS = "gdpr_consent_roles_of_others"  # which of our roles the site had before us
-# Of two columns but for the oldest: Frappe drops an index of one when somebody adds a field to the DocType.
+# Of two columns at least: Frappe drops an index of one when somebody adds a field to the DocType.
 INDEXES_OF_OURS = (
-	("Contact Email", ["email_id"], "consent_email_id"),
+	("Contact Email", ["email_id", "parent"], "consent_email"),
 	("Customer", ["email_id", "name"], "consent_email_id"),
 	("Opportunity", ["party_name", "name"], "consent_party_name"),
 	("Opportunity", ["contact_person", "name"], "consent_contact_person"),
@@ -22,10 +24,21 @@ INDEXES_OF_OURS = (
 )
 # They hold all that a report counts, so that a million rows stay unread.
 INDEXES_OF_REPORTS = (
-	("Consent", ["since", "name"], "since"),
-	("Consent", ["source", "status", "evidence_grade", "given_on", "expires_on"], "sources"),
+	("Consent", ["since", "status"], "changed"),
+	("Consent", ["topic", "since", "status", "expires_on"], "topic_changed"),
+	("Consent", ["source", "status", "evidence_grade", "given_on", "expires_on", "legal_basis"], "origins"),
 	("Consent", ["status", "wording", "purpose", "topic", "expires_on"], "wordings"),
-	("Consent Decision", ["allowed", "decided_on", "reason"], "blocked"),
+	(
+		"Consent Decision",
+		["allowed", "decided_on", "reason", "reference_doctype", "reference_name", "purpose", "topic"],
+		"blocked_mail",
+	),
+)
+FORMER_INDEXES = (
+	("Consent", "since"),
+	("Consent", "sources"),
+	("Consent Decision", "blocked"),
+	("Contact Email", "consent_email_id"),
 )
 ONBOARDING_STEPS = "GDPR Consent %"
 
@@ -66,6 +79,16 @@ def complete() -> None:
 	clear_controller_cache()  # the classes that were loaded before the app came don't run any more
 	self_check.run()
 	standing.start()
+
+
+def drop_former_indexes() -> None:
+	_drop_indexes(FORMER_INDEXES)
+
+
+def _drop_indexes(indexes: Iterable[tuple[str, str]]) -> None:
+	for doctype, index in indexes:
+		if frappe.db.has_index(f"tab{doctype}", index):
+			frappe.db.sql_ddl(f"alter table `tab{doctype}` drop index `{index}`")
 
 
 def _create_first_keys() -> None:
@@ -198,9 +221,7 @@ def after_uninstall() -> None:
 					frappe.db.sql_ddl(f"alter table `tab{doctype}` drop column `{field['fieldname']}`")
 	legacy.restore_global_opt_outs()
 	protection.undo(frappe.flags.gdpr_changes_of_permissions or ())
-	for doctype, _columns, index in INDEXES_OF_OURS:
-		if frappe.db.has_index(f"tab{doctype}", index):
-			frappe.db.sql_ddl(f"alter table `tab{doctype}` drop index `{index}`")
+	_drop_indexes((doctype, index) for doctype, _columns, index in INDEXES_OF_OURS)
 	for doctype, field in WITH_BLOCKED:
 		setters = {"doc_type": doctype, "field_name": field, "property": "options"}
 		for name, value in frappe.get_all("Property Setter", setters, ["name", "value"], as_list=True):

@@ -598,7 +598,7 @@ def send_to(port: int) -> None:
 
 def forget_sending() -> None:
 	frappe.clear_document_cache("Email Account", "Gate Tests")
-	frappe.local.outgoing_email_account = {}  # core keeps what it found for a request, or for all tests
+	frappe.local.outgoing_email_account = {}  # core keeps what it found while a process lasts
 
 
 def remove_sending() -> None:

@@ -20,6 +20,7 @@ from gdpr_consent.gate.marking import ConsentAutoRepeatMixin, ConsentNotificatio
 from gdpr_consent.gate.newsletter import ConsentNewsletterMixin
 from gdpr_consent.gate.sms import ConsentSMSCenterMixin
 from gdpr_consent.returned_mail import ConsentEmailAccountMixin
+from gdpr_consent.rights.restriction_in_reports import RestrictedReportMixin
 from gdpr_consent.sensitive_data.messages import (
 	SensitiveAssignmentRuleMixin,
 	SensitiveAutoRepeatMixin,
@@ -74,7 +75,7 @@ class SMSCenter(ConsentSMSCenterMixin, CoreSMSCenter):
 	pass
 
 
-class Report(SensitiveReportMixin, CoreReport):
+class Report(RestrictedReportMixin, SensitiveReportMixin, CoreReport):
 	pass
 
 

@@ -14,7 +14,10 @@ MIXINS = {
 		"gdpr_consent.gate.marking.ConsentNotificationMixin",
 		"gdpr_consent.sensitive_data.messages.SensitiveNotificationMixin",
 	],
-	"Report": ["gdpr_consent.sensitive_data.reports.SensitiveReportMixin"],
+	"Report": [
+		"gdpr_consent.sensitive_data.reports.SensitiveReportMixin",
+		"gdpr_consent.rights.restriction_in_reports.RestrictedReportMixin",
+	],
 	"SMS Center": ["gdpr_consent.gate.sms.ConsentSMSCenterMixin"],
 }
 
@@ -45,6 +48,7 @@ def _all(*events: dict[str, str]) -> dict[str, list[str]]:
 
 
 _RESTRICTION = _events("restriction", "validate", "on_trash", "before_rename", "after_rename")
+_DEALING = _events("restriction", "before_insert")
 _PERSON = _events(
 	"person", "validate", "on_update", "before_rename", "after_rename", "on_trash", "after_delete"
 )
@@ -53,8 +57,9 @@ PEOPLE = {
 	"Contact": _all(_RESTRICTION, _STANDING | _PERSON),  # theirs does what the other does, and more
 	"Lead": _all(_RESTRICTION, _STANDING | _PERSON),
 	"Customer": _all(
-		_RESTRICTION, _STANDING | _events("person", "before_rename", "after_rename", "on_trash")
+		_DEALING | _RESTRICTION, _STANDING | _events("person", "before_rename", "after_rename", "on_trash")
 	),
-	"Prospect": _STANDING,
-	"Opportunity": _STANDING,
+	"Prospect": _DEALING | _STANDING,
+	"Opportunity": _DEALING | _STANDING,
 }
+DEALINGS = dict.fromkeys(("Appointment", "Contract", "Email Campaign", "Quotation", "Sales Order"), _DEALING)

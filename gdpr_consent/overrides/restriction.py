@@ -23,3 +23,7 @@ def before_rename(doc: Document, _method: str | None, old: str, new: str, merge:
 def after_rename(doc: Document, _method: str | None, old: str, new: str, merge: bool = False) -> None:
 	if merge and frappe.db.get_value(doc.doctype, old, restriction.FIELD):
 		frappe.db.set_value(doc.doctype, new, restriction.FIELD, 1)
+
+
+def before_insert(doc: Document, _method: str | None = None) -> None:
+	restriction.check_new_document(doc)

@@ -1,4 +1,4 @@
-"""The figures and charts of the workspace: counted by an index, or kept for some minutes where there is none.
+"""The figures and charts of the workspace: counted by an index, or kept for a while where that takes long.
 
 They count what User Permissions let the reader see of the register, and name nobody.
 """
@@ -30,7 +30,6 @@ from gdpr_consent.reports.common import (
 from gdpr_consent.rights.requests import OPEN
 from gdpr_consent.rights.requests import Status as RequestStatus
 
-SOME_MINUTES, AN_HOUR = 600, 3_600  # seconds
 EXPIRING_DAYS = 30
 DUE_DAYS = 7
 RUNNING = [status.value for status in OPEN if status is not RequestStatus.IDENTITY_OPEN]
@@ -52,9 +51,7 @@ def mailable(filters: Any = None) -> Row:
 		counts = coverage.standing_counts(["Contact", "Lead"])
 		return sum(of.get(state, 0) for of in counts.values() for state in coverage.MAILABLE)
 
-	return _card(
-		cached("mailable", SOME_MINUTES, count), "query-report", "Consent Coverage", view="Marketing Mail"
-	)
+	return _card(cached("mailable", count), "query-report", "Consent Coverage", view="Marketing Mail")
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -93,7 +90,7 @@ def unproven(filters: Any = None) -> Row:
 			if status == Status.UNKNOWN.value or not proof.is_proven(*facts)
 		)
 
-	return _card(cached("unproven", AN_HOUR, count), "query-report", "Sources")
+	return _card(cached("unproven", count), "query-report", "Sources")
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -152,7 +149,7 @@ def get_chart(chart_name: str | None = None, **_asked: Any) -> Row:
 	make = CHARTS.get(chart_name or "")
 	if not make:
 		return {}
-	labels, datasets = cached(f"chart:{chart_name}", SOME_MINUTES, make)
+	labels, datasets = cached(f"chart:{chart_name}", make)
 	if not any(any(values) for _name, values in datasets):
 		return {}
 	return {
@@ -173,7 +170,12 @@ def _over_time() -> Drawn:
 		_count_by("date_format(`given_on`, '%%Y-%%m')", "`given_on` >= %(since)s and " + GIVEN, since)
 	)
 	withdrawn = dict(
-		_count_by("date_format(`since`, '%%Y-%%m')", "`since` >= %(since)s and `status` = 'Withdrawn'", since)
+		_count_by(
+			"date_format(`since`, '%%Y-%%m')",
+			"`since` >= %(since)s and `status` = 'Withdrawn'",
+			since,
+			index="changed",
+		)
 	)
 	return months, [
 		("Given", [given.get(month, 0) for month in months]),
@@ -210,7 +212,7 @@ def _by(column: str, index: str, condition: str = "1 = 1") -> Callable[[], Drawn
 
 CHARTS: dict[str, Callable[[], Drawn]] = {
 	"Consents over Time": _over_time,
-	"Consents by Source": _by("source", "sources"),
-	"Consents by Legal Basis": _by("legal_basis", "decision"),
+	"Consents by Source": _by("source", "origins"),
+	"Consents by Legal Basis": _by("legal_basis", "origins"),
 	"Subscribers by Topic": _by("topic", "wordings", "`topic` is not null and `topic` != ''"),
 }

@@ -6,6 +6,7 @@ file needs. It only reads: what decides is `policy`, asked through `audience`.
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
+from time import monotonic
 from typing import Any, NamedTuple
 
 import frappe
@@ -24,6 +25,7 @@ SHOWN_BY = "frappe.desk.query_report.run"
 COLOURS = {"green": "#2f9e5f", "blue": "#3b82c4", "orange": "#e08e2b", "red": "#d0453f", "grey": "#9aa5b1"}
 
 ROOM_FOR_MONTHS = 16  # bars
+KEPT_TIMES_AS_LONG, KEPT_AT_LEAST, KEPT_AT_MOST = 600, 10, 3_600  # the last two in seconds
 
 Row = dict[str, Any]
 
@@ -327,11 +329,13 @@ def choice(filters: Row, name: str, label: str, options: list[str]) -> str:
 	return value
 
 
-def cached(name: str, seconds: int, make: Callable[[], Any]) -> Any:
-	"""Return what was made for somebody who may see the same in the last seconds, or make it."""
+def cached(name: str, make: Callable[[], Any]) -> Any:
+	"""Return what was made for somebody who may see the same, or make it. What took longer is kept longer."""
 	key = f"consent_report:{name}:{sha256_hash(visible('Consent'))}"
 	found = frappe.cache.get_value(key, expires=True)
 	if found is None:
+		started = monotonic()
 		found = make()
-		frappe.cache.set_value(key, found, expires_in_sec=seconds)
+		seconds = round(KEPT_TIMES_AS_LONG * (monotonic() - started))
+		frappe.cache.set_value(key, found, expires_in_sec=min(max(seconds, KEPT_AT_LEAST), KEPT_AT_MOST))
 	return found

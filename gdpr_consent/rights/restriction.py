@@ -1,6 +1,7 @@
 """Restriction (Art. 18): what is on record is stored, and nothing else is done with it, until the person was
 told that this ends (DS-20)."""
 
+from collections.abc import Iterable, Iterator
 from datetime import date
 
 import frappe
@@ -158,3 +159,45 @@ def check_may_change(doc: Document, is_restricted: object) -> None:
 			).format(frappe.bold(doc.name)),
 			ProcessingRestricted,
 		)
+
+
+def restricted(people: Iterable[Person]) -> set[Person]:
+	"""Return those among Contacts, Leads and Customers whose processing is restricted; one query
+	for each DocType."""
+	names: dict[str, set[str]] = {}
+	for person in people:
+		if person.party and person.party_type in identity.PARTY_TYPES:
+			names.setdefault(person.party_type, set()).add(person.party)
+	return {
+		Person(party_type, party)
+		for party_type, among in names.items()
+		for party in frappe.get_all(party_type, {FIELD: 1, "name": ["in", among]}, pluck="name")
+	}
+
+
+def check_new_document(doc: Document) -> None:
+	"""Refuse a new document that goes on dealing with somebody whose processing is restricted, but not if the
+	person makes it on the site, nor a Privacy Officer.
+
+	Raises:
+		ProcessingRestricted
+	"""
+	is_staff = frappe.db.get_value("User", frappe.session.user, "user_type") == "System User"
+	if not is_staff or OFFICER in frappe.get_roles():
+		return
+	for person in restricted(_named_in(doc)):
+		frappe.throw(
+			_(
+				"Processing of {0} is restricted, because the person asked for it (Art. 18 GDPR). Only a"
+				" Privacy Officer can make a {1} for them."
+			).format(frappe.bold(person.party), _(doc.doctype)),
+			ProcessingRestricted,
+		)
+
+
+def _named_in(doc: Document) -> Iterator[Person]:
+	for part in (doc, *doc.get_all_children()):
+		for field in part.meta.get("fields", {"fieldtype": ["in", ["Link", "Dynamic Link"]]}):
+			target = part.get(field.options) if field.fieldtype == "Dynamic Link" else field.options
+			if target in identity.PARTY_TYPES and part.get(field.fieldname):
+				yield Person(target, part.get(field.fieldname))
