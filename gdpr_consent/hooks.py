@@ -59,9 +59,8 @@ doc_events = {
 	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
 }
 
-before_request = ["gdpr_consent.doors.keep_traces_to_ourselves", f"{_sensitive}.incoming.check_request"]
-after_request = ["gdpr_consent.pages.act_without_session", f"{_sensitive}.outgoing.redact_response"]
-after_request += ["gdpr_consent.doors.tell_what_cant_be_read"]
+before_request = _core.BEFORE_REQUEST
+after_request = _core.AFTER_REQUEST
 update_website_context = [f"{_sensitive}.messages.redact_page"]
 before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]

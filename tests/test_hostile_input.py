@@ -30,6 +30,7 @@ TRACES = re.compile(
 	r"Traceback|File \\?\"|/home/|/apps/frappe|site-packages|pymysql|MySQLdb|SQL syntax|`tab|jinja2\.|\.py\b"
 )
 GUEST, WEBSITE_USER = "Guest", "Website User"
+BLIND, ABROAD = "Sees Others", "Other Company"  # all roles; User Permissions leave them nobody of these
 ROLES = (
 	GUEST,
 	WEBSITE_USER,
@@ -43,6 +44,7 @@ OPEN_TO_ALL = (
 )
 SAFE = ("get", "head")
 OMNIPOTENT = "All of them"
+SECRET, OTHER_COMPANY = "CANARY-0815", "Other Company of the Tests"
 RIGHT: dict[str, Any] = {
 	"party_type": "Contact",
 	"doctype": "Contact",
@@ -190,6 +192,10 @@ def calls(draw: st.DrawFn) -> tuple[Operation, dict[str, Any], str, list[str]]:
 	return operation, hostile, kind, [name for name in operation.arguments if name not in hostile]
 
 
+def restrict(user: str, doctype: str, name: str) -> None:
+	frappe.new_doc("User Permission", user=user, allow=doctype, for_value=name).insert()
+
+
 class Scene:
 	"""Somebody who is on record, with all that a door may be about, and users of each kind."""
 
@@ -197,19 +203,23 @@ class Scene:
 		self.web = web
 		self.email = bulk.mailbox()
 		self.contact = bulk.contact(self.email)
-		self.consent = give(self.email, party_type="Contact", party=self.contact)
+		evidence = {"evidence": f"{SECRET} on the phone", "source": "Phone"}
+		self.consent = give(self.email, party_type="Contact", party=self.contact, **evidence)
+		self.request = self.new_request()
 		self.breach = breach(title=frappe.generate_hash(length=8)).name
 		rule = {"records": [self.contact], "action": "Withdraw", "source": "Phone"}
 		self.bulk_update = bulk.make(rule)
 		wording = {"purpose": "Email Marketing", "language": "en", "text": f"Yes to {self.email}"}
 		self.wording = frappe.new_doc("Consent Wording", **wording).insert().name
-		users = {role: bulk.user(role) for role in ROLES if role not in (GUEST, WEBSITE_USER)}
-		users[WEBSITE_USER] = bulk.user()
-		users[OMNIPOTENT] = bulk.user(*(role for role in ROLES if role in users and role != WEBSITE_USER))
+		offices = [role for role in ROLES if role not in (GUEST, WEBSITE_USER)]
+		users = {role: bulk.user(role, "Sales User") for role in offices} | {WEBSITE_USER: bulk.user()}
+		users |= {who: bulk.user(*offices) for who in (OMNIPOTENT, BLIND, ABROAD)}
+		restrict(users[BLIND], "Contact", bulk.contact(bulk.mailbox()))
+		restrict(users[ABROAD], "Company", self.other_company())
 		for user in users.values():
 			update_password(user, "admin")
 		frappe.db.commit()
-		self.sessions = {role: Session(web, users.get(role)) for role in (*ROLES, OMNIPOTENT)}
+		self.sessions = {role: Session(web, users.get(role)) for role in (*ROLES, OMNIPOTENT, BLIND, ABROAD)}
 		self.right = RIGHT | {
 			"email": self.email,
 			"emails": [self.email],
@@ -221,17 +231,28 @@ class Scene:
 			"t": links.sign(links.PREFERENCES, self.consent),
 		}
 
-	def right_for(self, operation: Operation) -> dict[str, Any]:
-		"""What its arguments should be. A request is a new one that an officer is at."""
+	def other_company(self) -> str:
+		company = frappe.get_doc({"doctype": "Company", "name": OTHER_COMPANY, "abbr": "OHC"})
+		if not frappe.db.exists("Company", OTHER_COMPANY):
+			company.db_insert()  # past the accounts that ERPNext makes for one
+		return OTHER_COMPANY
+
+	def right_for(self, operation: Operation, is_officer: bool = True) -> dict[str, Any]:
+		"""What its arguments should be. For an officer, a request is a new one that is in hand."""
 		right = {name: self.right[name] for name in operation.arguments if name in self.right}
 		if ".breaches." in operation.path:
 			right["name"] = self.breach
-		if "request" in operation.arguments:
-			right["request"] = rights.record_request("Access", email=self.email, channel="Phone")["name"]
+		if "request" in operation.arguments and not is_officer:
+			right["request"] = self.request
+		elif "request" in operation.arguments:
+			right["request"] = self.new_request()
 			rights.confirm_identity(right["request"], "Met in Person")
 			rights.start_request(right["request"])
 			frappe.db.commit()
 		return right
+
+	def new_request(self) -> str:
+		return rights.record_request("Access", email=self.email, channel="Phone", message=SECRET)["name"]
 
 	def ask(self, role: str, operation: Operation, sent: dict[str, Any], kind: str) -> requests.Response:
 		session = self.sessions[role]
@@ -343,6 +364,10 @@ def scene(no_leftovers, web, smtp_server) -> Iterator[Scene]:
 	frappe.set_user("Administrator")
 	bulk = BulkUpdates(mailbox)
 	yield Scene(bulk, web)
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	frappe.db.delete("User Permission", {"user": ["in", bulk.people["User"]]})
+	frappe.db.delete("Company", {"name": OTHER_COMPANY})
 	bulk.remove()
 	remove_traces(addresses)
 
@@ -448,6 +473,7 @@ BODIES = {
 	),
 	"a multipart without a boundary": (b"x", "multipart/form-data"),
 	"an unknown charset": (b"email=x", "application/x-www-form-urlencoded; charset=nonsense"),
+	"a megabyte": (b"email=" + b"x" * 1_000_000, "application/x-www-form-urlencoded"),
 	"ten megabytes": (b"email=" + b"x" * 10_000_000, "application/x-www-form-urlencoded"),
 	"ten megabytes of JSON": (b'{"email": "' + b"x" * 10_000_000 + b'"}', "application/json"),
 	"a huge number": (b'{"email": ' + b"9" * 5_000 + b"}", "application/json"),
@@ -455,7 +481,7 @@ BODIES = {
 }
 
 
-HUGE = ("ten megabytes of JSON", "too much")
+HUGE = ("ten megabytes", "ten megabytes of JSON", "too much")
 
 
 @pytest.mark.parametrize(
@@ -472,3 +498,102 @@ def test_no_body_is_an_error_of_the_server(body, scene):
 			answer = scene.sessions[role].call("POST", path, data=content, headers={"Content-Type": kind})
 			assert answer.status_code < 500, (role, path, answer.text[:500])
 			assert not TRACES.search(answer.text), (role, path, answer.text[:2_000])
+
+
+# --- who may call what --------------------------------------------------------------------------------------
+
+TABLE = Path(__file__).parents[1] / "docs" / "permissions.md"
+CALLERS = (*ROLES, BLIND, ABROAD)
+BEFORE_THE_TABLE = """# Who may call what
+
+Each method, called about a person of the company by a user with the role of the column and Sales User. "Sees
+Others" has all these roles and a User Permission for another Contact, "Other Company" has them and one for
+another Company. A dash is an answer 403: nothing was changed, and nothing was said about the person. In words:
+[roles.md](roles.md).
+
+`tests/test_hostile_input.py` tries each cell. It writes this file with
+`script/test tests/test_hostile_input.py --update-permissions` into the bench.
+
+"""
+# A person's own acts, which everybody may do who holds the link, or whose mailbox is asked.
+BY_ANYBODY = ("core_doors", "web_forms", "confirm_consent")
+
+
+def methods() -> list[Operation]:
+	found = [one for one in OPERATIONS if not one.is_page and one.verb in ("get", "post")]
+	by_path = {one.path: one for one in found if one.verb == "get"}
+	by_path |= {one.path: one for one in found if one.verb == "post"}
+	return [one for path, one in sorted(by_path.items()) if not any(name in path for name in BY_ANYBODY)]
+
+
+def title(operation: Operation) -> str:
+	name = operation.path.removeprefix("/api/method/gdpr_consent.").removeprefix("/api/v2/document/")
+	return name.replace("/{name}/method/", ".")
+
+
+def table_of(cells: dict[str, list[str]]) -> str:
+	rows = [["Method", *CALLERS], *([f"`{name}`", *found] for name, found in cells.items())]
+	widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+	lines = [
+		"| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+		for row in rows
+	]
+	lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
+	return "\n".join(lines) + "\n"
+
+
+def unknown(sent: dict[str, Any]) -> dict[str, Any]:
+	"""The same call about what doesn't exist."""
+	nobody = {"email": "nobody@hostile.example", "emails": ["nobody@hostile.example"]}
+	things = ("party", "name", "consent", "request", "bulk_update", "wording", "review", "duty", "rule")
+	return (
+		sent
+		| {name: value for name, value in nobody.items() if name in sent}
+		| {name: "No Such Thing" for name in things if name in sent}
+	)
+
+
+def said_in(answer: requests.Response, sent: dict[str, Any]) -> tuple[int, str]:
+	"""What an answer says, but for what it only repeats and for its own number."""
+	text = re.sub(r"__frappe_exc_id\W+\w+", "", answer.text)
+	for value in sorted((value for value in sent.values() if isinstance(value, str)), key=len, reverse=True):
+		if len(value) > 3:
+			text = text.replace(value, "?")
+	return answer.status_code, text
+
+
+def test_each_method_is_open_to_whom_the_table_says_and_says_nothing_to_others(scene, pytestconfig):
+	"""Refused is 403: nothing changes, and nothing is said of the person, nor whether a thing exists."""
+	cells: dict[str, list[str]] = {}
+	refused: dict[str, list[tuple[Operation, dict[str, Any]]]] = {caller: [] for caller in CALLERS}
+	wrong: list[str] = []
+	is_full = pytestconfig.getoption("--full")
+	asked_about_nobody = ROLES if is_full else (WEBSITE_USER, "Sales User", "Newsletter Manager")
+	for operation in methods():
+		allowed = []
+		for caller in CALLERS:
+			sent = scene.right_for(operation, is_officer=caller in ("Privacy Officer", BLIND, ABROAD))
+			answer = scene.ask(caller, operation, sent, "json")
+			assert answer.status_code < 500, (caller, operation)
+			if answer.status_code == 403:
+				refused[caller].append((operation, sent))
+				if SECRET in answer.text:
+					wrong.append(f"{caller} {operation.path} was refused and told something")
+			allowed.append("-" if answer.status_code == 403 else "yes")
+		cells[title(operation)] = allowed
+	for caller, calls_ in refused.items():
+		before = digest()
+		for operation, sent in calls_:
+			first = scene.ask(caller, operation, sent, "json")
+			assert first.status_code == 403, (caller, operation)
+			if caller not in asked_about_nobody:
+				continue
+			other = scene.ask(caller, operation, unknown(sent), "json")
+			if said_in(first, sent) != said_in(other, unknown(sent)):
+				wrong.append(f"{caller} {operation.path} learns whether something exists")
+		assert digest() == before, caller
+	made = BEFORE_THE_TABLE + table_of(cells)
+	if pytestconfig.getoption("--update-permissions"):
+		TABLE.write_text(made)
+	assert wrong == []
+	assert made.splitlines() == TABLE.read_text().splitlines()

@@ -76,6 +76,7 @@ def consent_bulk_update_report(bulk_update: str) -> dict[str, Any]:
 
 
 def _readable(bulk_update: str) -> Document:
+	frappe.has_permission(UPDATE, "read", throw=True)  # before anything is said of what there is
 	doc = frappe.get_doc(UPDATE, bulk_update)
 	doc.check_permission("read")
 	return doc

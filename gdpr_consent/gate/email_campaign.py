@@ -15,6 +15,7 @@ from gdpr_consent.policy import Decision, Reason, block
 @says_why
 def explain_audience(email_campaign: str) -> dict[str, Any]:
 	"""Say for each address that an Email Campaign writes to whether it will get its mails, and why."""
+	frappe.has_permission("Email Campaign", "read", throw=True)
 	campaign = frappe.get_doc("Email Campaign", email_campaign)
 	campaign.check_permission("read")
 	about = resolve(*fields_of(campaign.doctype, campaign.name), campaign.doctype, marketing_source=True)

@@ -43,7 +43,12 @@ def send_sms(
 	Args:
 		receiver_list: phone numbers; a list, also as JSON, or one number.
 		purpose, topic: what the message is about. Without them, Consent Settings say how it is treated.
+
+	Raises:
+		PermissionError: a user of the website only; core lets everybody who is logged in send to anybody.
 	"""
+	if frappe.db.get_value("User", frappe.session.user, "user_type") == "Website User":
+		raise frappe.PermissionError(_("Only users of the desk send text messages."))
 	is_json = isinstance(receiver_list, str) and receiver_list.lstrip().startswith("[")
 	numbers = rows_of("receiver_list", receiver_list, str) if is_json else receiver_list
 	numbers = numbers if isinstance(numbers, list) else [numbers]

@@ -49,9 +49,8 @@ def check_request() -> None:
 	try:
 		_check_form(frappe.form_dict)
 	except RecursionError:  # unread, so unchecked, so it doesn't pass
-		raise ArgumentNotValid(
-			_("The request has lists within lists, too many to read. Make it flat.")
-		) from None
+		told = _("The request has lists within lists, too many to read. Make it flat.")
+		frappe.throw(told, ArgumentNotValid)
 
 
 def _check_form(form: frappe._dict) -> None:
