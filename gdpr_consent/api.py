@@ -212,6 +212,7 @@ def start_reconsent(wording: str) -> None:
 	Raises:
 		PermissionError: only who may write this Consent Wording and Consents may.
 	"""
+	frappe.has_permission("Consent Wording", "write", throw=True)
 	frappe.has_permission("Consent Wording", "write", wording, throw=True)
 	frappe.has_permission("Consent", "create", throw=True)
 	renewal.start(wording)

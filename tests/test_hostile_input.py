@@ -508,7 +508,7 @@ BEFORE_THE_TABLE = """# Who may call what
 
 Each method, called about a person of the company by a user with the role of the column and Sales User. "Sees
 Others" has all these roles and a User Permission for another Contact, "Other Company" has them and one for
-another Company. A dash is an answer 403: nothing was changed, and nothing was said about the person. In words:
+another Company. A dash is an answer 403: nothing was changed, and nothing was said of the person. In words:
 [roles.md](roles.md).
 
 `tests/test_hostile_input.py` tries each cell. It writes this file with
