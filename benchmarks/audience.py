@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from common import PURPOSE, TOPIC, address, empty_register, fill_register, on_the_site, progress
+from common import PURPOSE, TOPIC, address, empty_register, fill_register, kept, on_the_site, progress
 
 import frappe
 
@@ -81,7 +81,12 @@ def main(sizes: list[int]) -> int:
 					f" {rate:>9,.0f} {queries:>8,}",
 					flush=True,
 				)
-				failed |= decided / bare > MOST or rate < LEAST or queries > asked / 1_000 + 1
+				limits = [
+					kept(f"{size:,} people, times the bare join", decided / bare, MOST),
+					kept(f"{size:,} people, a second", rate, LEAST, least=True),
+					kept(f"{size:,} people, queries", queries, asked / 1_000 + 1),
+				]
+				failed |= not all(limits)
 		finally:
 			frappe.db.rollback()
 			empty_register(0, max(sizes))

@@ -1,5 +1,6 @@
 """What the benchmarks share: a register full of people who exist nowhere, and how progress is shown."""
 
+import json
 import os
 import subprocess
 import sys
@@ -75,6 +76,17 @@ def empty_register(first: int, last: int) -> None:
 			frappe.db.delete(doctype, {"address_key": ["in", keys]})
 		frappe.db.commit()
 		progress(f"emptying the register: {min(start + AT_ONCE, last):,} people")
+
+
+def kept(what: str, figure: float, limit: float, least: bool = False) -> bool:
+	"""Hold a figure against its limit, which is the most it may be, or the least. `benchmarks/run` makes a
+	table of all of them."""
+	is_kept = figure >= limit if least else figure <= limit
+	if table := os.environ.get("BENCHMARK_TABLE"):
+		row = {"what": what, "figure": figure, "limit": limit, "least": least, "kept": bool(is_kept)}
+		with open(table, "a") as file:
+			file.write(json.dumps(row) + "\n")
+	return bool(is_kept)
 
 
 def progress(text: str) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from common import address, empty_register, fill_register, on_the_site
+from common import address, empty_register, fill_register, kept, on_the_site
 
 import frappe
 from frappe.desk.form.load import getdoc
@@ -99,7 +99,13 @@ def main(rounds: int, size: int) -> int:
 					f"{addresses} addresses, {size:,} people, {rounds} times each: plain {plain:.2f} ms, "
 					f"ours {ours:.2f} ms, {ours - plain:.2f} ms and {queries:.0f} queries more"
 				)
-				missed += ours - plain > MOST_MS or queries > MOST_QUERIES
+				limits = [
+					kept(f"opening a Contact with {addresses} addresses, ms more", ours - plain, MOST_MS),
+					kept(
+						f"opening a Contact with {addresses} addresses, queries more", queries, MOST_QUERIES
+					),
+				]
+				missed += not all(limits)
 	finally:
 		with on_the_site():
 			empty_register(0, size)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from statistics import median
 
-from common import TOPIC, address, empty_register, fill_register, on_the_site, progress, smtp_server
+from common import TOPIC, address, empty_register, fill_register, kept, on_the_site, progress, smtp_server
 
 import frappe
 from frappe.email.doctype.email_queue.email_queue import EmailQueue
@@ -117,9 +117,10 @@ def main(number: int) -> int:
 	each = 1_000 / TURN
 	print(f"plain Frappe     {sum(plain):7.2f} s for {number:,} mails, {median(plain) * each:6.2f} ms each")
 	print(f"through the gate {sum(gate):7.2f} s for {number:,} mails, {median(gate) * each:6.2f} ms each")
-	verdict = "kept" if typical <= MOST else "MISSED"
+	is_kept = kept("a mail, times plain Frappe", typical, MOST)
+	verdict = "kept" if is_kept else "MISSED"
 	print(f"ratio {ratio:.3f}, in the median turn {typical:.3f}; at most {MOST}: {verdict}")
-	return int(typical > MOST)
+	return int(not is_kept)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zlib
 
-from common import TOPIC, address, empty_register, fill_register, on_the_site, progress, smtp_server
+from common import TOPIC, address, empty_register, fill_register, kept, on_the_site, progress, smtp_server
 
 import frappe
 from frappe.utils.background_jobs import execute_job, get_queue
@@ -124,9 +124,14 @@ def main(people: int) -> int:
 	print(
 		f"the largest job             {stored:,} bytes, {unpacked:,} unpacked, {most_in_a_job:,} recipients"
 	)
-	kept = max(sending, working) <= MOST_MEMORY and most_in_a_job <= MOST_RECIPIENTS and sent
-	print(f"limits: {MOST_MEMORY} MB, {MOST_RECIPIENTS:,} recipients a job: {'kept' if kept else 'MISSED'}")
-	return int(not kept)
+	limits = [
+		kept(f"{people:,} people, MB above idle", max(sending, working), MOST_MEMORY),
+		kept(f"{people:,} people, recipients a job", most_in_a_job, MOST_RECIPIENTS),
+		kept("mails that the first job sent", sent, 1, least=True),
+	]
+	verdict = "kept" if all(limits) else "MISSED"
+	print(f"limits: {MOST_MEMORY} MB, {MOST_RECIPIENTS:,} recipients a job: {verdict}")
+	return int(not all(limits))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-from common import PURPOSE, TOPIC, address, on_the_site, progress
+from common import PURPOSE, TOPIC, address, kept, on_the_site, progress
 
 import frappe
 
@@ -178,7 +178,7 @@ def main(number: int) -> int:
 			print(f"{'':36}{'ms':>8} {'ratio':>7} {'limit':>6}")
 			for name, table, limit, action in CASES:
 				took = seconds(action)
-				missed = took / base[table] > limit
+				missed = not kept(f"{name.strip()}, times reading the table", took / base[table], limit)
 				failed |= missed
 				print(
 					f"{name:36}{1e3 * took:>8,.0f} {took / base[table]:>7.2f} {limit:>6}"

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from common import kept
 
 import frappe
 from frappe.utils.password import update_password
@@ -155,7 +156,11 @@ def main(rounds: int) -> int:
 			readers = {"plain": Reader(base, PLAIN_SITE, user), "ours": Reader(base, site, user)}
 			print(f"{who}, {rounds} times each:")
 			ratios = measure(rounds, readers, requests_of(columns))
-			missed += [f"{name} {who}" for name, ratio in ratios.items() if ratio > MOST]
+			missed += [
+				f"{name} {who}"
+				for name, ratio in ratios.items()
+				if not kept(f"{name} {who}, times plain Frappe", ratio, MOST)
+			]
 	finally:
 		server.terminate()
 		for one in (site, PLAIN_SITE):
