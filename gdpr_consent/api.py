@@ -11,6 +11,7 @@ from typing import Any
 
 import frappe
 from frappe import _
+from frappe.core.doctype.user_permission.user_permission import get_user_permissions
 
 from gdpr_consent import (
 	audience,
@@ -84,6 +85,7 @@ def record_consent(
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
 	"""
 	email, party = check_subject(email, party_type, party, channel)
+	_check_may_see_purpose(purpose)
 	_check_may_read_file(evidence)
 	row = register.record(
 		email=email,
@@ -160,6 +162,7 @@ def request_consent(
 		StandingRefusal: the person said no. To ask again by mail would itself be marketing.
 	"""
 	frappe.has_permission("Consent", "create", throw=True)
+	_check_may_see_purpose(purpose)
 	_check_may_see(email)
 	return _request(email, purpose, topics, source, language, by_the_person=False)
 
@@ -212,6 +215,7 @@ def start_reconsent(wording: str) -> None:
 	Raises:
 		PermissionError: only who may write this Consent Wording and Consents may.
 	"""
+	frappe.has_permission("Consent Wording", "write", throw=True)
 	frappe.has_permission("Consent Wording", "write", wording, throw=True)
 	frappe.has_permission("Consent", "create", throw=True)
 	renewal.start(wording)
@@ -236,6 +240,7 @@ def withdraw_consent(
 		`withdrawn`: names of the consents that this ended.
 	"""
 	frappe.has_permission("Consent", "write", throw=True)
+	_check_may_see_purpose(purpose)
 	party = find_party(party_type, party)
 	emails = _addresses(email, party_type, party)
 	return {
@@ -363,11 +368,9 @@ def send_preference_link(email: str, language: str | None = None) -> dict[str, b
 @says_why
 def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 	"""End a consent from the controller's side, or a record that rests on another legal basis (T11)."""
-	frappe.has_permission("Consent", "write", throw=True)
-	found = frappe.db.get_value("Consent", consent, ["status", "email"], as_dict=True)
-	if found and found.email:
-		_check_may_see(found.email)
-	act = register.end if found and found.status == Status.NOT_REQUIRED else register.revoke
+	_check_may_see_consent(consent, "write")
+	is_ended = frappe.db.get_value("Consent", consent, "status") == Status.NOT_REQUIRED
+	act = register.end if is_ended else register.revoke
 	return _receipt(act(consent, reason))
 
 
@@ -376,6 +379,7 @@ def revoke_consent(consent: str, reason: str) -> dict[str, Any]:
 def invalidate_consent(consent: str, reason: str, effective_from: Instant | None = None) -> dict[str, Any]:
 	"""Declare that a consent never was valid, or not since an instant (T12). For the Privacy Officer only."""
 	frappe.only_for("Privacy Officer", message=True)
+	_check_may_see_consent(consent, "write")
 	return _receipt(register.invalidate(consent, reason, parse_utc(effective_from, _("Effective From"))))
 
 
@@ -459,6 +463,7 @@ def check_consent(
 		for each text given: `allowed`, `reason` (see `policy.Reason`) and `consent`, the record it stands on.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
+	_check_may_see_purpose(purpose)
 	instant, known = parse_utc(at, _("At")), parse_utc(known_at, _("Known At"))
 	answers = audience.decide_many(
 		_as_list(emails),
@@ -529,6 +534,7 @@ def check_party(
 	channel: str = "Email",
 ) -> dict[str, dict[str, Any]]:
 	"""Answer `check_consent` for each address of a Contact, of a Lead, or of a Customer and its contacts."""
+	frappe.has_permission("Consent", "read", throw=True)
 	find_party(party_type, party)
 	return check_consent(_reached_by(channel, party_type, party), purpose, topic, channel)
 
@@ -568,7 +574,7 @@ def consent_history(
 		source, indicated_by, actor, reason, evidence, evidence_grade, wording`.
 	"""
 	party = _check_may_see_history(email, party_type, party)
-	return history(email, party_type, party)
+	return _of_purposes_to_see(history(email, party_type, party))
 
 
 def history(email: str | None, party_type: str | None, party: str | None) -> list[dict[str, Any]]:
@@ -620,7 +626,9 @@ def privacy_panel(doctype: str, name: str) -> dict[str, Any]:
 		behind the record whom the user may see, see `panel.describe`.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
-	if doctype not in standing.DOCTYPES:
+	if doctype in standing.DOCTYPES:
+		frappe.has_permission(doctype, "read", throw=True)
+	else:
 		raise UnknownReference(
 			_("{0} isn't one of {1}.").format(
 				frappe.bold(frappe.utils.escape_html(str(doctype))), ", ".join(standing.DOCTYPES)
@@ -635,10 +643,13 @@ def privacy_panel(doctype: str, name: str) -> dict[str, Any]:
 		)
 	frappe.has_permission(doctype, "read", stored, throw=True)
 	found = standing.standings(doctype, [stored])[stored]
+	people = panel.describe(doctype, stored)
+	for address in (address for person in people for address in person["addresses"]):
+		address["rows"] = _of_purposes_to_see(address["rows"])
 	return {
 		"marketing_mail": found.value if found else None,
 		"purpose": standing.default_purpose(),
-		"people": panel.describe(doctype, stored),
+		"people": people,
 	}
 
 
@@ -659,7 +670,8 @@ def mail_decisions(
 		_check_may_see(email, party_type, party)
 	elif not party:
 		raise InvalidEmailAddress(_("Email or Party is missing. Say whose mails are asked for."))
-	return decisions.of_people([email] if email else identity.addresses_of(party_type or "", party or ""))
+	emails = [email] if email else identity.addresses_of(party_type or "", party or "")
+	return _of_purposes_to_see(decisions.of_people(emails))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -695,6 +707,12 @@ def download_history(
 		signed: as a JSON Web Token with the site's key instead; not for PDF.
 	"""
 	party = _check_may_see_history(email, party_type, party)
+	if _purposes_to_see() is not None:
+		told = history(email, party_type, party)
+		if len(_of_purposes_to_see(told)) < len(told):
+			raise frappe.PermissionError(
+				_("The history holds records of a company that isn't yours. Ask somebody who may see them.")
+			)
 	downloads.history(email, party_type, party, file_format, bool(frappe.utils.sbool(signed)))
 
 
@@ -711,6 +729,7 @@ def record_gaps(consent: str) -> list[dict[str, str]]:
 def rebuild(consent: str) -> dict[str, Any]:
 	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
+	_check_may_see_consent(consent, "write")
 	return register.rebuild(consent)
 
 
@@ -738,10 +757,9 @@ def _as_list(value: list[str] | str | None) -> list[str]:
 	if isinstance(value, str):
 		try:
 			value = json.loads(value) if value.lstrip().startswith("[") else [value]
-		except ValueError:
-			raise UnknownReference(
-				_("{0} isn't a list. Write it as JSON.").format(frappe.bold(frappe.utils.escape_html(value)))
-			) from None
+		except (ValueError, RecursionError):
+			shown = frappe.bold(frappe.utils.escape_html(value[:60]))
+			raise UnknownReference(_("{0} isn't a list. Write it as JSON.").format(shown)) from None
 	if value is None:
 		return []
 	if not isinstance(value, list | tuple | set) or not all(isinstance(item, str) for item in value):
@@ -759,6 +777,7 @@ def find_party(party_type: str | None, party: str | None) -> str | None:
 				frappe.bold(frappe.utils.escape_html(str(party_type))), ", ".join(identity.PARTY_TYPES)
 			)
 		)
+	frappe.has_permission(party_type, "read", throw=True)  # before anything is said of what there is
 	stored = frappe.db.exists(party_type, party) if isinstance(party, str) else None
 	if not stored:
 		raise UnknownReference(
@@ -781,8 +800,8 @@ def _check_may_see_history(email: str | None, party_type: str | None, party: str
 	return party
 
 
-def _check_may_see_consent(consent: str) -> None:
-	frappe.has_permission("Consent", "read", throw=True)
+def _check_may_see_consent(consent: str, ptype: str = "read") -> None:
+	frappe.has_permission("Consent", ptype, throw=True)
 	found = frappe.db.get_value("Consent", consent, ["email", "party_type", "party"], as_dict=True)
 	if not found:
 		raise UnknownReference(
@@ -790,10 +809,33 @@ def _check_may_see_consent(consent: str) -> None:
 				_("Consent"), frappe.bold(frappe.utils.escape_html(str(consent)))
 			)
 		)
+	frappe.has_permission("Consent", ptype, consent, throw=True)  # it may be another company's
 	if found.email:
 		_check_may_see(found.email)
 	elif found.party and frappe.db.exists(found.party_type, found.party):
 		frappe.has_permission(found.party_type, "read", found.party, throw=True)
+
+
+def _check_may_see_purpose(purpose: str | None) -> None:
+	"""A purpose is a controller's. Who may not see it asks and records nothing about it."""
+	if not get_user_permissions(frappe.session.user):
+		return
+	name = purpose or frappe.db.get_single_value("Consent Settings", "default_purpose")
+	if name and frappe.db.exists("Processing Purpose", name):
+		frappe.has_permission("Processing Purpose", "read", name, throw=True)
+
+
+def _purposes_to_see() -> set[str] | None:
+	"""Return the purposes that User Permissions leave to the user, or None if there are no such."""
+	if not get_user_permissions(frappe.session.user):
+		return None
+	return set(frappe.get_list("Processing Purpose", pluck="name", limit_page_length=0))
+
+
+def _of_purposes_to_see(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+	"""Leave out what is about another company's purpose. What is about none is the person's own no."""
+	purposes = _purposes_to_see()
+	return [row for row in rows if purposes is None or not row["purpose"] or row["purpose"] in purposes]
 
 
 def _first_address(party_type: str | None, party: str | None, channel: str) -> str:

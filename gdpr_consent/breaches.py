@@ -105,6 +105,7 @@ def close(name: str) -> None:
 	"""
 	frappe.only_for(OFFICER, message=True)
 	breach = frappe.get_doc(DOCTYPE, name, for_update=True)
+	breach.check_permission("write")
 	missing = [breach.meta.get_label(field) for field in _missing(breach)]
 	if missing:
 		raise EvidenceMissing(
@@ -140,6 +141,7 @@ def count_people(name: str) -> dict[str, int]:
 	"""
 	frappe.only_for(OFFICER, message=True)
 	breach = frappe.get_doc(DOCTYPE, name)
+	breach.check_permission("write")
 	everybody: set[identity.Person] = set()
 	for row in breach.scope:
 		people: set[identity.Person] = set()
@@ -186,6 +188,7 @@ def tell_people(name: str) -> None:
 	"""
 	frappe.only_for(OFFICER, message=True)
 	breach = frappe.get_doc(DOCTYPE, name)
+	breach.check_permission("write")
 	if breach.risk != HIGH_RISK or breach.status == "Closed":
 		raise NotNow(
 			_("People are told of a breach with a high risk that isn't closed. Set {0} first.").format(

@@ -18,6 +18,7 @@ from frappe.utils.password import decrypt, encrypt
 from frappe.utils.verified_command import get_signed_params
 
 from gdpr_consent import identity, legacy, links, pages, preferences, register, sign_up, throttle
+from gdpr_consent.doors import says_why
 from gdpr_consent.gate.classify import MARKETING_SOURCES
 from gdpr_consent.policy import RefusalKind
 from gdpr_consent.register import DATA_SUBJECT, Act, No
@@ -55,18 +56,21 @@ class SignUp(NamedTuple):
 
 
 @frappe.whitelist(allow_guest=True, methods=["GET", "HEAD", "POST"])
+@says_why
 def unsubscribe() -> Response:
 	"""Show the page behind a link of `frappe.email.queue.unsubscribe`; its button acts (UN-01, FR-03)."""
 	return pages.ConsentPage(pages.STOP).render()
 
 
 @frappe.whitelist(allow_guest=True, methods=["GET", "HEAD", "POST"])
+@says_why
 def confirm_subscription() -> Response:
 	"""Show the page behind a link of core's newsletter form; its button signs up (FR-05)."""
 	return pages.ConsentPage(pages.JOIN).render()
 
 
 @frappe.whitelist(allow_guest=True, methods=["POST"])
+@says_why
 def subscribe(email: str, email_group: str | None = None) -> None:
 	"""Sign an address up for the topic of an Email Group, by double opt-in, instead of core's way.
 

@@ -7,6 +7,10 @@ class ConsentError(frappe.ValidationError):
 	"""Base of all errors of this app."""
 
 
+class ArgumentNotValid(ConsentError):
+	"""What was sent to a door is missing, of another kind, or can't be stored."""
+
+
 class InvalidAddress(ConsentError):
 	"""No address that the register can compare."""
 

@@ -39,8 +39,8 @@ has_permission = {"*": f"{_sensitive}.documents.has_permission"}
 permission_query_conditions = _core.CONDITIONS
 doc_events = _core.EVENTS
 
-before_request = [f"{_sensitive}.incoming.check_request"]
-after_request = ["gdpr_consent.pages.act_without_session", f"{_sensitive}.outgoing.redact_response"]
+before_request = _core.BEFORE_REQUEST
+after_request = _core.AFTER_REQUEST
 update_website_context = [f"{_sensitive}.messages.redact_page"]
 before_job = [f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]

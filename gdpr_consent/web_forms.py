@@ -5,7 +5,6 @@ is asked by mail to confirm, where the topic or the country wants that; what the
 CA-07).
 """
 
-import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +15,7 @@ from frappe.utils import cint
 from frappe.website.doctype.web_form import web_form as core
 
 from gdpr_consent import identity, register, sign_up
+from gdpr_consent.doors import object_of, says_why
 from gdpr_consent.failures import log_failure
 
 PARTY_TYPES = ("Contact", "Lead")  # a Customer may be many people
@@ -74,13 +74,14 @@ def _email_field(form: Document) -> str | None:
 
 
 @frappe.whitelist(allow_guest=True, methods=["POST"])
+@says_why
 def accept(web_form: str, data: str) -> Any:
 	"""Save a Web Form as core does, then ask whoever ticked a mapped box to confirm it by mail.
 
 	Whatever happens to the consent, what the form saved stays.
 	"""
+	sent = frappe._dict(object_of("data", data))
 	form = frappe.get_cached_doc("Web Form", web_form)
-	sent = frappe._dict(json.loads(data))
 	boxes = [row for row in form.web_form_fields if _is_ticked(row, sent)]
 	before = _ticked_before(form, boxes, sent)
 	saved = core.accept(web_form=web_form, data=data)

@@ -93,7 +93,7 @@ class Session:
 					break
 
 	def call(self, method: str, path: str, **more: Any) -> requests.Response:
-		headers = {"X-Frappe-CSRF-Token": self.token, "Accept": "application/json"}
+		headers = {"X-Frappe-CSRF-Token": self.token, "Accept": "application/json"} | more.pop("headers", {})
 		return self.web.call(method, path, cookies=self.cookies, headers=headers, **more)
 
 

@@ -295,6 +295,7 @@ def targets() -> list[str]:
 
 
 def _get(bulk_update: str, *allowed: str, ptype: str = "write") -> Document:
+	frappe.has_permission(DOCTYPE, "read", throw=True)  # before anything is said of what there is
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
 	doc.check_permission(ptype)
 	if allowed and doc.status not in allowed:

@@ -18,6 +18,7 @@ from frappe.permissions import can_export
 
 from gdpr_consent.bulk_update.words import why_in_words
 from gdpr_consent.clock import from_system_time
+from gdpr_consent.doors import says_why
 
 UPDATE, ITEM, RULE = "Consent Bulk Update", "Consent Bulk Update Item", "Consent Bulk Update Rule"
 PRINTED = 100  # records on paper; the workbook has all
@@ -40,6 +41,7 @@ SETTINGS += ("evidence_file", "evidence_field")
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def xlsx(bulk_update: str) -> None:
 	"""Download a workbook: a sheet about the update, then every record of it. Cells are text or numbers.
 
@@ -74,6 +76,7 @@ def consent_bulk_update_report(bulk_update: str) -> dict[str, Any]:
 
 
 def _readable(bulk_update: str) -> Document:
+	frappe.has_permission(UPDATE, "read", throw=True)  # before anything is said of what there is
 	doc = frappe.get_doc(UPDATE, bulk_update)
 	doc.check_permission("read")
 	return doc

@@ -22,6 +22,7 @@ import frappe
 from frappe import _
 from frappe.utils import strip_html
 
+from gdpr_consent.doors import says_why
 from gdpr_consent.identity import address_keys, split_addresses
 
 MARKETING_SOURCES = ("Newsletter", "Email Campaign")
@@ -44,6 +45,7 @@ SERVICE = MailClass(False)
 
 
 @frappe.whitelist(methods=["GET"])
+@says_why
 def explain_signs() -> list[str]:
 	"""List the signs in the order in which they are read, for Consent Settings."""
 	frappe.has_permission("Consent Settings", "read", throw=True)

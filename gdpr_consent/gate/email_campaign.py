@@ -5,14 +5,17 @@ from typing import Any
 import frappe
 
 from gdpr_consent import audience, decisions
+from gdpr_consent.doors import says_why
 from gdpr_consent.gate.classify import fields_of, resolve
 from gdpr_consent.identity import split_addresses
 from gdpr_consent.policy import Decision, Reason, block
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def explain_audience(email_campaign: str) -> dict[str, Any]:
 	"""Say for each address that an Email Campaign writes to whether it will get its mails, and why."""
+	frappe.has_permission("Email Campaign", "read", throw=True)
 	campaign = frappe.get_doc("Email Campaign", email_campaign)
 	campaign.check_permission("read")
 	about = resolve(*fields_of(campaign.doctype, campaign.name), campaign.doctype, marketing_source=True)

@@ -12,6 +12,7 @@ from frappe.model.base_document import get_controller
 from gdpr_consent import identity, links, seals
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
+from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import AddressKeyLost, LinkKeyLost
 from gdpr_consent.gate import canary_report
 from gdpr_consent.gate.email_queue import ConsentEmailQueueMixin
@@ -121,6 +122,7 @@ def run() -> list[str]:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def check_now() -> list[str]:
 	"""Check on demand, for those whom a bad result would alert."""
 	frappe.only_for(ROLES_TO_ALERT, message=True)

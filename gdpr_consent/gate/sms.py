@@ -10,6 +10,7 @@ from frappe import _
 from frappe.core.doctype.sms_settings import sms_settings
 
 from gdpr_consent import audience, decisions
+from gdpr_consent.doors import rows_of, says_why
 from gdpr_consent.gate.classify import MailClass, default_purpose, resolve, unknown_is_marketing
 from gdpr_consent.identity import address_keys
 from gdpr_consent.policy import Channel, Decision, Reason, block
@@ -28,6 +29,7 @@ class ConsentSMSCenterMixin:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def send_sms(
 	receiver_list: list[str] | str,
 	msg: str,
@@ -41,9 +43,14 @@ def send_sms(
 	Args:
 		receiver_list: phone numbers; a list, also as JSON, or one number.
 		purpose, topic: what the message is about. Without them, Consent Settings say how it is treated.
+
+	Raises:
+		PermissionError: a user of the website only; core lets everybody who is logged in send to anybody.
 	"""
+	if frappe.db.get_value("User", frappe.session.user, "user_type") == "Website User":
+		raise frappe.PermissionError(_("Only users of the desk send text messages."))
 	is_json = isinstance(receiver_list, str) and receiver_list.lstrip().startswith("[")
-	numbers = frappe.parse_json(receiver_list) if is_json else receiver_list
+	numbers = rows_of("receiver_list", receiver_list, str) if is_json else receiver_list
 	numbers = numbers if isinstance(numbers, list) else [numbers]
 	about = resolve(purpose, topic, "API", marketing_source=False) if purpose or topic else None
 	admitted = admit([str(number) for number in numbers if number], about)

@@ -31,6 +31,16 @@ DOORS = {
 	for method in ("subscribe", "confirm_subscription")
 }
 
+BEFORE_REQUEST = [
+	"gdpr_consent.doors.keep_traces_to_ourselves",
+	"gdpr_consent.sensitive_data.incoming.check_request",
+]
+AFTER_REQUEST = [
+	"gdpr_consent.pages.act_without_session",
+	"gdpr_consent.sensitive_data.outgoing.redact_response",
+	"gdpr_consent.doors.tell_what_cant_be_read",
+]
+
 IN_TEMPLATES = [
 	"gdpr_consent.bulk_update.report.consent_bulk_update_report",
 	"gdpr_consent.paper.consent_receipt",

@@ -14,6 +14,7 @@ from frappe.utils import add_months, getdate
 
 from gdpr_consent import proof
 from gdpr_consent.clock import now_utc
+from gdpr_consent.doors import says_why
 from gdpr_consent.policy import Status
 from gdpr_consent.reports import coverage
 from gdpr_consent.reports.common import (
@@ -41,6 +42,7 @@ def _card(value: int, *route: str, **options: Any) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def mailable(filters: Any = None) -> Row:
 	"""Count the Contacts and Leads that the lists say may be mailed, at one address of theirs at least."""
 	check_may_read("Consent")
@@ -53,6 +55,7 @@ def mailable(filters: Any = None) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def expiring(filters: Any = None) -> Row:
 	"""Count the consents that are given and end within 30 days."""
 	check_may_read("Consent")
@@ -66,6 +69,7 @@ def expiring(filters: Any = None) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def unproven(filters: Any = None) -> Row:
 	"""Count the consents that allow nothing, because their proof isn't enough where the person is or for the
 	purpose: those that are Unknown, and those given that `proof` doesn't accept."""
@@ -90,6 +94,7 @@ def unproven(filters: Any = None) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def blocked_this_week(filters: Any = None) -> Row:
 	"""Count the mails that the gate held back since Monday."""
 	check_may_read("Consent Decision")
@@ -103,6 +108,7 @@ def blocked_this_week(filters: Any = None) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def requests_due(filters: Any = None) -> Row:
 	"""Count the requests of people whose answer is overdue or due within 7 days, whoever recorded them. The
 	clock of those whose person was asked who they are stands still."""
@@ -115,6 +121,7 @@ def requests_due(filters: Any = None) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def self_check_problems(filters: Any = None) -> Row:
 	"""Count the problems that the last self-check of the gate found."""
 	check_may_read("Consent")
@@ -131,6 +138,7 @@ def self_check_problems(filters: Any = None) -> Row:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def get_chart(chart_name: str | None = None, **_asked: Any) -> Row:
 	"""Return labels and datasets of a chart of the workspace.
 

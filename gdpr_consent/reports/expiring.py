@@ -7,6 +7,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent import renewal
+from gdpr_consent.doors import says_why
 from gdpr_consent.reports.common import (
 	IS_OVER,
 	OVER,
@@ -69,6 +70,7 @@ def execute(filters: Row | None = None) -> Result:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def ask_now(days: int) -> None:
 	"""Queue the mails that ask whoever's marketing consent ends within so many days, once for each consent.
 

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 import frappe
 
 from gdpr_consent.api import find_party
-from gdpr_consent.doors import says_why
+from gdpr_consent.doors import rows_of, says_why
 from gdpr_consent.rights import (
 	automated_decisions,
 	erasure_run,
@@ -30,12 +30,11 @@ from gdpr_consent.rights.requests import DOCTYPE, OFFICER
 Day = str | date
 
 
-def _only_officer() -> None:
+def _only_officer(request: str) -> None:
+	"""A request is for Privacy Officers, and may be for those of one company."""
 	frappe.only_for(OFFICER, message=True)
-
-
-def _as_list(rows: list[str] | str) -> list[str]:
-	return list(frappe.parse_json(rows) or []) if isinstance(rows, str) else list(rows)
+	if frappe.db.exists(DOCTYPE, request):
+		frappe.has_permission(DOCTYPE, "write", request, throw=True)
 
 
 # --- requests -----------------------------------------------------------------------------------------------
@@ -107,7 +106,7 @@ def request_overview(request: str) -> dict[str, Any]:
 	Returns:
 		`next`: a sentence; `colour`; `days_left`; `actions`: names of doors; `known_addresses`.
 	"""
-	_only_officer()
+	_only_officer(request)
 	return overview.of(request)
 
 
@@ -115,15 +114,15 @@ def request_overview(request: str) -> dict[str, Any]:
 @says_why
 def include_records(request: str, rows: list[str] | str) -> None:
 	"""Tick the records that are the person, by the names of rows of the request's table, and no others."""
-	_only_officer()
-	handling.include(request, _as_list(rows))
+	_only_officer(request)
+	handling.include(request, rows_of("rows", rows, str))
 
 
 @frappe.whitelist(methods=["POST"])
 @says_why
 def add_record(request: str, party_type: str, party: str) -> None:
 	"""Add a Contact, Lead or Customer that is the person, too."""
-	_only_officer()
+	_only_officer(request)
 	stored = find_party(party_type, party)
 	if stored:
 		handling.add_record(request, party_type, stored)
@@ -137,7 +136,7 @@ def ask_identity(request: str, address: str | None = None) -> dict[str, bool]:
 	Returns:
 		`sent`: whether a mail was sent. A number is to be called.
 	"""
-	_only_officer()
+	_only_officer(request)
 	return {"sent": handling.ask_identity(request, address or None)}
 
 
@@ -149,7 +148,7 @@ def confirm_identity(request: str, method: str, note: str | None = None) -> None
 	Args:
 		method: Link to Known Address, Call to Known Number, Signed In, Met in Person or Other.
 	"""
-	_only_officer()
+	_only_officer(request)
 	handling.confirm_identity(request, method, note)
 
 
@@ -157,7 +156,7 @@ def confirm_identity(request: str, method: str, note: str | None = None) -> None
 @says_why
 def fail_identity(request: str, note: str) -> None:
 	"""Note that it couldn't be found out who asks."""
-	_only_officer()
+	_only_officer(request)
 	handling.fail_identity(request, note)
 
 
@@ -165,7 +164,7 @@ def fail_identity(request: str, note: str) -> None:
 @says_why
 def start_request(request: str) -> None:
 	"""Take a request in hand. What an objection is to is restricted until it is decided (Art. 18(1)(d))."""
-	_only_officer()
+	_only_officer(request)
 	handling.start(request)
 
 
@@ -178,7 +177,7 @@ def extend_request(request: str, ground: str, reason: str, told_on: Day | None =
 		ground: Complexity or Number of Requests.
 		told_on: where no mail can be sent: the day on which the person was told.
 	"""
-	_only_officer()
+	_only_officer(request)
 	handling.extend(request, ground, reason, told_on or None)
 
 
@@ -192,7 +191,7 @@ def refuse_request(request: str, ground: str, reason: str, told_on: Day | None =
 			Compelling Grounds or Other.
 		told_on: where no mail can be sent: the day on which the person was told.
 	"""
-	_only_officer()
+	_only_officer(request)
 	handling.refuse(request, ground, reason, told_on or None)
 
 
@@ -200,7 +199,7 @@ def refuse_request(request: str, ground: str, reason: str, told_on: Day | None =
 @says_why
 def take_back_request(request: str) -> None:
 	"""Close a request that the person doesn't want any more."""
-	_only_officer()
+	_only_officer(request)
 	handling.take_back(request)
 
 
@@ -212,7 +211,7 @@ def answer_request(request: str, answer: str, told_on: Day | None = None) -> Non
 	Args:
 		told_on: where no mail can be sent: the day on which the person was told.
 	"""
-	_only_officer()
+	_only_officer(request)
 	handling.answer(request, answer, told_on or None)
 
 
@@ -220,7 +219,7 @@ def answer_request(request: str, answer: str, told_on: Day | None = None) -> Non
 @says_why
 def restrict_person(request: str, answer: str | None = None) -> None:
 	"""Restrict what is ticked in a request, tell the person, and close the request (Art. 18)."""
-	_only_officer()
+	_only_officer(request)
 	restriction.carry_out(request, answer or None)
 
 
@@ -228,7 +227,7 @@ def restrict_person(request: str, answer: str | None = None) -> None:
 @says_why
 def announce_lifting(request: str, reason: str, told_on: Day | None = None) -> None:
 	"""Tell the person that a restriction ends, and why (Art. 18(3))."""
-	_only_officer()
+	_only_officer(request)
 	restriction.tell_before_lifting(request, reason, told_on or None)
 
 
@@ -236,7 +235,7 @@ def announce_lifting(request: str, reason: str, told_on: Day | None = None) -> N
 @says_why
 def lift_request_restriction(request: str) -> None:
 	"""End a restriction of whose end the person was told (DS-20)."""
-	_only_officer()
+	_only_officer(request)
 	restriction.lift(request)
 
 
@@ -244,7 +243,7 @@ def lift_request_restriction(request: str) -> None:
 @says_why
 def uphold_objection(request: str, answer: str | None = None) -> None:
 	"""Grant an objection to other processing (Art. 21(1)). To refuse it needs compelling grounds."""
-	_only_officer()
+	_only_officer(request)
 	objection.uphold(request, answer or None)
 
 
@@ -256,15 +255,15 @@ def propose_changes(request: str, changes: list[dict[str, Any]] | str) -> None:
 	Args:
 		changes: each with `ref_doctype, ref_name, fieldname, new_value`, of a record that is ticked.
 	"""
-	_only_officer()
-	rectification.propose(request, frappe.parse_json(changes))
+	_only_officer(request)
+	rectification.propose(request, rows_of("changes", changes, dict))
 
 
 @frappe.whitelist(methods=["POST"])
 @says_why
 def approve_changes(request: str, answer: str | None = None) -> None:
 	"""Apply the proposed changes with the rights of the user, also to copies, and close the request."""
-	_only_officer()
+	_only_officer(request)
 	rectification.approve(request, answer or None)
 
 
@@ -272,7 +271,7 @@ def approve_changes(request: str, answer: str | None = None) -> None:
 @says_why
 def suggest_recipients(request: str) -> list[dict[str, str]]:
 	"""List whom we have sent mails about the person: `recipient, about` (Art. 19)."""
-	_only_officer()
+	_only_officer(request)
 	return recipients.suggest(request)
 
 
@@ -284,8 +283,8 @@ def add_recipients(request: str, recipients_: list[dict[str, Any]] | str) -> Non
 	Args:
 		recipients_: each with `recipient`, a name or an e-mail address, and `about`, what they have.
 	"""
-	_only_officer()
-	recipients.add(request, frappe.parse_json(recipients_))
+	_only_officer(request)
+	recipients.add(request, rows_of("recipients_", recipients_, dict))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -304,7 +303,7 @@ def tell_recipient(
 		how, told_on: how and when they were told by hand; by mail now if not given.
 		not_possible: why they can't be told.
 	"""
-	_only_officer()
+	_only_officer(request)
 	recipients.tell(request, notice, how or None, told_on or None, not_possible or None)
 
 
@@ -312,7 +311,7 @@ def tell_recipient(
 @says_why
 def tell_person_recipients(request: str) -> dict[str, bool]:
 	"""Tell the person by mail who has their data from us, if they want to know (Art. 19). `sent`"""
-	_only_officer()
+	_only_officer(request)
 	return {"sent": recipients.tell_person(request)}
 
 
@@ -328,7 +327,7 @@ def plan_erasure(request: str) -> list[dict[str, Any]]:
 		for each DocType `ref_doctype, action, because, found`: what is deleted, anonymised, redacted, or kept
 		and by which law.
 	"""
-	_only_officer()
+	_only_officer(request)
 	return erasure_run.make_plan(request)
 
 
@@ -341,7 +340,7 @@ def approve_erasure(request: str, keep_evidence: bool = False) -> None:
 	Args:
 		keep_evidence: keep what the person's consents stood on, for claims (Art. 17(3)(e)).
 	"""
-	_only_officer()
+	_only_officer(request)
 	erasure_run.approve(request, keep_evidence)
 
 
@@ -349,7 +348,7 @@ def approve_erasure(request: str, keep_evidence: bool = False) -> None:
 @says_why
 def stop_erasure(request: str) -> None:
 	"""Stop an erasure after the step it is at. A new plan shows what is left."""
-	_only_officer()
+	_only_officer(request)
 	erasure_run.stop(request)
 
 
@@ -357,7 +356,7 @@ def stop_erasure(request: str) -> None:
 @says_why
 def erasure_status(request: str) -> dict[str, Any]:
 	"""Return `status`, `steps` and, when it is done, `report`: what was kept by which law, what is left."""
-	_only_officer()
+	_only_officer(request)
 	return erasure_run.status(request)
 
 
@@ -372,7 +371,7 @@ def prepare_package(request: str) -> None:
 	Raises:
 		PermissionError, RequestNotPossible, PackageNotPossible
 	"""
-	_only_officer()
+	_only_officer(request)
 	package.start(request)
 
 
@@ -380,7 +379,7 @@ def prepare_package(request: str) -> None:
 @says_why
 def package_status(request: str) -> dict[str, Any]:
 	"""Return `progress, is_there, expires_on, downloaded_on, link_sent, rows, left_out, addresses`."""
-	_only_officer()
+	_only_officer(request)
 	return package.status(request)
 
 
@@ -395,7 +394,7 @@ def send_package_link(request: str, address: str | None = None) -> None:
 	Raises:
 		PermissionError, RequestNotPossible, PackageNotPossible
 	"""
-	_only_officer()
+	_only_officer(request)
 	package.send_link(request, address)
 
 
@@ -407,7 +406,7 @@ def download_package(request: str) -> Response:
 	Raises:
 		PermissionError, PackageNotPossible
 	"""
-	_only_officer()
+	_only_officer(request)
 	return package.answer_with(package.open_for_officer(request), request)
 
 
@@ -423,7 +422,7 @@ def send_notices(duties: list[str] | str) -> int:
 		PermissionError
 		NoticeNotPossible: none of them is due and has an address.
 	"""
-	return information.start_sending(frappe.parse_json(duties))
+	return information.start_sending(rows_of("duties", duties, str))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -442,7 +441,7 @@ def answer_information(request: str) -> None:
 	Raises:
 		PermissionError, RequestNotPossible, NoticeNotPossible
 	"""
-	_only_officer()
+	_only_officer(request)
 	information.answer(request)
 
 
@@ -462,7 +461,7 @@ def open_reviews(request: str) -> list[str]:
 	Raises:
 		PermissionError, RequestNotPossible, ReviewNotPossible
 	"""
-	_only_officer()
+	_only_officer(request)
 	return automated_decisions.open_reviews(request)
 
 
@@ -498,5 +497,5 @@ def answer_human_review(request: str) -> None:
 		PermissionError, RequestNotPossible
 		ReviewNotPossible: a review is still open.
 	"""
-	_only_officer()
+	_only_officer(request)
 	automated_decisions.answer(request)

@@ -200,8 +200,10 @@ def finish_review(review: str, result: str, reasons: str) -> None:
 		PermissionError: neither the reviewer nor a Privacy Officer; or the one whose result is contested.
 		ReviewNotPossible: no result, no reasons, or nothing to review.
 	"""
-	doc = frappe.get_doc(REVIEW, review, for_update=True)
 	user = frappe.session.user
+	if user != frappe.db.get_value(REVIEW, review, "reviewer"):
+		frappe.has_permission(REVIEW, "write", throw=True)  # before anything is said of what there is
+	doc = frappe.get_doc(REVIEW, review, for_update=True)
 	if user != doc.reviewer:
 		frappe.has_permission(REVIEW, "write", doc=doc, throw=True)
 	if doc.status == CONTESTED and user == doc.reviewed_by:
@@ -231,6 +233,7 @@ def contest(review: str, point_of_view: str) -> None:
 		PermissionError
 		ReviewNotPossible: it hasn't a result, or it isn't said what the person says.
 	"""
+	frappe.has_permission(REVIEW, "write", throw=True)
 	doc = frappe.get_doc(REVIEW, review, for_update=True)
 	frappe.has_permission(REVIEW, "write", doc=doc, throw=True)
 	if doc.status != REVIEWED:

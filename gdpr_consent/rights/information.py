@@ -232,8 +232,11 @@ def start_sending(duties: list[str]) -> int:
 		PermissionError, NoticeNotPossible: none of them is due and has an address.
 	"""
 	frappe.has_permission(DOCTYPE, "write", throw=True)
-	names = frappe.get_all(
-		DOCTYPE, {"name": ["in", duties or [""]], "status": DUE, "email": ["is", "set"]}, pluck="name"
+	names = frappe.get_list(
+		DOCTYPE,
+		{"name": ["in", duties or [""]], "status": DUE, "email": ["is", "set"]},
+		pluck="name",
+		limit_page_length=0,
 	)
 	if not names:
 		raise NoticeNotPossible(

@@ -202,7 +202,9 @@ def overview(rule: Document, day: date | None = None) -> dict[str, Any]:
 def look(rule: str) -> dict[str, Any]:
 	"""See `overview`. For Privacy Officers only."""
 	frappe.only_for("Privacy Officer", message=True)
-	return overview(frappe.get_doc("Retention Rule", rule))
+	doc = frappe.get_doc("Retention Rule", rule)
+	doc.check_permission("read")
+	return overview(doc)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -216,6 +218,7 @@ def erase(rule: str, selection_hash: str) -> None:
 	"""
 	frappe.only_for("Privacy Officer", message=True)
 	doc = frappe.get_doc("Retention Rule", rule)
+	doc.check_permission("read")
 	if not doc.enabled:
 		raise NotNow(_("{0} is switched off. Enable it first.").format(frappe.bold(rule)))
 	_check_is_what_was_looked_at(doc, getdate(), selection_hash)

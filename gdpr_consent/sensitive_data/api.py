@@ -6,14 +6,17 @@ from typing import Any
 import frappe
 from frappe import _
 
+from gdpr_consent.doors import rows_of, says_why
 from gdpr_consent.sensitive_data import access_log, finder, rights, rules
 from gdpr_consent.sensitive_data import reveal as revealing
 from gdpr_consent.sensitive_data.open_paths import OPEN_PATHS
 
 OFFICERS = ("System Manager", "Privacy Officer")
+MOST_ROLES = 1_000  # that one page of suggestions holds
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -> dict[str, Any]:
 	"""Show a protected value of one record, and log it.
 
@@ -28,6 +31,7 @@ def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -
 
 
 @frappe.whitelist(methods=["GET"])
+@says_why
 def purposes() -> list[str]:
 	"""Return the names of the purposes that a value may be revealed for. Who reveals one may know no more of
 	them."""
@@ -37,6 +41,7 @@ def purposes() -> list[str]:
 
 
 @frappe.whitelist(methods=["GET"])
+@says_why
 def open_paths() -> list[dict[str, str]]:
 	"""Return, in the user's language, the ways to a protected value that the app can't close."""
 	frappe.only_for(OFFICERS, message=True)
@@ -51,7 +56,8 @@ def open_paths() -> list[dict[str, str]]:
 	]
 
 
-@frappe.whitelist()
+@frappe.whitelist(methods=["GET", "POST"])
+@says_why
 def find_candidates() -> list[dict[str, str]]:
 	"""Propose fields that look as if they should be protected, each with the reason. Changes nothing."""
 	frappe.only_for(OFFICERS, message=True)
@@ -59,6 +65,7 @@ def find_candidates() -> list[dict[str, str]]:
 
 
 @frappe.whitelist(methods=["POST"])
+@says_why
 def add_candidates(candidates: list[dict[str, str]] | str) -> list[str]:
 	"""Make Sensitive Fields, switched on, of proposals as `find_candidates` returns them. Return their names.
 
@@ -66,10 +73,11 @@ def add_candidates(candidates: list[dict[str, str]] | str) -> list[str]:
 		ConsentError: one of them can't be protected; then none is added
 	"""
 	frappe.only_for(OFFICERS, message=True)
-	return finder.add_candidates(frappe.parse_json(candidates))
+	return finder.add_candidates(rows_of("candidates", candidates, dict))
 
 
-@frappe.whitelist()
+@frappe.whitelist(methods=["GET", "POST"])
+@says_why
 @frappe.validate_and_sanitize_search_inputs
 def search_roles(
 	doctype: str, txt: str, searchfield: str, start: int, page_len: int, filters: Any
@@ -81,8 +89,8 @@ def search_roles(
 		{"disabled": 0, "name": ["not in", ["Administrator", "Guest"]]},
 		or_filters={"name": ["like", f"%{txt}%"]},
 		order_by="name",
-		limit_start=start,
-		limit_page_length=page_len,
+		limit_start=min(max(start, 0), MOST_ROLES),
+		limit_page_length=min(max(page_len, 1), MOST_ROLES),
 		as_list=True,
 	)
 

@@ -15,7 +15,7 @@ import frappe
 from frappe import _
 from frappe.model import default_fields
 
-from gdpr_consent.exceptions import FieldProtected
+from gdpr_consent.exceptions import ArgumentNotValid, FieldProtected
 from gdpr_consent.sensitive_data import reports, rights, rules
 
 FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
@@ -46,7 +46,14 @@ def check_request() -> None:
 	frappe.flags.gdpr_asked_for = frozenset()
 	if not rules.all_rules().fields or (frappe.session.user == "Administrator" and not _asks_for_fields()):
 		return
-	form = frappe.form_dict
+	try:
+		_check_form(frappe.form_dict)
+	except RecursionError:  # unread, so unchecked, so it doesn't pass
+		told = _("The request has lists within lists, too many to read. Make it flat.")
+		frappe.throw(told, ArgumentNotValid)
+
+
+def _check_form(form: frappe._dict) -> None:
 	for parameter in FILTERS:
 		for of, text in _texts_of_filters(_parsed(form.get(parameter)), doctypes()):
 			_refuse_if_hidden(text, of)

@@ -25,16 +25,16 @@ def reveal(doctype: str, name: str, fieldname: str, purpose: str, reason: str) -
 		frappe.ValidationError: no such purpose, or no reason
 		TooManyAttempts: more than 30 in an hour
 	"""
-	doc = frappe.get_doc(doctype, name)
-	doc.check_permission("read")
-	field = doc.meta.get_field(fieldname)
-	if fieldname not in rules.protected_fields(doctype) or not field:
+	field = fieldname in rules.protected_fields(doctype) and frappe.get_meta(doctype).get_field(fieldname)
+	if not field:
 		frappe.throw(
 			_("{0} of {1} isn't a protected field.").format(
-				frappe.bold(frappe.utils.escape_html(fieldname)), _(doctype)
+				frappe.bold(frappe.utils.escape_html(fieldname)), frappe.utils.escape_html(_(doctype))
 			),
 			FieldProtected,
 		)
+	doc = frappe.get_doc(doctype, name)
+	doc.check_permission("read")
 	if fieldname in rights.hidden_fields(doctype) and not may_reveal(doctype, fieldname):
 		frappe.throw(
 			_("You may not reveal {0} of {1}. {2} says who may.").format(
