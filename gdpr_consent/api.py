@@ -508,6 +508,7 @@ def was_mailable(
 		InvalidPeriod: `at` is missing or not an instant. UnknownReference.
 	"""
 	frappe.has_permission("Consent", "read", throw=True)
+	_check_may_see_purpose(purpose)
 	stored = find_party(party_type, party)
 	instant, known = parse_utc(at, _("At")), parse_utc(known_at, _("Known At"))
 	if not (stored and instant):

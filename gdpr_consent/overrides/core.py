@@ -76,6 +76,7 @@ _DEALINGS = dict.fromkeys(("Appointment", "Contract", "Email Campaign", "Quotati
 
 _SENSITIVE = "gdpr_consent.sensitive_data.documents"
 _FINDER = "gdpr_consent.sensitive_data.finder"
+_OPT_OUT = "gdpr_consent.overrides.opt_out"
 _QUIET = "gdpr_consent.gate.canary_paths.keep_quiet"
 _COPIES = {"on_update": f"{_FINDER}.protect_new_copies"}
 EVENTS: dict[str, dict] = {
@@ -90,11 +91,14 @@ EVENTS: dict[str, dict] = {
 	"File": _events("evidence", "on_trash"),
 	"Email Unsubscribe": {"after_insert": "gdpr_consent.overrides.opt_out.email_unsubscribe_after_insert"},
 	"Email Group Member": {
-		name: f"gdpr_consent.overrides.opt_out.email_group_member_{name}" for name in ("validate", "on_update")
+		name: f"gdpr_consent.overrides.opt_out.email_group_member_{name}"
+		for name in ("validate", "on_update")
 	},
 	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
 }
 
-CONDITIONS = dict.fromkeys(("Version", "Deleted Document"), f"{_SENSITIVE}.history_conditions") | dict.fromkeys(
-	("Contact", "Lead", "Customer"), "gdpr_consent.rights.restriction_in_reports.conditions"
-)
+_NOT_RESTRICTED = "gdpr_consent.rights.restriction_in_reports.conditions"
+CONDITIONS = {
+	**dict.fromkeys(("Version", "Deleted Document"), f"{_SENSITIVE}.history_conditions"),
+	**dict.fromkeys(("Contact", "Lead", "Customer"), _NOT_RESTRICTED),
+}
