@@ -32,6 +32,7 @@ from gdpr_consent.identity import address_key
 pytestmark = pytest.mark.full
 
 CLIENTS, SERVERS, THREADS = 20, 4, 5
+PAUSE = 0.5  # seconds, on average, that a client takes before its next act
 SECONDS = int(os.environ.get("STORM_SECONDS", 600))
 SHARED = 40  # mailboxes that all clients act upon; the others belong to one client each
 SENDER = "shop@gate.example"
@@ -65,7 +66,7 @@ class Storm:
 			for act in (self.give, self.send, self.withdraw, self.send):
 				if act == self.withdraw and chance.random() < 0.4:
 					break
-				if not self.over.is_set():
+				if not self.over.wait(chance.uniform(0, 2 * PAUSE)):
 					act(email, f"{number}-{turn}-{frappe.generate_hash(length=8)}")
 
 	def give(self, email: str, marker: str) -> None:
