@@ -74,7 +74,5 @@ consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"
 
 scheduler_events = {
 	"all": ["gdpr_consent.bulk_update.job.take_up", "gdpr_consent.rights.erasure_run.take_up"],
-	"hourly": ["gdpr_consent.tasks.hourly"],
-	"daily": ["gdpr_consent.tasks.daily"],
-	"daily_long": ["gdpr_consent.tasks.daily_long"],
+	**{name: [f"gdpr_consent.tasks.{name}"] for name in ("hourly", "daily", "daily_long")},
 }
