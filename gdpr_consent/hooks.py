@@ -37,7 +37,6 @@ make_email_body_message = ["gdpr_consent.gate.marking.add_headers"]
 _sensitive = "gdpr_consent.sensitive_data"
 has_permission = {"*": f"{_sensitive}.documents.has_permission"}
 _histories = ("Version", "Deleted Document")
-_quiet = "gdpr_consent.gate.canary_paths.keep_quiet"
 permission_query_conditions = dict.fromkeys(_histories, f"{_sensitive}.documents.history_conditions") | {
 	name: "gdpr_consent.rights.restriction_in_reports.conditions" for name in ("Contact", "Lead", "Customer")
 }
@@ -45,11 +44,7 @@ _copies = {"on_update": f"{_sensitive}.finder.protect_new_copies"}
 doc_events = {
 	"*": {name: f"{_sensitive}.documents.{name}" for name in ("validate", "before_print", "after_mapping")},
 	"Version": {"before_insert": f"{_sensitive}.documents.mask_version"},
-	"Communication": {"before_insert": [f"{_sensitive}.documents.mask_communication", _quiet]},
-	"Email Queue": {
-		"before_insert": _quiet,
-		"after_insert": f"{_sensitive}.documents.mask_sent_communication",
-	},
+	**_core.MESSAGES,
 	"Custom Field": _copies | {"on_trash": f"{_sensitive}.finder.forget_field"},
 	"Property Setter": _copies,
 	**_core.PEOPLE,

@@ -39,7 +39,7 @@ from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 from gdpr_consent.standing import DOCTYPES
 
-# No verdict by the clock of a busy machine. The same examples in every run, but many and new ones with --full.
+# No verdict by the clock of a busy machine. The same examples in every run; many and new ones with --full.
 _common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "database": None}
 settings.register_profile("repeatable", max_examples=50, derandomize=True, **_common)
 settings.register_profile("full", max_examples=500, print_blob=True, **_common)
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def examples(share: float) -> int:
-	"""How many examples a property takes, relative to the profile, because they cost more or less than most."""
+	"""How many examples a property takes, relative to the profile, for some cost more or less than most."""
 	return round(settings.default.max_examples * share)
 
 

@@ -63,3 +63,10 @@ PEOPLE = {
 	"Opportunity": _DEALING | _STANDING,
 }
 DEALINGS = dict.fromkeys(("Appointment", "Contract", "Email Campaign", "Quotation", "Sales Order"), _DEALING)
+
+_QUIET = "gdpr_consent.gate.canary_paths.keep_quiet"
+_MASKING = "gdpr_consent.sensitive_data.documents"
+MESSAGES = {
+	"Communication": {"before_insert": [f"{_MASKING}.mask_communication", _QUIET]},
+	"Email Queue": {"before_insert": _QUIET, "after_insert": f"{_MASKING}.mask_sent_communication"},
+}
