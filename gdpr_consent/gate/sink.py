@@ -32,9 +32,10 @@ class Mailboxes:
 def smtp_sink() -> Iterator[tuple[int, set[str]]]:
 	"""Run an SMTP server on a free port; yield the port, and the set that who is reached is added to."""
 	mailboxes, loop = Mailboxes(), asyncio.new_event_loop()
-	server = loop.run_until_complete(loop.create_server(lambda: SMTP(mailboxes, loop=loop), HERE, 0))
 	thread = threading.Thread(target=loop.run_forever, daemon=True)
 	thread.start()
+	listening = loop.create_server(lambda: SMTP(mailboxes, loop=loop), HERE, 0)
+	server = asyncio.run_coroutine_threadsafe(listening, loop).result()
 	try:
 		yield server.sockets[0].getsockname()[1], mailboxes.reached
 	finally:
