@@ -86,6 +86,7 @@ RIGHT: dict[str, Any] = {
 	"point_of_view": "She disagrees",
 	"email_campaign": "No Such",
 	"informed_on": "2026-03-01",
+	"at": "2026-03-01T09:00:00Z",
 }
 
 
