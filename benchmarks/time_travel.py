@@ -10,7 +10,17 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from common import AT_ONCE, PURPOSE, TOPIC, address, empty_register, fill_register, on_the_site, progress
+from common import (
+	AT_ONCE,
+	PURPOSE,
+	TOPIC,
+	address,
+	empty_register,
+	fill_register,
+	kept,
+	on_the_site,
+	progress,
+)
 
 import frappe
 
@@ -103,9 +113,12 @@ def main(people: int) -> int:
 	print(f"{'asked':>14} {'median':>10} {'slowest':>10} {'to now':>7}")
 	for name, (median, slowest) in found.items():
 		print(f"{name:>14} {median:>7.2f} ms {slowest:>7.2f} ms {median / found['now'][0]:>7.2f}")
-	failed = max(median for median, _slowest in found.values()) > MOST
-	print(f"limit: {MOST:.0f} ms: {'MISSED' if failed else 'kept'}")
-	return int(failed)
+	limits = [
+		kept(f"{events:,} events, asked {name}, median ms", median, MOST)
+		for name, (median, _slowest) in found.items()
+	]
+	print(f"limit: {MOST:.0f} ms: {'kept' if all(limits) else 'MISSED'}")
+	return int(not all(limits))
 
 
 if __name__ == "__main__":
