@@ -7,7 +7,7 @@ import frappe
 
 from gdpr_consent.exceptions import RequestNotPossible, ReviewNotPossible
 from gdpr_consent.identity import Person
-from gdpr_consent.rights import api, automated_decisions, information, requests, subject, traces
+from gdpr_consent.rights import api, automated_decisions, information, requests, restriction, subject, traces
 
 FIELD = "gdpr_test_score"
 REVIEW = "Automated Decision Review"
@@ -168,6 +168,17 @@ def test_an_objection_stops_a_score_until_it_is_answered(scored, bulk):
 	finally:
 		remove_request(doc.name)
 	assert automated_decisions.may_use("Lead", lead, FIELD)
+
+
+def test_ds_20_what_is_restricted_is_scored_by_nobody(bulk):
+	"""Also once the request is closed: the restriction lasts."""
+	lead = bulk.lead(bulk.mailbox())
+	opportunity = bulk.opportunity("Lead", lead)
+	frappe.db.set_value("Lead", lead, restriction.FIELD, 1)
+	assert not automated_decisions.may_use("Lead", lead, FIELD)
+	assert not automated_decisions.may_use("Opportunity", opportunity, "probability")
+	frappe.db.set_value("Lead", lead, restriction.FIELD, 0)
+	assert automated_decisions.may_use("Opportunity", opportunity, "probability")
 
 
 def test_a_request_for_something_else_opens_no_review(bulk):

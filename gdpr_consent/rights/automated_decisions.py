@@ -12,7 +12,8 @@ from frappe.utils import getdate
 
 from gdpr_consent import identity
 from gdpr_consent.exceptions import ReviewNotPossible
-from gdpr_consent.rights import letters, personal_data, requests, subject, traces
+from gdpr_consent.identity import Person
+from gdpr_consent.rights import letters, personal_data, requests, restriction, subject, traces
 
 DOCTYPE, REVIEW = "Automated Decision", "Automated Decision Review"
 OPEN, REVIEWED, CONTESTED = "Open", "Reviewed", "Contested"
@@ -85,12 +86,14 @@ def may_use(doctype: str, name: str, fieldname: str) -> bool:
 		.limit(1)
 		.run()
 	)
-	return not stopped and not _is_asked_not_to(doctype, name)
-
-
-def _is_asked_not_to(doctype: str, name: str) -> bool:
-	"""Whether the person waits for an answer to a request for review, an objection, or a restriction."""
+	if stopped:
+		return False
 	people = _people_behind(doctype, name)
+	return not restriction.restricted([*people, Person(doctype, name)]) and not _is_asked_not_to(people)
+
+
+def _is_asked_not_to(people: list[Person]) -> bool:
+	"""Whether one of them waits for an answer to a request for review, an objection, or a restriction."""
 	if not people:
 		return False
 	request, row = frappe.qb.DocType("Data Subject Request"), frappe.qb.DocType("Data Subject Request Record")
@@ -110,9 +113,9 @@ def _is_asked_not_to(doctype: str, name: str) -> bool:
 	)
 
 
-def _people_behind(doctype: str, name: str) -> list[identity.Person]:
+def _people_behind(doctype: str, name: str) -> list[Person]:
 	if doctype == "User":
-		return [identity.Person("User", name)]
+		return [Person("User", name)]
 	return identity.people_behind(doctype, [name]).get(name, []) if doctype in OF_PEOPLE else []
 
 
