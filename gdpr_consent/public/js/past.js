@@ -51,7 +51,10 @@ export async function ask_about_the_past({ party_type, party, title }) {
 function answer_html({ at, known_at, purpose, topic, rows }, whose) {
 	if (!rows.length)
 		return `<p class="text-muted">${__("{0} has no address on record.", [bold(whose)])}</p>`;
-	const about = [purpose, topic].filter(Boolean).map(__).map(escape).join(" · ");
+	const about = [purpose, topic]
+		.filter(Boolean)
+		.map((one) => escape(__(one)))
+		.join(" · ");
 	const known = known_at ? `<div>${__("As it was known on {0}", [zoned_time(known_at)])}</div>` : "";
 	return `<div class="text-muted mb-2">${about}${known}</div>${rows.map((row) => row_html(row, at)).join("")}`;
 }
