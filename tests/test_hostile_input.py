@@ -366,11 +366,11 @@ def scene(no_leftovers, web, smtp_server) -> Iterator[Scene]:
 	bulk = BulkUpdates(mailbox)
 	yield Scene(bulk, web)
 	frappe.set_user("Administrator")
-	frappe.db.rollback()
-	frappe.db.delete("User Permission", {"user": ["in", bulk.people["User"]]})
-	frappe.db.delete("Company", {"name": OTHER_COMPANY})
 	bulk.remove()
 	remove_traces(addresses)
+	frappe.db.delete("User Permission", {"user": ["in", bulk.people["User"]]})
+	frappe.db.delete("Company", {"name": OTHER_COMPANY})
+	frappe.db.commit()
 
 
 def report(problems: dict[str, str]) -> str:
