@@ -28,6 +28,8 @@ def command(*arguments: str, site: str | None = None, commit: bool = True) -> su
 		stdout=subprocess.PIPE,
 		stderr=subprocess.PIPE,
 		text=True,
+		# Who runs the tests in the background has it ignored, and so would what is started here.
+		preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
 	)
 
 

@@ -50,6 +50,14 @@ def fill(dialog, field: str, value: str) -> None:
 	box = dialog.locator(f"[data-fieldname={field}]").locator("input, textarea").first
 	box.fill(value)
 	box.press("Tab")
+	# The desk asks the server whether what is linked exists, and has no value until it has heard.
+	dialog.page.wait_for_function(
+		"""([name, value]) => {
+			const field = window.cur_dialog?.fields_dict[name];
+			return field?.df.fieldtype !== "Link" || field.get_value() === value;
+		}""",
+		arg=[field, value],
+	)
 
 
 def closed(page: Page) -> None:
