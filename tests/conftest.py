@@ -48,6 +48,7 @@ settings.load_profile("repeatable")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
 	parser.addoption("--pictures", help="folder for screenshots of the pages")
+	parser.addoption("--storm", type=int, default=600, help="seconds that the storm of --full lasts")
 	parser.addoption("--update-permissions", action="store_true", help="write docs/permissions.md anew")
 	parser.addoption(
 		"--full",
