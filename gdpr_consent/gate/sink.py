@@ -122,4 +122,4 @@ class _Uncommitted:
 
 	def rollback(self, *_args: Any, save_point: str | None = None, **_kwargs: Any) -> None:
 		if save_point:
-			super().rollback(save_point=save_point)  # type: ignore[misc]
+			super().rollback(save_point=save_point)
