@@ -1,7 +1,7 @@
-"""How long each report and figure takes on a large register, as a ratio to reading the same table once.
+"""How long each report and figure takes on a large register, as a ratio to counting the same table once.
 
-The baseline reads the whole table once, row by row, in the same run, so a faster or busier machine changes
-both. It fills the register with consents and decisions of its own, past its writer, and takes
+The baseline is `select count(*) … group by` over the whole table, in the same run, so a faster or busier
+machine changes both. It fills the register with consents and decisions of its own, past its writer, and takes
 them away again. Argument: number of consents.
 """
 
@@ -40,36 +40,36 @@ PEOPLE = 10_000  # Contacts for the coverage by legal basis
 # Each: what it is, what it is measured against, at most so many times that, and how it is done.
 Case = tuple[str, str, float, Callable[[], object]]
 CASES: list[Case] = [
-	("Consent Register", "Consent", 1.0, lambda: consent_register.execute({})),
-	("… of one topic", "Consent", 1.0, lambda: consent_register.execute({"topic": TOPICS[3]})),
+	("Consent Register", "Consent", 3.0, lambda: consent_register.execute({})),
+	("… of one topic", "Consent", 3.0, lambda: consent_register.execute({"topic": TOPICS[3]})),
 	(
 		"… expired, by phone",
 		"Consent",
-		1.0,
+		3.0,
 		lambda: consent_register.execute({"status": "Expired", "source": "Phone"}),
 	),
 	(
 		"… grade B, of a month",
 		"Consent",
-		1.0,
+		3.0,
 		lambda: consent_register.execute({"grade": "B", "from_date": "2026-01-01", "to_date": "2026-01-31"}),
 	),
-	("Consent Coverage, marketing mail", "Consent", 1.0, lambda: coverage.execute({})),
-	("Expiring and Lapsed", "Consent", 1.0, lambda: expiring.execute({})),
-	("Blocked Mail", "Consent Decision", 1.0, lambda: blocked_mail.execute({})),
-	("Wording in Use", "Consent", 1.0, lambda: wordings.execute({})),
-	("Record of Processing Activities", "Consent", 1.0, lambda: processing.execute({})),
-	("Sources", "Consent", 1.0, lambda: sources.execute({})),
+	("Consent Coverage, marketing mail", "Consent", 3.0, lambda: coverage.execute({})),
+	("Expiring and Lapsed", "Consent", 3.0, lambda: expiring.execute({})),
+	("Blocked Mail", "Consent Decision", 5.0, lambda: blocked_mail.execute({})),
+	("Wording in Use", "Consent", 3.0, lambda: wordings.execute({})),
+	("Record of Processing Activities", "Consent", 3.0, lambda: processing.execute({})),
+	("Sources", "Consent", 3.0, lambda: sources.execute({})),
 	("Card: Mailable", "Consent", 1.0, cards.mailable),
 	("Card: Expiring in 30 Days", "Consent", 1.0, cards.expiring),
-	("Card: Unproven Consents", "Consent", 2.0, cards.unproven),
+	("Card: Unproven Consents", "Consent", 4.0, cards.unproven),
 	("Card: Blocked This Week", "Consent Decision", 1.0, cards.blocked_this_week),
 	("Card: Requests Due", "Consent", 1.0, cards.requests_due),
-	*((f"Chart: {name}", "Consent", 1.0, lambda name=name: cards.get_chart(name)) for name in cards.CHARTS),
+	*((f"Chart: {name}", "Consent", 4.0, lambda name=name: cards.get_chart(name)) for name in cards.CHARTS),
 ]
 BASELINES = {
-	doctype: f"select `{column}`, count(*) from `tab{doctype}` use index () group by `{column}`"
-	for doctype, column in (("Consent", "status"), ("Consent Decision", "allowed"))
+	"Consent": "select `status`, count(*) from `tabConsent` group by `status`",
+	"Consent Decision": "select `allowed`, count(*) from `tabConsent Decision` group by `allowed`",
 }
 
 
