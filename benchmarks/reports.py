@@ -178,7 +178,7 @@ def main(number: int) -> int:
 			print(f"{'':36}{'ms':>8} {'ratio':>7} {'limit':>6}")
 			for name, table, limit, action in CASES:
 				took = seconds(action)
-				missed = not kept(f"{name.strip()}, times reading the table", took / base[table], limit)
+				missed = not kept(f"{name.strip()}, times the count by status", took / base[table], limit)
 				failed |= missed
 				print(
 					f"{name:36}{1e3 * took:>8,.0f} {took / base[table]:>7.2f} {limit:>6}"
