@@ -185,7 +185,11 @@ def _over_time() -> Drawn:
 	since = start_of(first)
 	months = months_between(f"{first:%Y-%m}", f"{now_utc():%Y-%m}")
 	given = dict(
-		_count_by("date_format(`given_on`, '%%Y-%%m')", "`given_on` >= %(since)s and " + GIVEN, since)
+		_count_by(
+			"insert(`given_month`, 5, 0, '-')",
+			f"`given_month` >= {first:%Y%m} and {GIVEN}",
+			index="origins_by_month",
+		)
 	)
 	withdrawn = dict(
 		_count_by(

@@ -7,7 +7,7 @@ from frappe import _
 
 from gdpr_consent.policy import RefusalKind, Status
 from gdpr_consent.reports.common import (
-	OVER,
+	ENDED,
 	Result,
 	Row,
 	chart,
@@ -21,6 +21,7 @@ from gdpr_consent.reports.common import (
 	period_of,
 	result,
 	share,
+	states_now,
 	visible,
 )
 
@@ -76,7 +77,7 @@ def _counted(where: str, values: Row) -> list[Row]:
 	"""
 	rows = frappe.db.sql(
 		f"""select `source`, `status`, `evidence_grade`, `given_month`, count(*) as consents,
-			count(if(`expires_on` <= %(now)s, 1, null)) as `ended`
+			{ENDED} as ended
 		from `tabConsent` where {where} group by `source`, `status`, `evidence_grade`, `given_month`""",
 		values,
 		as_dict=True,
@@ -84,10 +85,8 @@ def _counted(where: str, values: Row) -> list[Row]:
 	counted: Counter[tuple[str, str, str, str]] = Counter()
 	for row in rows:
 		month = f"{row.given_month // 100:04}-{row.given_month % 100:02}" if row.given_month else ""
-		status = Status(row.status)
-		for state, consents in ((status, row.consents - row.ended), (OVER.get(status, status), row.ended)):
-			if consents:
-				counted[row.source or "", state.value, row.evidence_grade or "", month] += consents
+		for state, consents in states_now(row.status, row.consents, row.ended).items():
+			counted[row.source or "", state.value, row.evidence_grade or "", month] += consents
 	names = ("source", "state", "grade", "month")
 	return [frappe._dict(zip(names, key, strict=True), consents=number) for key, number in counted.items()]
 
