@@ -13,7 +13,6 @@ NAMESPACES = {
 	"loc": "https://w3id.org/dpv/loc#",
 }
 PROFILE = "https://w3id.org/dpv/schema/dpv-27560#"
-PROFILES = tuple(PROFILE + name for name in ("record", "record-eu-gdpr", "receipt", "receipt-eu-gdpr"))
 
 STATUSES = """
 	ConsentGiven RenewedConsentGiven ConsentRequested ConsentRequestDeferred ConsentRefused
