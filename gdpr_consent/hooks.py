@@ -15,6 +15,7 @@ required_apps = ["frappe/erpnext"]
 
 before_install = "gdpr_consent.install.before_install"
 after_install = "gdpr_consent.install.after_install"
+after_app_install = "gdpr_consent.install.after_app_install"
 after_migrate = "gdpr_consent.install.after_migrate"
 before_uninstall = "gdpr_consent.install.before_uninstall"
 after_uninstall = "gdpr_consent.install.after_uninstall"
@@ -42,7 +43,7 @@ doc_events = _core.EVENTS
 before_request = _core.BEFORE_REQUEST
 after_request = _core.AFTER_REQUEST
 update_website_context = [f"{_sensitive}.messages.redact_page"]
-before_job = [f"{_sensitive}.messages.before_job"]
+before_job = ["gdpr_consent.waiting.see_what_others_did", f"{_sensitive}.messages.before_job"]
 page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignUpScript"]
 
 _register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")

@@ -64,6 +64,12 @@ def after_install() -> None:
 	complete()
 
 
+def after_app_install(app: str) -> None:
+	"""Give fields and gates also to what another app brings, as Newsletter on v16."""
+	if app != "gdpr_consent":
+		complete()
+
+
 def after_migrate() -> None:
 	complete()
 

@@ -65,6 +65,7 @@ from gdpr_consent.policy import (
 	decide,
 	refused,
 )
+from gdpr_consent.waiting import see_what_others_did
 from gdpr_consent.words import reason_in_words
 
 CONSENT_BASIS = "Consent"
@@ -377,6 +378,7 @@ def _lock(keys: list[str]) -> bool:
 	shards = sorted({_shard(key) for key in keys})
 	if not shards:
 		return False
+	see_what_others_did()
 	query = "select `name`, `version` from `tabConsent Lock` where `name` in %s"
 	locked = dict(frappe.db.sql(f"{query} order by `name` for update", (shards,)))
 	missing = set(shards) - set(locked)

@@ -26,6 +26,7 @@ from gdpr_consent.alerts import alert, officers
 from gdpr_consent.clock import now_utc, utc_text
 from gdpr_consent.failures import log_failure
 from gdpr_consent.offline_verifier import FileNotReadable, read_anchors, seal_hash, sealed_line
+from gdpr_consent.waiting import see_what_others_did
 
 FILE_SETTING = "gdpr_consent_anchor_file"  # both in site_config.json, which only who runs the server writes
 TIMESTAMP_SETTING = "gdpr_consent_timestamp_url"
@@ -51,6 +52,7 @@ def seal(progress: Callable[[int], None] = lambda _events: None) -> int:
 	Args:
 		progress: is told how many more events are sealed.
 	"""
+	see_what_others_did()
 	made = 0
 	while sealed := _seal_oldest():
 		made += 1

@@ -22,6 +22,7 @@ from gdpr_consent import audience, identity
 from gdpr_consent.clock import from_utc_text, now_utc, utc_text
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import REFUSALS, Channel, Decision, Reason, RefusalKind
+from gdpr_consent.waiting import see_what_others_did
 
 FIELD = "marketing_mail"
 DOCTYPES = (*identity.PARTY_TYPES, "Prospect", "Opportunity")  # people first, then who follows them
@@ -225,6 +226,7 @@ def _refresh(doctype: str, names: list[str], wait: bool) -> list[str]:
 	different = [name for name in stored if (stored[name] or None) != wanted[name]]
 	if not different:
 		return []
+	see_what_others_did()
 	locking = query.where(table.name.isin(different))
 	locked = dict((locking.for_update() if wait else locking.for_update(skip_locked=True)).run())
 	of_standing: dict[Standing | None, list[str]] = {}

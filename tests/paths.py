@@ -11,6 +11,9 @@ from frappe.core.doctype.communication.email import make
 from frappe.email.doctype.email_queue.email_queue import send_now
 from frappe.utils import add_days, now_datetime, today
 
+from conftest import NEWSLETTER
+from gdpr_consent.gate.canary_paths import retry_sending
+
 SENDER = "shop@gate.example"
 
 
@@ -115,11 +118,9 @@ def newsletter_now(mail: Mail, made: Documents) -> None:
 
 
 def newsletter_on_schedule(mail: Mail, made: Documents) -> None:
-	from frappe.email.doctype.newsletter.newsletter import send_scheduled_email
-
 	letter = newsletter(mail, made)
 	letter.db_set({"schedule_sending": 1, "schedule_send": add_days(now_datetime(), -1)})
-	send_scheduled_email()
+	frappe.get_attr(f"{NEWSLETTER}.send_scheduled_email")()
 
 
 def newsletter_test(mail: Mail, made: Documents) -> None:
@@ -327,7 +328,7 @@ def row_in_the_queue(mail: Mail, made: Documents) -> Any:
 def retry_of_an_error(mail: Mail, made: Documents) -> None:
 	row = row_in_the_queue(mail, made)
 	row.db_set("status", "Error")
-	row.retry_sending()
+	retry_sending(row.name)
 
 
 def forced_send(mail: Mail, made: Documents) -> None:

@@ -35,6 +35,8 @@ import frappe
 from frappe.email.queue import flush, get_queue
 from frappe.installer import update_site_config
 
+from conftest import DESK as DESK_PATH
+
 DOCTYPES = tuple(PROTECTED)
 DESK = (STAFF, MANAGER)
 ORACLE = "a guess confirmed"
@@ -86,7 +88,7 @@ class Session:
 			answer = web.call("POST", "/api/method/login", data={"usr": user, "pwd": "admin"})
 			assert answer.status_code == 200, answer.text
 			self.cookies = answer.cookies.get_dict()
-			for page in ("/app", "/me"):
+			for page in (DESK_PATH, "/me"):
 				text = web.call("GET", page, cookies=self.cookies).text
 				if found := re.search(r"csrf_token = \"(\w+)\"", text):
 					self.token = found[1]

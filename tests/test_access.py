@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
 import pytest
-from conftest import run_worker
 from person_everywhere import PersonEverywhere
 
 import frappe
 from frappe.utils import add_to_date, now_datetime
 
+from conftest import DESK, run_worker
 from gdpr_consent import register
 from gdpr_consent.exceptions import LinkNotValid, PackageNotPossible, RequestNotPossible
 from gdpr_consent.rights import access, api, package, personal_data, requests, subject, traces
@@ -476,7 +476,7 @@ def test_an_officers_download_is_noted(person, request_of, web, bulk):
 	frappe.utils.password.update_password(officer, "admin")
 	frappe.db.commit()
 	cookies = web.login(officer)
-	token = re.search(r'csrf_token = "([^"]+)"', web.call("GET", "/app", cookies=cookies).text)[1]
+	token = re.search(r'csrf_token = "([^"]+)"', web.call("GET", DESK, cookies=cookies).text)[1]
 	answer = web.call(
 		"POST",
 		"/api/method/gdpr_consent.rights.api.download_package",

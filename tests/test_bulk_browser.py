@@ -4,12 +4,12 @@ import json
 from itertools import product
 
 import pytest
-from conftest import BulkUpdates, give, start_worker
 from desk import choose, press
 from playwright.sync_api import Page, expect
 
 import frappe
 
+from conftest import BulkUpdates, give, start_worker
 from gdpr_consent import api as register_api
 
 OFFICER = ("Privacy Officer", "Sales User", "Sales Manager")
@@ -212,7 +212,7 @@ def test_records_selected_in_a_list(bulk, desk, work_off_jobs, picture):
 	dialog.locator("[data-fieldname=reason] textarea").fill("They told us at the fair")
 	picture(page, "set-legal-basis", full_page=False)
 	press(page, "Preview")
-	page.wait_for_url("**/app/consent-bulk-update/**")
+	page.wait_for_url("**/consent-bulk-update/**")
 	says(page, "waits for a worker")
 	name = page.evaluate("cur_frm.docname")
 	bulk.made.append(name)
@@ -242,7 +242,7 @@ def test_a_first_clean_up(bulk, visitors, desk, picture):
 	chosen = boxes.count()
 	assert chosen
 	press(page, "Create")
-	page.wait_for_url("**/app/consent-bulk-update/**")
+	page.wait_for_url("**/consent-bulk-update/**")
 	says(page, "It changes nothing")
 	name = page.evaluate("cur_frm.docname")
 	bulk.made.append(name)

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import give
 
 import frappe
 
-from gdpr_consent import api, ledger, register
+from conftest import give
+from gdpr_consent import api, ledger, register, waiting
 from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.identity import address_key
@@ -296,3 +296,30 @@ def test_those_who_come_to_and_leave_a_topic_at_once_leave_its_email_group_in_st
 	assert [one for outcome in outcomes for one in outcome if isinstance(one, Exception)] == []
 	members = frappe.get_all("Email Group Member", {"email_group": group}, ["email", "unsubscribed"])
 	assert {row.email: row.unsubscribed for row in members} == dict.fromkeys(people[1:], 1) | {people[0]: 0}
+
+
+@pytest.fixture
+def strict_snapshots(site, monkeypatch) -> Iterator[None]:
+	"""Have MariaDB refuse to lock what has changed since it was read, as it does from 11.6.2 on."""
+	frappe.db.commit()
+	if not frappe.db.sql("show variables like 'innodb_snapshot_isolation'"):
+		pytest.skip("This MariaDB has no innodb_snapshot_isolation.")
+	frappe.db.sql("set session innodb_snapshot_isolation = on")
+	monkeypatch.setattr(frappe.local, "consent_connection", None, raising=False)
+	monkeypatch.setattr(waiting, "_refuses", lambda: True)
+	yield
+	frappe.db.rollback()
+	frappe.db.sql("set session innodb_snapshot_isolation = default")
+	frappe.local.consent_connection = None
+
+
+@pytest.mark.usefixtures("strict_snapshots")
+def test_who_read_before_somebody_else_wrote_may_still_say_no(mailbox, meanwhile):
+	email = mailbox()
+	give(email)
+	frappe.db.commit()
+	assert api.check_consent([email])[email]["allowed"]
+	meanwhile(lambda: give(email, source="Web Form"))
+	api.withdraw_consent(email=email)
+	frappe.db.commit()
+	assert statuses(email) == ["Superseded", "Withdrawn"]

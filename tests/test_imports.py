@@ -5,11 +5,11 @@ import io
 import json
 
 import pytest
-from conftest import PROOF, give, run_worker
 
 import frappe
 from frappe.core.doctype.data_import.importer import Importer
 
+from conftest import DESK, PROOF, give, run_worker
 from gdpr_consent import api, register
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 
@@ -71,7 +71,7 @@ def run(data_import, web, active_scheduler):
 	def work(rows: list[dict], **more) -> list[frappe._dict]:
 		name = data_import(rows, **more)
 		cookies = web.login("Administrator")
-		token = web.call("GET", "/app", cookies=cookies).text.split('csrf_token = "')[1].split('"')[0]
+		token = web.call("GET", DESK, cookies=cookies).text.split('csrf_token = "')[1].split('"')[0]
 		headers = {"X-Frappe-CSRF-Token": token}
 		started = web.call(
 			"POST", f"{API}.form_start_import", data={"data_import": name}, cookies=cookies, headers=headers

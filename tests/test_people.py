@@ -1,11 +1,11 @@
 """What becomes of a yes and a no when the records of people change, and of the opt-outs that core keeps."""
 
 import pytest
-from conftest import give
 
 import frappe
 from frappe.utils import add_days, now_datetime
 
+from conftest import give
 from gdpr_consent import api, ledger, legacy, register
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.identity import address_key
@@ -397,6 +397,7 @@ def test_an_unsubscribe_from_some_record_counts_for_all_marketing(address, conta
 	assert reason(email) == reason(other) == "UNSUBSCRIBED"
 
 
+@pytest.mark.usefixtures("newsletters")
 def test_un_07_an_unsubscribe_from_a_newsletter_counts_for_its_topic(address, topic):
 	email = address()
 	give(email)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import jwt
 import pytest
-from conftest import examples, give
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from rdflib import Graph, URIRef
 
 import frappe
 
+from conftest import DESK, examples, give
 from gdpr_consent import api, dpv_terms, links, paper, records, register, signatures
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible, SignatureNotValid
@@ -697,7 +697,7 @@ def officer(mailbox, web):
 
 def download(web, method: str, **data):
 	cookies = web.login("Administrator")
-	page = web.call("GET", "/app", cookies=cookies).text
+	page = web.call("GET", DESK, cookies=cookies).text
 	token = page.split('csrf_token = "')[1].split('"')[0]
 	return web.call(
 		"POST",

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 import report_data
-from conftest import PROOF, give
 from hypothesis import given, strategies
 from openpyxl import load_workbook
 
@@ -16,6 +15,7 @@ import frappe
 from frappe.desk.query_report import run
 from frappe.permissions import add_user_permission
 
+from conftest import DESK, PROOF, give
 from gdpr_consent import api, audience
 from gdpr_consent import register as the_register
 from gdpr_consent.clock import now_utc, to_system_time
@@ -572,7 +572,7 @@ def hostile(mailbox, committed_topic):
 
 def call(web, user: str, command: str, **form) -> bytes:
 	cookies = web.login(user)
-	token = web.call("GET", "/app", cookies=cookies).text.split('csrf_token = "')[1].split('"')[0]
+	token = web.call("GET", DESK, cookies=cookies).text.split('csrf_token = "')[1].split('"')[0]
 	answer = web.call(
 		"POST",
 		f"/api/method/{command}",

@@ -8,13 +8,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import BulkUpdates
 from desk import choose, press, settle
 from playwright.sync_api import Page, expect
 
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_field
 
+from conftest import BulkUpdates
 from gdpr_consent.sensitive_data import api as sensitive_api
 from gdpr_consent.sensitive_data.open_paths import OPEN_PATHS
 
@@ -151,7 +151,7 @@ def test_a_revealed_value_goes_with_hide_refresh_and_leaving(bulk, customer, tax
 	reveal(page, field)
 	expect(value).to_have_text(tax_id)
 	page.evaluate("frappe.set_route('List', 'Customer')")
-	page.wait_for_url("**/app/customer")
+	page.wait_for_url("**/customer")
 	expect(value).to_contain_text(DOTS)
 	assert tax_id not in page.content()
 
@@ -258,7 +258,7 @@ def test_no_dots_on_a_new_document(bulk, customer, desk):
 	open_customer(page, customer)
 	page.evaluate("frappe.new_doc('Customer', true)")
 	page.evaluate("frappe.set_route('Form', 'Customer', frappe.model.make_new_doc_and_get_name('Customer'))")
-	page.wait_for_url("**/app/customer/new-customer-*")
+	page.wait_for_url("**/customer/new-customer-*")
 	expect(page.locator(".frappe-control[data-fieldname=customer_name]").first).to_be_visible()
 	expect(page.locator(".sensitive-field:visible")).to_have_count(0)
 
@@ -483,7 +483,7 @@ def test_who_saw_it_leads_from_the_record_to_the_log(bulk, customer, tax_id, des
 	open_customer(page, customer)
 	page.locator(".menu-btn-group button").click()
 	page.get_by_text("Who Saw It?").click()
-	page.wait_for_url("**/app/sensitive-access-log**")
+	page.wait_for_url("**/sensitive-access-log**")
 	rows = page.locator(".list-row")
 	expect(rows).to_have_count(1)
 	expect(rows).to_contain_text("Reveal")

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from conftest import Web
 
 import frappe
 from frappe.model.mapper import get_mapped_doc
 from frappe.utils.password import update_password
 
+from conftest import DESK, Web
 from gdpr_consent import throttle
 from gdpr_consent.exceptions import ConsentError, FieldProtected, RegisterIsAppendOnly, TooManyAttempts
 from gdpr_consent.sensitive_data import api, documents
@@ -163,7 +163,7 @@ class Session:
 
 	def __init__(self, web: Web, user: str) -> None:
 		self.web, self.cookies = web, web.login(user)
-		page = web.call("GET", "/app", cookies=self.cookies).text
+		page = web.call("GET", DESK, cookies=self.cookies).text
 		self.token = page.split('csrf_token = "')[1].split('"')[0]
 
 	def call(self, method: str, path: str, **more):

@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
-from conftest import give, wait_for_mails, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,12 +20,12 @@ import frappe
 from frappe.email.queue import flush, get_unsubcribed_url
 from frappe.utils.verified_command import get_signed_params
 
+from conftest import NEWSLETTER, give, wait_for_mails, wait_until
 from gdpr_consent import api, core_doors, links, pages, receipts, register, sign_up, throttle
 from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 
 MARKETING = "Email Marketing"
 pytestmark = pytest.mark.usefixtures("fresh_counters")
-NEWSLETTER = "frappe.email.doctype.newsletter.newsletter"
 USES = (
 	*(links.CONFIRM, links.UNSUBSCRIBE, links.PREFERENCES, links.SHOWN, links.STOP, links.JOIN),
 	links.REQUEST,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import frappe
 from frappe.core.doctype.communication.email import make
-from frappe.email.doctype.email_queue.email_queue import send_now
+from frappe.email.doctype.email_queue import email_queue
 from frappe.model.document import Document
 from frappe.utils import today
 
@@ -234,11 +234,19 @@ def row_in_the_queue(stage: Stage) -> None:
 def retry_of_an_error(stage: Stage) -> None:
 	row = stage.queued()
 	row.db_set("status", "Error")
-	row.retry_sending()
+	retry_sending(row.name)
+
+
+def retry_sending(mail: str) -> None:
+	"""Do what the button of a mail in the queue does."""
+	if hasattr(email_queue, "retry_sending"):
+		email_queue.retry_sending([mail])
+	else:  # v15
+		frappe.get_doc("Email Queue", mail).retry_sending()
 
 
 def forced_send(stage: Stage) -> None:
-	send_now(stage.queued().name, force_send=True)
+	email_queue.send_now(stage.queued().name, force_send=True)
 
 
 # --- text messages ------------------------------------------------------------------------------------------

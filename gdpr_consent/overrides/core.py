@@ -32,6 +32,7 @@ DOORS = {
 }
 
 BEFORE_REQUEST = [
+	"gdpr_consent.waiting.see_what_others_did",
 	"gdpr_consent.doors.keep_traces_to_ourselves",
 	"gdpr_consent.sensitive_data.incoming.check_request",
 ]

@@ -20,7 +20,8 @@ class ConsentWording(Document):
 					"topic": self.topic or ["is", "not set"],
 					"language": self.language,
 				},
-				"max(version)",
+				"version",
+				order_by="version desc",
 			)
 			or 0
 		)
