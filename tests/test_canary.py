@@ -214,6 +214,7 @@ def test_where_mail_cant_be_tried_it_says_why(smtp, monkeypatch, circumstance, w
 
 
 def _try_until_killed(site: str, after: str) -> None:
+	_of_the_parent = frappe.db._conn  # closing it here would close it there
 	frappe.init(site=site, sites_path=".", force=True)
 	frappe.connect()
 	tried = canary._try

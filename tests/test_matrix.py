@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 import pytest
-from conftest import PLAIN_SITE, forget_sending, give, make_plain_site, remove_traces
 from paths import Documents
 from trial import BLOCKED, FALSE_BLOCK, LEAK, State, Subject, Trial, as_table
 
@@ -19,6 +18,7 @@ import frappe
 from frappe.core.doctype.communication.email import make
 from frappe.email.queue import flush
 
+from conftest import PLAIN_SITE, forget_sending, give, make_plain_site, remove_traces
 from gdpr_consent import api, register
 from gdpr_consent.clock import now_utc
 from gdpr_consent.identity import address_key, addresses_of_the_person
@@ -275,7 +275,8 @@ def test_each_state_gives_its_own_reason(trial):
 		found = frappe.get_all(
 			"Consent Decision",
 			{"address_key": address_key(trial.people[state].email)},
-			["distinct topic as topic", "reason"],
+			["topic", "reason"],
+			distinct=True,
 		)
 		for subject, reason in reasons.items():
 			about = topic if subject == THE_TOPIC else None

@@ -1,12 +1,15 @@
 """The workspace GDPR Consent: what it leads to is there, and each of its readers gets its figures."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 import frappe
+import frappe.sessions
 from frappe.desk.desktop import get_desktop_page, get_workspace_sidebar_items, update_onboarding_step
 
+from conftest import V16
 from gdpr_consent.reports import cards
 
 NAME = "GDPR Consent"
@@ -37,6 +40,24 @@ def test_whatever_it_leads_to_is_there(workspace):
 		assert frappe.db.exists(doctype, name), (doctype, name)
 	for row in workspace.shortcuts:
 		assert row.type != "URL" or row.url.startswith("/"), row.url
+
+
+def test_the_sidebar_of_v16_leads_to_the_same(workspace):
+	file = Path(frappe.get_app_path("gdpr_consent", "workspace_sidebar", "gdpr_consent.json"))
+	sidebar = json.loads(file.read_text())
+	leads_to = [(item["link_type"], item["link_to"]) for item in sidebar["items"] if item["type"] == "Link"]
+	assert leads_to[0] == ("Workspace", NAME)
+	assert leads_to[1:] == [(row.link_type, row.link_to) for row in workspace.links if row.type == "Link"]
+
+
+@pytest.mark.skipif(not V16, reason="v15 has no desktop")
+@pytest.mark.parametrize("role", READERS)
+def test_each_reader_finds_it_on_the_desktop_of_v16(role, user_with_roles):
+	user_with_roles(role)
+	boot = frappe.sessions.get()
+	assert NAME in {icon["label"] for icon in boot["desktop_icons"]}
+	shown = {item["link_to"] for item in boot["workspace_sidebar_item"][NAME.lower()]["items"]}
+	assert {NAME, "Consent", "Consent Register"} <= shown
 
 
 def test_each_block_shows_something_that_the_workspace_has(workspace):
