@@ -6,11 +6,11 @@ from datetime import date
 from email import message_from_string
 
 import pytest
+from conftest import V16, run_worker
 
 import frappe
 from frappe.utils import add_days, getdate, nowdate
 
-from conftest import V16, run_worker
 from gdpr_consent import tasks
 from gdpr_consent.api import object_to_marketing
 from gdpr_consent.clock import add_months

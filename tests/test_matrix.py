@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 import pytest
+from conftest import PLAIN_SITE, forget_sending, give, make_plain_site, remove_traces
 from paths import Documents
 from trial import BLOCKED, FALSE_BLOCK, LEAK, State, Subject, Trial, as_table
 
@@ -18,7 +19,6 @@ import frappe
 from frappe.core.doctype.communication.email import make
 from frappe.email.queue import flush
 
-from conftest import PLAIN_SITE, forget_sending, give, make_plain_site, remove_traces
 from gdpr_consent import api, register
 from gdpr_consent.clock import now_utc
 from gdpr_consent.identity import address_key, addresses_of_the_person

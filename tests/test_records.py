@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+from conftest import DESK, examples, give
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -19,7 +20,6 @@ from rdflib import Graph, URIRef
 import frappe
 from frappe.deferred_insert import save_to_db
 
-from conftest import DESK, examples, give
 from gdpr_consent import api, dpv_terms, links, paper, records, register, signatures
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible, SignatureNotValid
