@@ -45,9 +45,14 @@ def _is_silent() -> bool:
 
 def _somebody_listens() -> bool:
 	# Core keeps these two itself, and forgets them when somebody saves one.
-	if DOCTYPE in frappe.cache.get_value("webhooks", webhook.get_all_webhooks):
-		return True
-	return bool(frappe.cache.hget("notifications", DOCTYPE, _notifications))
+	if hasattr(frappe, "client_cache"):  # v16
+		cache = frappe.client_cache
+		webhooks = cache.get_value("webhooks", generator=webhook.get_all_webhooks)
+		notifications = cache.get_value(f"notifications::{DOCTYPE}", generator=_notifications)
+	else:
+		webhooks = frappe.cache.get_value("webhooks", webhook.get_all_webhooks)
+		notifications = frappe.cache.hget("notifications", DOCTYPE, _notifications)
+	return DOCTYPE in webhooks or bool(notifications)
 
 
 def _notifications() -> list[dict[str, Any]]:

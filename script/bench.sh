@@ -404,7 +404,6 @@ site_python() { # file of script/, argument ...
 
 create_site() { # site
 	site_python prepare_site.py create "$1"
-	! is_file "$BENCH/apps/newsletter" || in_folder "$BENCH" bench --site "$1" install-app newsletter
 	in_folder "$BENCH" bench --site "$1" install-app gdpr_consent
 }
 

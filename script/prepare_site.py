@@ -19,6 +19,8 @@ def create(site: str) -> None:
 
 	# The command itself, called here, since on a command line everybody could read the password.
 	options = [site, "--force", "--admin-password", "admin", "--install-app", "erpnext"]
+	if os.path.isdir("../apps/newsletter"):
+		options += ["--install-app", "newsletter"]
 	if password := os.environ.get("DB_ROOT_PASSWORD"):
 		options += [
 			"--db-root-username",

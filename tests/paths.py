@@ -6,12 +6,13 @@ Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the sam
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from conftest import NEWSLETTER
+
 import frappe
 from frappe.core.doctype.communication.email import make
 from frappe.email.doctype.email_queue.email_queue import send_now
 from frappe.utils import add_days, now_datetime, today
 
-from conftest import NEWSLETTER
 from gdpr_consent.gate.canary_paths import retry_sending
 
 SENDER = "shop@gate.example"

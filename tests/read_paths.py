@@ -984,18 +984,18 @@ def order_oracle(visit):
 
 	if visit.case == "get_next":
 
-		def following(field: str) -> requests.Response:
+		def following(order: str) -> requests.Response:
 			return visit.method(
 				"frappe.desk.form.utils.get_next",
 				doctype="Customer",
 				value=first,
 				prev=0,
 				filters=filters,
-				sort_order="asc",
-				sort_field=field,
+				sort_order=order,
+				sort_field="tax_id",
 			)
 
-		visit.compare(following("name"), following("tax_id"))
+		visit.compare(following("asc"), following("desc"))
 	elif visit.case == "an expression":
 
 		def by(order: str) -> requests.Response:

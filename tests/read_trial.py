@@ -30,12 +30,11 @@ from canaries import (
 	Planted,
 	fields_of,
 )
+from conftest import DESK as DESK_PATH
 
 import frappe
 from frappe.email.queue import flush, get_queue
 from frappe.installer import update_site_config
-
-from conftest import DESK as DESK_PATH
 
 DOCTYPES = tuple(PROTECTED)
 DESK = (STAFF, MANAGER)

@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import jsonschema
 import pytest
+from conftest import DESK, run_worker
 from person_everywhere import PersonEverywhere
 
 import frappe
 from frappe.utils import add_to_date, now_datetime
 
-from conftest import DESK, run_worker
 from gdpr_consent import register
 from gdpr_consent.exceptions import LinkNotValid, PackageNotPossible, RequestNotPossible
 from gdpr_consent.rights import access, api, package, personal_data, requests, subject, traces

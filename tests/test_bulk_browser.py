@@ -4,12 +4,12 @@ import json
 from itertools import product
 
 import pytest
+from conftest import BulkUpdates, give, start_worker
 from desk import choose, press
 from playwright.sync_api import Page, expect
 
 import frappe
 
-from conftest import BulkUpdates, give, start_worker
 from gdpr_consent import api as register_api
 
 OFFICER = ("Privacy Officer", "Sales User", "Sales Manager")

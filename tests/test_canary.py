@@ -6,6 +6,7 @@ import signal
 
 import paths
 import pytest
+from conftest import Mailboxes
 from playwright.sync_api import expect
 from test_commands import run as run_command
 
@@ -13,7 +14,6 @@ import frappe
 from frappe.email.doctype.notification import notification as core_notification
 from frappe.email.queue import flush
 
-from conftest import Mailboxes
 from gdpr_consent import audience
 from gdpr_consent.gate import canary, canary_report, email_queue, marking, newsletter, self_check, sms
 from gdpr_consent.gate.canary_paths import MAIL_PATHS, SMS_PATHS
@@ -240,6 +240,7 @@ def test_where_mail_cant_be_tried_it_says_why(smtp, monkeypatch, circumstance, w
 
 
 def _try_until_killed(site: str, after: str) -> None:
+	_of_the_parent = frappe.db._conn  # closing it here would close it there
 	frappe.init(site=site, sites_path=".", force=True)
 	frappe.connect()
 	tried = canary._try

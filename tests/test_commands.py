@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import give, wait_until
 
 import frappe
 
-from conftest import give, wait_until
 from gdpr_consent import export, ledger, signatures
 
 

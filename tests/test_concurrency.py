@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from conftest import give
 
 import frappe
 
-from conftest import give
 from gdpr_consent import api, ledger, register, waiting
 from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import StandingRefusal

@@ -5,13 +5,13 @@ import re
 from urllib.parse import quote, urlsplit
 
 import pytest
+from conftest import NEWSLETTER, give, wait_for_mails, wait_until
+from conftest import reason_on_the_server as reason
 
 import frappe
 from frappe.email.queue import get_unsubcribed_url
 from frappe.utils.verified_command import get_signed_params
 
-from conftest import NEWSLETTER, give, wait_for_mails, wait_until
-from conftest import reason_on_the_server as reason
 from gdpr_consent import api, core_doors, links, throttle
 from gdpr_consent.identity import address_key
 

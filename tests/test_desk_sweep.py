@@ -4,6 +4,7 @@ import re
 from typing import NamedTuple
 
 import pytest
+from conftest import BulkUpdates, give
 from desk import go, settle, stand_still
 from playwright.sync_api import expect
 from test_breaches import ago, breach
@@ -11,7 +12,6 @@ from test_roles import COLUMNS
 
 import frappe
 
-from conftest import BulkUpdates, give
 from gdpr_consent import api
 from gdpr_consent.rights import api as rights
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import pymysql
 import pytest
+from conftest import Mailboxes, free_port, send_to
 
 import frappe
 from frappe.email.queue import flush, retry_sending_emails
 from frappe.utils import add_to_date, now_datetime
 
-from conftest import Mailboxes, free_port, send_to
 from gdpr_consent import api
 from gdpr_consent.gate.canary_paths import retry_sending
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from conftest import BulkUpdates, Web, examples, give, remove_traces
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from read_trial import Session
@@ -21,7 +22,6 @@ import frappe
 from frappe.utils.background_jobs import get_queue, get_queues_timeout
 from frappe.utils.password import update_password
 
-from conftest import BulkUpdates, Web, examples, give, remove_traces
 from gdpr_consent import links
 from gdpr_consent.rights import api as rights
 

@@ -5,11 +5,11 @@ import io
 import json
 
 import pytest
+from conftest import DESK, PROOF, give, run_worker
 
 import frappe
 from frappe.core.doctype.data_import.importer import Importer
 
-from conftest import DESK, PROOF, give, run_worker
 from gdpr_consent import api, register
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 

@@ -6,7 +6,7 @@ from datetime import date
 from email import message_from_string
 
 import pytest
-from conftest import run_worker
+from conftest import V16, run_worker
 
 import frappe
 from frappe.utils import add_days, getdate, nowdate
@@ -120,9 +120,10 @@ def test_an_import_takes_the_same_number_of_queries_for_one_and_for_many(duties,
 
 def test_so_is_whoever_comes_from_google_or_from_a_bought_list(duties, bought, mailbox):
 	frappe.new_doc("Contact", first_name="Google", pulled_from_google_contacts=1).insert()
-	if not frappe.db.exists("Lead Source", bought):
-		frappe.new_doc("Lead Source", source_name=bought).insert()
-	lead = frappe.new_doc("Lead", first_name="Bought", email_id=mailbox(), source=bought).insert()
+	field, doctype = ("utm_source", "UTM Source") if V16 else ("source", "Lead Source")
+	if not frappe.db.exists(doctype, bought):
+		frappe.get_doc({"doctype": doctype, "__newname": bought, "source_name": bought}).insert()
+	lead = frappe.new_doc("Lead", first_name="Bought", email_id=mailbox(), **{field: bought}).insert()
 	frappe.new_doc("Lead", first_name="Herself", email_id=mailbox()).insert()
 	information.note_new()
 	found = {duty.party: duty for duty in duties()}

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from conftest import examples, give, remove_sending, send_to
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_commands import run
@@ -25,7 +26,6 @@ from test_register import set_by_sql, withdraw
 
 import frappe
 
-from conftest import examples, give, remove_sending, send_to
 from gdpr_consent import api, export, ledger, offline_verifier, register, seals
 from gdpr_consent.clock import now_utc, utc_text
 from gdpr_consent.gate import self_check

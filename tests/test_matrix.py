@@ -275,7 +275,8 @@ def test_each_state_gives_its_own_reason(trial):
 		found = frappe.get_all(
 			"Consent Decision",
 			{"address_key": address_key(trial.people[state].email)},
-			["distinct topic as topic", "reason"],
+			["topic", "reason"],
+			distinct=True,
 		)
 		for subject, reason in reasons.items():
 			about = topic if subject == THE_TOPIC else None

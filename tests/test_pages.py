@@ -7,11 +7,11 @@ from email.policy import SMTP
 from urllib.parse import quote
 
 import pytest
+from conftest import give, wait_for_mails, wait_until
+from conftest import reason_on_the_server as reason
 
 import frappe
 
-from conftest import give, wait_for_mails, wait_until
-from conftest import reason_on_the_server as reason
 from gdpr_consent import links, pages, preferences, register, sign_up, throttle
 from gdpr_consent.identity import address_key
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from urllib.parse import parse_qs
 
 import pytest
+from conftest import PROOF, BulkUpdates, give
 from playwright.sync_api import Page, expect
 
 import frappe
 from frappe.utils import today
 
-from conftest import PROOF, BulkUpdates, give
 from gdpr_consent import api
 from gdpr_consent.clock import to_system_time
 

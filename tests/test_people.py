@@ -1,11 +1,11 @@
 """What becomes of a yes and a no when the records of people change, and of the opt-outs that core keeps."""
 
 import pytest
+from conftest import give
 
 import frappe
 from frappe.utils import add_days, now_datetime
 
-from conftest import give
 from gdpr_consent import api, ledger, legacy, register
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.identity import address_key

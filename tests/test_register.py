@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import rfc8785
+from conftest import PROOF, give
 from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
@@ -15,7 +16,6 @@ import frappe
 from frappe import client
 from frappe.api import v1
 
-from conftest import PROOF, give
 from gdpr_consent import api, audience, ledger, links, register
 from gdpr_consent.clock import from_system_time, parse_utc, utc_text
 from gdpr_consent.exceptions import (

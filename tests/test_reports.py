@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 import report_data
+from conftest import DESK, PROOF, give
 from hypothesis import given, strategies
 from openpyxl import load_workbook
 
@@ -15,7 +16,6 @@ import frappe
 from frappe.desk.query_report import run
 from frappe.permissions import add_user_permission
 
-from conftest import DESK, PROOF, give
 from gdpr_consent import api, audience
 from gdpr_consent import register as the_register
 from gdpr_consent.clock import now_utc, to_system_time

@@ -5,13 +5,13 @@ from email.parser import Parser
 from email.policy import SMTP
 
 import pytest
+from conftest import give, wait_until
+from conftest import reason_on_the_server as reason
 from werkzeug.test import Client
 
 import frappe
 from frappe.email.queue import flush
 
-from conftest import give, wait_until
-from conftest import reason_on_the_server as reason
 from gdpr_consent import links, throttle
 from gdpr_consent.identity import address_key
 from gdpr_consent.rights import intake, requests

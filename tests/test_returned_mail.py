@@ -12,13 +12,13 @@ from email.parser import HeaderParser
 from smtplib import SMTPRecipientsRefused
 
 import pytest
+from conftest import V16, Inbox, give
 from hypothesis import given
 from hypothesis import strategies as st
 
 import frappe
 from frappe.email.doctype.email_account.email_account import EmailAccount
 
-from conftest import V16, Inbox, give
 from gdpr_consent import api, links, register, returned_mail
 from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import EvidenceMissing, MessageNotReadable, StandingRefusal

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import PROOF, BulkUpdates, give
 from test_breaches import breach
 
 import frappe
 from frappe.desk.query_report import run
 from frappe.utils import add_days, nowdate
 
-from conftest import PROOF, BulkUpdates, give
 from gdpr_consent import api, breaches, legal_hold
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.gate import self_check

@@ -8,13 +8,13 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from conftest import BulkUpdates
 from desk import choose, press, settle
 from playwright.sync_api import Page, expect
 
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_field
 
-from conftest import BulkUpdates
 from gdpr_consent.sensitive_data import api as sensitive_api
 from gdpr_consent.sensitive_data.open_paths import OPEN_PATHS
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
+from conftest import DESK, Web
 
 import frappe
 from frappe.model.mapper import get_mapped_doc
 from frappe.utils.password import update_password
 
-from conftest import DESK, Web
 from gdpr_consent import throttle
 from gdpr_consent.exceptions import ConsentError, FieldProtected, RegisterIsAppendOnly, TooManyAttempts
 from gdpr_consent.sensitive_data import api, documents

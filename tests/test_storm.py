@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
+from conftest import Mailboxes, Web, accepts, free_port, remove_traces, run_worker, start_worker, wait_until
 from redis import Redis
 
 import frappe
 
-from conftest import Mailboxes, Web, accepts, free_port, remove_traces, run_worker, start_worker, wait_until
 from gdpr_consent import ledger, register
 from gdpr_consent.clock import now_utc
 from gdpr_consent.identity import address_key

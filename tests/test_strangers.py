@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
+from conftest import NEWSLETTER, give, wait_for_mails, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ import frappe
 from frappe.email.queue import flush, get_unsubcribed_url
 from frappe.utils.verified_command import get_signed_params
 
-from conftest import NEWSLETTER, give, wait_for_mails, wait_until
 from gdpr_consent import api, core_doors, links, pages, receipts, register, sign_up, throttle
 from gdpr_consent.exceptions import LinkKeyLost, LinkNotValid
 

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from conftest import PROOF, give
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import frappe
 from frappe.utils import cint
 
-from conftest import PROOF, give
 from gdpr_consent import api, audience, register
 from gdpr_consent.clock import from_utc_text
 from gdpr_consent.exceptions import ConsentError, InvalidPeriod

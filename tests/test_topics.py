@@ -1,10 +1,10 @@
 """Topics: the Email Groups that follow them, and the Newsletters that go to them (issue 3)."""
 
 import pytest
+from conftest import give
 
 import frappe
 
-from conftest import give
 from gdpr_consent import api, audience, email_groups, legacy, register
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.gate.email_campaign import explain_audience as explain_campaign
