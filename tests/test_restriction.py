@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from conftest import BulkUpdates, run_worker
 
 import frappe
 from frappe.core.doctype.prepared_report.prepared_report import make_prepared_report
 from frappe.desk import query_report
 from frappe.utils.password import update_password
 
-from conftest import BulkUpdates, run_worker
 from gdpr_consent.exceptions import ProcessingRestricted
 from gdpr_consent.rights.restriction import FIELD
 
