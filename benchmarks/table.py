@@ -1,22 +1,41 @@
-"""Prints the table of `benchmarks/run`, out of what `common.kept` has noted. Argument: the file."""
+"""Prints the table of `benchmarks/run`, out of what `common.kept` has noted.
+
+It has a row for each figure, and a column for each size of the site. Argument: the file.
+"""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(file: Path) -> None:
-	print(f"\n{'':<20}{'':<72}{'figure':>10}  {'limit':>14}")
-	name = ""
+	sizes: list[int | None] = []
+	rows: dict[tuple[str, str], dict[int | None, Any]] = {}
+	benchmark, size = "", None
 	for line in file.read_text().splitlines():
-		row = json.loads(line)
-		if "benchmark" in row:
-			name = row["benchmark"]
-			continue
-		limit = f"{'at least' if row['least'] else 'at most'} {number(row['limit'])}"
-		verdict = "" if row["kept"] else "  MISSED"
-		print(f"{name:<20}{row['what']:<72}{number(row['figure']):>10}  {limit:>14}{verdict}")
-		name = ""
+		noted = json.loads(line)
+		if "benchmark" in noted:
+			benchmark, size = noted["benchmark"], noted.get("people")
+			if size not in sizes:
+				sizes.append(size)
+		else:
+			rows.setdefault((benchmark, noted["what"]), {})[size] = noted
+	heads = ["figure" if size is None else f"{size:,} people" for size in sizes]
+	print(f"\n{'':<20}{'':<64}{''.join(f'{head:>18}' for head in heads)}  {'limit':>14}")
+	shown = ""
+	for (name, what), found in rows.items():
+		cells = "".join(f"{cell(found.get(size)):>18}" for size in sizes)
+		one = next(iter(found.values()))
+		limit = f"{'at least' if one['least'] else 'at most'} {number(one['limit'])}"
+		print(f"{'' if name == shown else name:<20}{what:<64}{cells}  {limit:>14}")
+		shown = name
+
+
+def cell(noted: Any) -> str:
+	if not noted:
+		return "-"
+	return number(noted["figure"]) if noted["kept"] else f"MISSED {number(noted['figure'])}"
 
 
 def number(value: float) -> str:

@@ -74,7 +74,12 @@ def try_canary(context: frappe._dict) -> None:
 	from gdpr_consent.gate import canary
 	from gdpr_consent.gate.canary_report import Outcome, label
 
-	marks = {Outcome.PASSED: ("✓", "green"), Outcome.LEAKED: ("✗", "red"), Outcome.NOT_TRIED: ("-", "yellow")}
+	marks = {
+		Outcome.PASSED: ("✓", "green"),
+		Outcome.LEAKED: ("✗", "red"),
+		Outcome.NOT_TRIED: ("?", "yellow"),
+		Outcome.ABSENT: ("-", None),
+	}
 	with _site(context):
 		tried = canary.run()
 		frappe.db.commit()  # nosemgrep: a command has no request that would

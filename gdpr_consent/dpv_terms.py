@@ -13,7 +13,6 @@ NAMESPACES = {
 	"loc": "https://w3id.org/dpv/loc#",
 }
 PROFILE = "https://w3id.org/dpv/schema/dpv-27560#"
-PROFILES = tuple(PROFILE + name for name in ("record", "record-eu-gdpr", "receipt", "receipt-eu-gdpr"))
 
 STATUSES = """
 	ConsentGiven RenewedConsentGiven ConsentRequested ConsentRequestDeferred ConsentRefused
@@ -30,12 +29,14 @@ CLASSES = """
 	ConsentRecord ConsentReceipt DataProcessingRecord ConsentNotice PrivacyNotice DataSubject
 	DataController Process Purpose LegalBasis PersonalData Recipient StorageLocation StorageDuration
 	Location WithdrawConsent ObjectingToProcess UntilTimeDuration UntilEventDuration TemporalDuration
+	JointDataControllers Representative SafeguardForDataTransfer
 """
 PROPERTIES = """
 	hasDataSubject hasIdentifier hasNotice hasProcess hasPurpose hasLegalBasis hasPersonalData
 	hasDataController hasStorageCondition hasDuration hasJurisdiction hasRecipient hasRight
 	hasConsentControl isExercisedAt hasConsentStatus isIndicatedBy isIndicatedAtTime
 	hasIndicationMethod hasName hasRecordOfActivity hasApplicableLaw
+	hasJointDataControllers hasRepresentative hasTechnicalOrganisationalMeasure
 """
 GDPR = """
 	A6-1-a A6-1-a-explicit-consent A6-1-a-non-explicit-consent A6-1-b A6-1-b-contract-performance

@@ -26,7 +26,19 @@ INDEXES_OF_OURS = (
 INDEXES_OF_REPORTS = (
 	("Consent", ["since", "status"], "changed"),
 	("Consent", ["topic", "since", "status", "expires_on"], "topic_changed"),
-	("Consent", ["source", "status", "evidence_grade", "given_on", "expires_on", "legal_basis"], "origins"),
+	(
+		"Consent",
+		["source", "status", "evidence_grade", "given_month", "expires_on", "legal_basis"],
+		"origins_by_month",
+	),
+	(
+		"Consent",
+		[
+			*("status", "channel", "double_opt_in", "evidence_grade", "country", "purpose", "wording"),
+			*("confirmed_on", "expires_on"),
+		],
+		"proofs",
+	),
 	("Consent", ["status", "wording", "purpose", "topic", "expires_on"], "wordings"),
 	(
 		"Consent Decision",
@@ -37,6 +49,7 @@ INDEXES_OF_REPORTS = (
 FORMER_INDEXES = (
 	("Consent", "since"),
 	("Consent", "sources"),
+	("Consent", "origins"),
 	("Consent Decision", "blocked"),
 	("Contact Email", "consent_email_id"),
 )
@@ -78,6 +91,7 @@ def complete() -> None:
 	)
 	allow_status_blocked()
 	set_missing_properties()
+	_add_month_given()
 	for doctype, columns, index in (*INDEXES_OF_OURS, *INDEXES_OF_REPORTS):
 		frappe.db.add_index(doctype, columns, index)
 	legacy.take_over()
@@ -85,6 +99,19 @@ def complete() -> None:
 	clear_controller_cache()  # the classes that were loaded before the app came don't run any more
 	self_check.run()
 	standing.start()
+
+
+def _add_month_given() -> None:
+	"""Add the month (of UTC) in which a consent was given, such as 202603, as a column that the database
+	computes: only by a column of an index can it count without a table beside it."""
+	if frappe.db.sql("show columns from `tabConsent` like 'given_month'"):
+		return
+	# `bench trim-tables` takes away the column, and leaves an index without it.
+	_drop_indexes([("Consent", "origins_by_month")])
+	frappe.db.sql_ddl(
+		"""alter table `tabConsent`
+		add column `given_month` int as (extract(year_month from `given_on`)) virtual"""
+	)
 
 
 def drop_former_indexes() -> None:

@@ -266,6 +266,9 @@ class Writer:
 				self._or_gap(purpose.data_categories, "dpv:PersonalData", _("Categories of Data"), where),
 			],
 			"dpv:hasDataController": controller,
+			**_if_stated(
+				"dpv:hasJointDataControllers", "dpv:JointDataControllers", purpose.joint_controllers
+			),
 			"dpv:hasStorageCondition": [
 				self._or_gap(purpose.storage, "dpv:StorageLocation", _("Storage and Erasure"), where),
 				self.retention(purpose, where),
@@ -274,6 +277,9 @@ class Writer:
 				self._or_gap(line, "dpv:Recipient", _("Categories of Recipients"), where)
 				for line in (purpose.recipients or "").strip().splitlines() or [""]
 			],
+			**_if_stated(
+				"dpv:hasTechnicalOrganisationalMeasure", "dpv:SafeguardForDataTransfer", purpose.safeguards
+			),
 			"dpv:hasJurisdiction": self.jurisdiction(row, purpose),
 			"dpv:hasRight": self.rights(basis, purpose),
 			"dpv:hasConsentControl": {
@@ -386,6 +392,7 @@ class Writer:
 				**(address or {"dct:description": NOT_STATED}),
 			},
 			"schema:contactPoint": contact,
+			**_if_stated("dpv:hasRepresentative", "dpv:Representative", self.settings.representative),
 		}
 		return written | ({"schema:url": about.website} if about.website else {})
 
@@ -587,6 +594,13 @@ def kantara_of(consent: str) -> Json:
 		"spiCat": [],
 	}
 	return _without_none(receipt)
+
+
+def _if_stated(property: str, kind: str, text: str | None) -> Json:
+	"""Say what only some have as an instance of a DPV class: joint controllers (Art. 26), a representative
+	(Art. 27), safeguards of transfers (Art. 46)."""
+	told = (text or "").strip()
+	return {property: {"@type": kind, "dct:description": told}} if told else {}
 
 
 def _without_none(value: Any) -> Any:

@@ -5,9 +5,11 @@ The site is a real one: script/test makes it and names it in the environment.
 
 import asyncio
 import json
+import multiprocessing
 import os
 import secrets
 import shutil
+import signal
 import socket
 import socketserver
 import subprocess
@@ -1004,6 +1006,35 @@ def free_port() -> int:
 def accepts(port: int) -> bool:
 	with socket.socket() as client:
 		return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_killed(site: str, work: Callable[[], object], at_query: int) -> bool:
+	"""Work in a process of its own that is killed at one of its queries: no cleaning up, no last word.
+
+	Return whether it was; else it had fewer queries.
+	"""
+	worker = multiprocessing.get_context("fork").Process(target=_until_killed, args=(site, work, at_query))
+	worker.start()
+	worker.join()
+	return worker.exitcode == -signal.SIGKILL
+
+
+def _until_killed(site: str, work: Callable[[], object], at_query: int) -> None:
+	_of_the_parent = frappe.db._conn  # closing it here would close it there
+	frappe.init(site=site, sites_path=".", force=True)
+	frappe.connect()
+	asked, sql = 0, frappe.db.sql
+
+	def counted(*args, **more):
+		nonlocal asked
+		asked += 1
+		if asked == at_query:
+			os.kill(os.getpid(), signal.SIGKILL)
+		return sql(*args, **more)
+
+	frappe.db.sql = counted
+	work()
+	os._exit(0)
 
 
 def wait_until(happened: Callable[[], bool], seconds: int = 60) -> None:

@@ -3,15 +3,12 @@
 BU-06: each record is done once, and nothing waits for it longer than it has to.
 """
 
-import multiprocessing
-import os
 import random
-import signal
 import threading
 from collections.abc import Callable
 
 import pytest
-from conftest import PROOF, BulkUpdates, give
+from conftest import PROOF, BulkUpdates, give, is_killed
 
 import frappe
 
@@ -54,36 +51,14 @@ def each_once(name: str, emails: list[str]) -> bool:
 # --- a worker that is killed --------------------------------------------------------------------------------
 
 
-def work_until_killed(site: str, name: str, at_query: int) -> None:
-	"""Work as a process of its own, which is gone at one of its queries: no cleaning up, no last word."""
-	frappe.init(site=site, sites_path=".", force=True)
-	frappe.connect()
-	asked, sql = 0, frappe.db.sql
-
-	def counted(*args, **more):
-		nonlocal asked
-		asked += 1
-		if asked == at_query:
-			os.kill(os.getpid(), signal.SIGKILL)
-		return sql(*args, **more)
-
-	frappe.db.sql = counted
-	job.work(name)
-	os._exit(0)
-
-
 def test_bu_06_a_worker_that_is_killed_again_and_again_does_each_record_once(
 	bulk: BulkUpdates, site: str, small_chunks
 ):
 	name, emails = ready(bulk, 300)
-	fork, chance = multiprocessing.get_context("fork"), random.Random(6)
-	kills = 0
+	chance, kills = random.Random(6), 0
 	while api.status(name)["status"] == "Running":
 		frappe.db.commit()
-		worker = fork.Process(target=work_until_killed, args=(site, name, chance.randint(1, 80)))
-		worker.start()
-		worker.join()
-		kills += worker.exitcode == -signal.SIGKILL
+		kills += is_killed(site, lambda: job.work(name), chance.randint(1, 80))
 		each_once(name, emails)
 	assert kills >= KILLS
 	assert api.status(name)["status"] == "Completed" and api.status(name)["processed"] == 300
@@ -97,14 +72,10 @@ def test_bu_06_a_revert_that_is_killed_again_and_again_takes_each_back_once(
 	name, emails = ready(bulk, 40)
 	job.work(name)
 	api.revert(name, "Wrong")
-	fork, chance = multiprocessing.get_context("fork"), random.Random(7)
-	kills = 0
+	chance, kills = random.Random(7), 0
 	while api.status(name)["status"] == "Reverting":
 		frappe.db.commit()
-		worker = fork.Process(target=work_until_killed, args=(site, name, chance.randint(1, 80)))
-		worker.start()
-		worker.join()
-		kills += worker.exitcode == -signal.SIGKILL
+		kills += is_killed(site, lambda: job.work(name), chance.randint(1, 80))
 	assert kills
 	keys = [*address_keys(emails).values()]
 	rows = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["status", "last_seq"], limit=0)

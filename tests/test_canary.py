@@ -185,6 +185,32 @@ def test_where_somebody_who_agreed_isnt_reached_either_nothing_has_passed(smtp, 
 	assert self_check.find_problems() == []
 
 
+@pytest.mark.parametrize(
+	("outcomes", "passes"),
+	[
+		([Outcome.PASSED, Outcome.PASSED], True),
+		([Outcome.PASSED, Outcome.ABSENT], True),
+		([Outcome.PASSED, Outcome.NOT_TRIED], False),
+		([Outcome.PASSED, Outcome.LEAKED], False),
+		([Outcome.ABSENT], False),
+		([], False),
+	],
+)
+def test_the_canary_has_passed_if_each_path_of_the_site_was_tried_and_held(results, outcomes, passes):
+	before = passed_on()
+	canary_report.remember([canary_report.Tried("script", outcome) for outcome in outcomes])
+	assert (passed_on() != before) == passes
+
+
+def test_a_path_that_the_site_does_not_have_is_absent(smtp, monkeypatch, results):
+	def newsletter(_stage):
+		raise canary.CantBeTried("DocType Newsletter")
+
+	monkeypatch.setattr(canary, "MAIL_PATHS", [canary.MAIL_PATHS[0]._replace(drive=newsletter)])
+	found = canary.try_all()[0]
+	assert found == canary_report.Tried("newsletter", Outcome.ABSENT, "DocType Newsletter isn't there.")
+
+
 def _no_account(_patch) -> None:
 	frappe.db.set_value("Email Account", {"enable_outgoing": 1}, "enable_outgoing", 0)
 

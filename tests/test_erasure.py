@@ -7,12 +7,10 @@ import base64
 import binascii
 import gzip
 import html
-import multiprocessing
 import os
 import quopri
 import random
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -20,7 +18,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from conftest import PROOF, run_worker
+from conftest import PROOF, is_killed, run_worker
 from person_everywhere import PersonEverywhere
 
 import frappe
@@ -291,38 +289,15 @@ def test_au_03_the_evidence_stays_where_claims_are_possible(person, request_of, 
 # --- a worker that is killed --------------------------------------------------------------------------------
 
 
-def work_until_killed(site: str, name: str, at_query: int) -> None:
-	frappe.init(site=site, sites_path=".", force=True)
-	frappe.connect()
-	asked, sql = 0, frappe.db.sql
-
-	def counted(*args, **more):
-		nonlocal asked
-		asked += 1
-		if asked == at_query:
-			os.kill(os.getpid(), signal.SIGKILL)
-		return sql(*args, **more)
-
-	frappe.db.sql = counted
-	erasure_run.work(name)
-	os._exit(0)
-
-
 def test_ds_16_an_erasure_that_is_killed_again_and_again_ends_the_same(person, request_of, officer, site):
 	name = request_of()
 	doors.plan_erasure(name)
 	doors.approve_erasure(name)
 	frappe.db.commit()
-	fork, chance = multiprocessing.get_context("fork"), random.Random(8)
-	kills = 0
+	chance, kills = random.Random(8), 0
 	while doors.erasure_status(name)["status"] == "Running":
 		frappe.db.commit()
-		worker = fork.Process(
-			target=work_until_killed, args=(site, name, chance.randint(100, 900 + 200 * kills))
-		)
-		worker.start()
-		worker.join()
-		kills += worker.exitcode == -signal.SIGKILL
+		kills += is_killed(site, lambda: erasure_run.work(name), chance.randint(100, 900 + 200 * kills))
 		frappe.db.rollback()
 	answer = doors.erasure_status(name)
 	assert kills >= 5 and answer["status"] == "Fulfilled"

@@ -140,6 +140,28 @@ def test_rc_01_what_the_site_does_not_say_is_not_invented(address, monkeypatch):
 	assert "Wording" in gaps and api.record_gaps(name)
 
 
+@pytest.mark.parametrize(
+	("doctype", "field", "path"),
+	[
+		("Processing Purpose", "joint_controllers", "dpv:hasProcess.dpv:hasJointDataControllers"),
+		("Processing Purpose", "safeguards", "dpv:hasProcess.dpv:hasTechnicalOrganisationalMeasure"),
+		("Consent Settings", "representative", "dpv:hasProcess.dpv:hasDataController.dpv:hasRepresentative"),
+	],
+)
+def test_rc_01_what_only_some_controllers_have_is_told_if_they_have_it(address, stated, doctype, field, path):
+	"""Joint controllers (Art. 26), a representative (Art. 27), safeguards of transfers (Art. 46)."""
+	name = give(address())
+	parent, last = path.rsplit(".", 1)
+	said = frappe.get_doc(doctype, "Email Marketing" if doctype == "Processing Purpose" else doctype)
+	said.update({field: ""}).save()
+	assert last not in at(records.record_of(name), parent)
+	said.update({field: "Shop Group SE, Ring 2, Berlin"}).save()
+	record = records.record_of(name)
+	assert at(record, path)["dct:description"] == "Shop Group SE, Ring 2, Berlin"
+	assert {term for term in all_texts(at(record, path)) if term.startswith("dpv:")} <= dpv_terms.TERMS
+	assert last in dpv_terms.TERMS
+
+
 def every_life(email: str, topic: str) -> dict[str, str]:
 	"""Make a consent of each status, and return its name."""
 	made = {}

@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from conftest import BulkUpdates
+from conftest import BulkUpdates, run_worker
 
 import frappe
+from frappe.core.doctype.prepared_report.prepared_report import make_prepared_report
 from frappe.desk import query_report
 from frappe.utils.password import update_password
 
@@ -46,6 +47,23 @@ def test_ds_20_a_privacy_officer_sees_everybody_in_reports(leads, user_with_role
 	shown, message = lead_details(*leads)
 	assert shown == {*leads}
 	assert not message
+
+
+def test_ds_20_a_prepared_report_leaves_them_out_whoever_had_it_made(leads, bulk):
+	free, restricted = leads
+	company = frappe.get_all("Company", pluck="name")[0]
+	frappe.db.set_value("Lead", {"name": ["in", leads]}, "company", company)
+	officer = bulk.user(*SALES, "Privacy Officer")
+	frappe.set_user(officer)
+	filters = {"company": company, "from_date": frappe.utils.nowdate(), "to_date": frappe.utils.nowdate()}
+	name = make_prepared_report("Lead Details", json.dumps(filters))["name"]
+	frappe.set_user("Administrator")
+	run_worker()
+	made = frappe.get_doc("Prepared Report", name)
+	held = made.get_prepared_data().decode()
+	made.delete()
+	frappe.db.commit()
+	assert made.status == "Completed" and free in held and restricted not in held
 
 
 def test_ds_20_a_report_that_names_people_by_a_dynamic_link_leaves_them_out(leads, bulk, user_with_roles):

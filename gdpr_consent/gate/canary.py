@@ -197,16 +197,16 @@ def _try(path: Path, stage: Stage, reached: set[str], send: Callable[[], None]) 
 	"""Send to those who must be blocked and to the one who agreed, who comes last."""
 	*blocked, agreed = stage.readers
 	reached.clear()
-	why = ""
+	why, otherwise = "", Outcome.NOT_TRIED
 	try:
 		send()
 	except CantBeTried as reason:
-		why = _("{0} isn't there.").format(str(reason))
+		why, otherwise = _("{0} isn't there.").format(str(reason)), Outcome.ABSENT
 	except Exception as error:
 		why = f"{type(error).__name__}: {frappe.utils.strip_html(str(error))[:200]}"
 	frappe.local.message_log = []
 	if not reached.isdisjoint(blocked):
 		return Tried(path.name, Outcome.LEAKED)
 	if agreed not in reached:
-		return Tried(path.name, Outcome.NOT_TRIED, why or _("Somebody who agreed wasn't reached either."))
+		return Tried(path.name, otherwise, why or _("Somebody who agreed wasn't reached either."))
 	return Tried(path.name, Outcome.PASSED)

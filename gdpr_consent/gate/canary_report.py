@@ -14,10 +14,11 @@ class Outcome(str, Enum):
 	PASSED = "Passed"
 	LEAKED = "Leaked"
 	NOT_TRIED = "Not Tried"
+	ABSENT = "Absent"
 
 
 class Tried(NamedTuple):
-	"""What became of one path. `why`: a reason why it couldn't be tried."""
+	"""What became of one path. `why`: why it couldn't be tried, or what the site doesn't have for it."""
 
 	path: str
 	outcome: Outcome
@@ -50,14 +51,14 @@ def label(path: str) -> str:
 
 
 def remember(tried: list[Tried]) -> None:
+	"""Keep the result. It has passed if each path that the site has was tried, and held."""
 	now = frappe.utils.now()
+	outcomes = {one.outcome for one in tried}
 	values: dict[str, Any] = {
 		"canary_result": json.dumps([{**one._asdict(), "outcome": one.outcome.value} for one in tried]),
 		"canary_tried_on": now,
 	}
-	if not any(one.outcome == Outcome.LEAKED for one in tried) and any(
-		one.outcome == Outcome.PASSED for one in tried
-	):
+	if Outcome.PASSED in outcomes <= {Outcome.PASSED, Outcome.ABSENT}:
 		values["canary_passed_on"] = now
 	frappe.db.set_single_value(SETTINGS, values, update_modified=False)
 

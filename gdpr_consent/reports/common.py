@@ -270,6 +270,22 @@ STATUS_NOW = (
 )
 
 
+ENDED = "count(if(`tabConsent`.`expires_on` <= %(now)s, 1, null))"
+
+
+def states_now(status: str, consents: int, ended: int) -> dict[Status, int]:
+	"""Return what consents of a stored status are now, and how many: counted by what is stored, an index is
+	read in its order.
+
+	Args:
+		ended: how many of them have `ENDED`.
+	"""
+	before = Status(status)
+	if before not in OVER:
+		return {before: consents}
+	return {state: number for state, number in ((before, consents - ended), (OVER[before], ended)) if number}
+
+
 def has_status(status: str) -> str:
 	"""Return the condition that a consent has a status now, in a form that an index on it serves."""
 	known = Status(status)
@@ -282,6 +298,7 @@ def has_status(status: str) -> str:
 	return f"({is_it})"
 
 
+EVERYTHING = "1 = 1"
 EQUAL = ("purpose", "topic", "legal_basis", "source", "company", "channel", "party_type")
 
 
@@ -293,7 +310,7 @@ def consents_where(filters: Row, since: str = "since") -> tuple[str, Row]:
 			from_date, to_date`.
 		since: the column that the period is about.
 	"""
-	conditions, values = ["1 = 1"], {"now": now_utc()}
+	conditions, values = [EVERYTHING], {"now": now_utc()}
 	for name in EQUAL:
 		if filters.get(name):
 			conditions.append(f"`tabConsent`.`{name}` = %({name})s")

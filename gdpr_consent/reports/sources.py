@@ -7,7 +7,7 @@ from frappe import _
 
 from gdpr_consent.policy import RefusalKind, Status
 from gdpr_consent.reports.common import (
-	STATUS_NOW,
+	ENDED,
 	Result,
 	Row,
 	chart,
@@ -21,6 +21,7 @@ from gdpr_consent.reports.common import (
 	period_of,
 	result,
 	share,
+	states_now,
 	visible,
 )
 
@@ -46,14 +47,7 @@ def execute(filters: Row | None = None) -> Result:
 	check_may_read("Consent")
 	filters = filters or {}
 	where, values = consents_where(filters, since="given_on")
-	counted = frappe.db.sql(
-		f"""select ifnull(`source`, '') as source, {STATUS_NOW} as state,
-			ifnull(`evidence_grade`, '') as grade, date_format(`given_on`, '%%Y-%%m') as month,
-			count(*) as consents
-		from `tabConsent` where {where} group by `source`, state, grade, month""",
-		values,
-		as_dict=True,
-	)
+	counted = _counted(where, values)
 	said = _said(filters)
 	sources = sorted({row.source for row in counted} | said.keys())
 	rows = [_row(source, [row for row in counted if row.source == source], said) for source in sources]
@@ -74,6 +68,27 @@ def execute(filters: Row | None = None) -> Result:
 			figure(_("Refusals on Record"), sum(row["said"] for row in rows), "orange"),
 		],
 	)
+
+
+def _counted(where: str, values: Row) -> list[Row]:
+	"""Count by source, state now, grade and month, such as 2026-03.
+
+	The columns are those of an index, in its order.
+	"""
+	rows = frappe.db.sql(
+		f"""select `source`, `status`, `evidence_grade`, `given_month`, count(*) as consents,
+			{ENDED} as ended
+		from `tabConsent` where {where} group by `source`, `status`, `evidence_grade`, `given_month`""",
+		values,
+		as_dict=True,
+	)
+	counted: Counter[tuple[str, str, str, str]] = Counter()
+	for row in rows:
+		month = f"{row.given_month // 100:04}-{row.given_month % 100:02}" if row.given_month else ""
+		for state, consents in states_now(row.status, row.consents, row.ended).items():
+			counted[row.source or "", state.value, row.evidence_grade or "", month] += consents
+	names = ("source", "state", "grade", "month")
+	return [frappe._dict(zip(names, key, strict=True), consents=number) for key, number in counted.items()]
 
 
 def _row(source: str, counted: list[Row], said: dict[str, int]) -> Row:

@@ -12,7 +12,7 @@ export const reasons = () => ({
 		__("Not marketing"),
 		__("Mail for this purpose isn't marketing, so it needs no consent."),
 	],
-	NO_CONSENT: [__("No consent"), __("Nothing on record says that the person agreed.")],
+	NO_CONSENT: [__("No consent"), __("Nothing on record says that the person agreed to this purpose.")],
 	REQUESTED: [__("Waiting for confirmation"), __("The person was asked and hasn't confirmed yet.")],
 	LAPSED: [__("Not confirmed"), __("The person was asked and didn't confirm in time.")],
 	REFUSED: [__("Refused"), __("The person was asked and said no.")],
@@ -20,10 +20,7 @@ export const reasons = () => ({
 	REVOKED: [__("Revoked"), __("We ended this consent ourselves.")],
 	EXPIRED: [__("Expired"), __("The consent is too old to rely on. Ask the person again.")],
 	INVALIDATED: [__("Invalid"), __("The consent was declared invalid.")],
-	NO_EVIDENCE: [
-		__("No proof"),
-		__("An old list says that the person agreed, but there is no proof of it."),
-	],
+	NO_EVIDENCE: [__("No proof"), __("It is on record that the person agreed, but without enough proof.")],
 	TOPIC_NOT_SUBSCRIBED: [
 		__("Another topic"),
 		__("The person agreed to the purpose, but not to hear about this topic."),

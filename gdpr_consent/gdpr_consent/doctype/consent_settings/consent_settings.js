@@ -42,6 +42,7 @@ const outcomes = () => ({
 	Passed: ["green", __("holds")],
 	Leaked: ["red", __("lets through")],
 	"Not Tried": ["orange", __("not tried")],
+	Absent: ["gray", __("not there")],
 });
 
 async function show_canary(frm) {
