@@ -253,6 +253,17 @@ def test_ad_06_the_collation_lends_no_person_to_another_mailbox(address, contact
 	}
 
 
+def test_ad_06_a_person_is_found_by_two_mailboxes_that_the_collation_takes_for_one(address, contact):
+	accented = address("müller{}@people.example")
+	plain = accented.replace("ü", "u")
+	jo = contact(plain)
+	jo.append("email_ids", {"email_id": address()})
+	jo.save()
+	frappe.db.set_value("Contact Email", jo.email_ids[1].name, "email_id", accented)
+	found = [Person("Contact", jo.name)]
+	assert people_at([accented, plain]) == {accented: found, plain: found}
+
+
 @pytest.mark.parametrize(
 	("stored", "asked"),
 	[
