@@ -106,17 +106,15 @@ def _columns(view: str) -> list[Row]:
 # --- what the lists say -------------------------------------------------------------------------------------
 
 
-def standing_counts(doctypes: Iterable[str]) -> dict[str, dict[str, int]]:
+def standing_counts(doctypes: Iterable[str]) -> dict[str, Counter[str]]:
 	"""Count the records of each DocType by what their field Marketing Mail says."""
-	return {
-		doctype: dict(
-			frappe.db.sql(
-				f"""select ifnull(nullif(`{FIELD}`, ''), '{NOT_YET}') as standing, count(*)
-				from `tab{doctype}` group by standing"""
-			)
-		)
-		for doctype in doctypes
-	}
+	counts: dict[str, Counter[str]] = {doctype: Counter() for doctype in doctypes}
+	for doctype, of in counts.items():
+		for standing, records in frappe.db.sql(
+			f"select `{FIELD}`, count(*) from `tab{doctype}` group by `{FIELD}`"
+		):
+			of[standing or NOT_YET] += records
+	return counts
 
 
 def _label(state: str) -> str:

@@ -1,5 +1,7 @@
 """Report Record of Processing Activities (Art. 30(1) GDPR), with what is missing said in words (RE-04)."""
 
+from collections import Counter
+
 import frappe
 from frappe import _
 
@@ -160,14 +162,17 @@ def _bases(purposes: list[Row]) -> dict[str, list[str]]:
 def _active_consents() -> dict[str, int]:
 	if not frappe.has_permission("Consent", "read"):
 		return {}
-	return dict(
-		frappe.db.sql(
-			# It holds the purpose too; the database would take the index over the expiry, and read the rows.
-			f"""select `purpose`, count(*) from `tabConsent` force index (wordings)
-			where {has_status(Status.GIVEN.value)}{visible("Consent")} group by `purpose`""",
-			{"now": now_utc()},
-		)
+	# The index holds the purpose too, after the wording; the database would take the one over the expiry, and
+	# read the rows.
+	rows = frappe.db.sql(
+		f"""select `purpose`, count(*) from `tabConsent` force index (wordings)
+		where {has_status(Status.GIVEN.value)}{visible("Consent")} group by `wording`, `purpose`""",
+		{"now": now_utc()},
 	)
+	active: Counter[str] = Counter()
+	for purpose, consents in rows:
+		active[purpose] += consents
+	return active
 
 
 def _columns() -> list[Row]:
