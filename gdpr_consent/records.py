@@ -596,11 +596,11 @@ def kantara_of(consent: str) -> Json:
 	return _without_none(receipt)
 
 
-def _if_stated(property: str, kind: str, text: str | None) -> Json:
+def _if_stated(term: str, kind: str, text: str | None) -> Json:
 	"""Say what only some have as an instance of a DPV class: joint controllers (Art. 26), a representative
 	(Art. 27), safeguards of transfers (Art. 46)."""
 	told = (text or "").strip()
-	return {property: {"@type": kind, "dct:description": told}} if told else {}
+	return {term: {"@type": kind, "dct:description": told}} if told else {}
 
 
 def _without_none(value: Any) -> Any:
