@@ -32,7 +32,7 @@ from gdpr_consent import (
 	standing,
 )
 from gdpr_consent.clock import parse_utc, utc_text
-from gdpr_consent.doors import says_why
+from gdpr_consent.doors import check_can_be_stored, says_why
 from gdpr_consent.exceptions import (
 	ConsentMissing,
 	InvalidEmailAddress,
@@ -180,7 +180,7 @@ def _request(
 	pending = register.request(
 		email=email,
 		purpose=purpose,
-		topics=_as_list(topics),
+		topics=_as_list("topics", topics),
 		source=source or None,
 		language=language or None,
 		by_the_person=by_the_person,
@@ -466,7 +466,7 @@ def check_consent(
 	_check_may_see_purpose(purpose)
 	instant, known = parse_utc(at, _("At")), parse_utc(known_at, _("Known At"))
 	answers = audience.decide_many(
-		_as_list(emails),
+		_as_list("emails", emails),
 		*_check_scope(purpose, topic, is_past=bool(instant or known)),
 		register.check_channel(channel),
 		instant,
@@ -754,7 +754,7 @@ def confirm_consent(t: str) -> dict[str, Any]:
 # --- checks of the caller -----------------------------------------------------------------------------------
 
 
-def _as_list(value: list[str] | str | None) -> list[str]:
+def _as_list(name: str, value: list[str] | str | None) -> list[str]:
 	if isinstance(value, str):
 		try:
 			value = json.loads(value) if value.lstrip().startswith("[") else [value]
@@ -765,6 +765,7 @@ def _as_list(value: list[str] | str | None) -> list[str]:
 		return []
 	if not isinstance(value, list | tuple | set) or not all(isinstance(item, str) for item in value):
 		raise UnknownReference(_("A list of texts is needed, not {0}.").format(type(value).__name__))
+	check_can_be_stored(name, value)  # in JSON, a character may be written that no body may hold
 	return list(value)
 
 

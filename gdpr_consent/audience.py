@@ -98,30 +98,35 @@ def subscribers(topic: str) -> Iterator[list[str]]:
 # All that decides about a thousand addresses, in one statement that sees one state of the database. It is
 # text, because the query builder takes longer over it than the database over rows. The addresses come first
 # and bring the index with them: of a list after `in`, the database sometimes thinks that reading the whole
-# table is quicker. Each row is one text, because the driver takes longer over a column than the database over
-# a row; names that people choose are in hex, so that nothing in them parts it. A row that lacks what it must
-# have is null, and nothing is decided.
+# table is quicker. All rows come as one text, because the driver takes longer over a row and a column than
+# the database over finding them; names that people choose are in hex, so that nothing in them parts it. A row
+# that lacks what it must have is counted and not in the text, and nothing is decided. The wording is the one
+# thing that the index has no room for; so that the rows of the table stay unread, it is left out where none
+# is outdated.
 ASKED = "json_table(%(keys)s, '$[*]' columns (address_key varchar(80) path '$')) asked"
-FACTS_NOW = f"""
-	select concat(
+WORDING = "hex(ifnull(wording, ''))"
+FACTS_WITH_WORDING = f"""
+	set statement group_concat_max_len = 1073741824 for
+	select count(*), group_concat(
 		asked.address_key, '|', consent.name, '|', hex(ifnull(topic, '')), '|', status, '|', marketing, '|',
 		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''), '|',
 		ifnull(nullif(evidence_grade, ''), '-'), ifnull(double_opt_in, 0), hex(ifnull(country, '')), '.',
-		hex(ifnull(wording, '')))
+		{WORDING} separator '\\n')
 	from {ASKED}
 	straight_join `tabConsent` consent force index (decision) on consent.address_key = asked.address_key
 	left join `tabLegal Basis` basis on basis.name = legal_basis
 	where channel = %(channel)s and purpose = %(purpose)s and (topic is null or topic in ('', %(topic)s))
 	union all
-	select concat(
+	select count(*), group_concat(
 		asked.address_key, '|', kind, '|', said_on, '|', hex(ifnull(topic, '')), '|',
-		ifnull(lifted_on, ''))
+		ifnull(lifted_on, '') separator '\\n')
 	from {ASKED}
 	straight_join `tabSuppression` said force index (address_key) on said.address_key = asked.address_key
 	where (channel is null or channel in ('', %(channel)s))
 		and (purpose is null or purpose in ('', %(purpose)s))
 		and (topic is null or topic in ('', %(topic)s))
 """
+FACTS = FACTS_WITH_WORDING.replace(WORDING, "''")
 
 
 def _facts_now(
@@ -132,32 +137,40 @@ def _facts_now(
 	topics = _Unhexed()
 	grounds, proofs = _Grounds(), _Proofs(purpose, channel)
 	asked = {"keys": json.dumps(keys), "channel": channel, "purpose": purpose, "topic": topic or ""}
-	for (row,) in frappe.db.sql(FACTS_NOW, asked):
-		match row.split("|"):
-			case key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on, strength:
-				permission = Permission(
-					name,
-					topics[hex_topic],
-					STATUSES[status],
-					grounds[ground, strength],
-					_instant(since),
-					_instant(given_on) if given_on else None,
-					_instant(expires_on) if expires_on else None,
-					_instant(confirmed_on) if confirmed_on else None,
-					proofs[strength, bool(confirmed_on)],
-				)
-				permissions.setdefault(key, []).append(permission)
-			case key, kind, said_on, hex_topic, lifted_on:
-				refusal = Refusal(
-					REFUSAL_KINDS[kind],
-					_instant(said_on),
-					topics[hex_topic] or None,
-					_instant(lifted_on) if lifted_on else None,
-				)
-				refusals.setdefault(key, []).append(refusal)
-			case _:
-				raise ValueError("Neither a consent nor a suppression")
+	consents, suppressions = frappe.db.sql(FACTS_WITH_WORDING if proof.outdated_wordings() else FACTS, asked)
+	for row in _rows_in(*consents):
+		key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on, strength = row.split(
+			"|"
+		)
+		permission = Permission(
+			name,
+			topics[hex_topic],
+			STATUSES[status],
+			grounds[ground, strength],
+			_instant(since),
+			_instant(given_on) if given_on else None,
+			_instant(expires_on) if expires_on else None,
+			_instant(confirmed_on) if confirmed_on else None,
+			proofs[strength, bool(confirmed_on)],
+		)
+		permissions.setdefault(key, []).append(permission)
+	for row in _rows_in(*suppressions):
+		key, kind, said_on, hex_topic, lifted_on = row.split("|")
+		refusal = Refusal(
+			REFUSAL_KINDS[kind],
+			_instant(said_on),
+			topics[hex_topic] or None,
+			_instant(lifted_on) if lifted_on else None,
+		)
+		refusals.setdefault(key, []).append(refusal)
 	return permissions, refusals
+
+
+def _rows_in(number: int, text: str | None) -> list[str]:
+	rows = text.split("\n") if text else []
+	if len(rows) != number:
+		raise ValueError("A consent or a suppression lacks what decides")
+	return rows
 
 
 class _Unhexed(dict[str, str]):

@@ -63,7 +63,7 @@ def _checked(
 		if name not in kwargs:
 			raise ArgumentNotValid(_("{0} is missing. Say what it is.").format(frappe.bold(name)))
 	for name, value in kwargs.items():
-		_check_can_be_stored(name, value)
+		check_can_be_stored(name, value)
 	try:
 		return transform_parameter_types(function, args, kwargs)
 	except frappe.exceptions.FrappeTypeError as error:
@@ -85,7 +85,7 @@ def _too_large(error: Exception, arguments: dict[str, Any]) -> ArgumentNotValid:
 	)
 
 
-def _check_can_be_stored(name: str, value: Any) -> None:
+def check_can_be_stored(name: str, value: Any) -> None:
 	for text in _texts_in(name, value):
 		found = UNWRITABLE.search(text)
 		if found:
@@ -125,7 +125,7 @@ def rows_of(name: str, value: Any, kind: type) -> list[Any]:
 	rows = _from_json(value)
 	if not isinstance(rows, list | tuple) or not all(isinstance(row, kind) for row in rows):
 		raise _other_kind(name, value, _("a list of texts") if kind is str else _("a list of objects"))
-	_check_can_be_stored(name, rows)
+	check_can_be_stored(name, rows)
 	return list(rows)
 
 
@@ -138,7 +138,7 @@ def object_of(name: str, value: Any) -> dict[str, Any]:
 	found = _from_json(value)
 	if not isinstance(found, dict):
 		raise _other_kind(name, value, _("an object"))
-	_check_can_be_stored(name, found)
+	check_can_be_stored(name, found)
 	return found
 
 

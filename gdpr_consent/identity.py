@@ -50,7 +50,7 @@ ROLE_NAMES = frozenset(
 
 def is_phone_number(text: str | None) -> bool:
 	"""Whether a text is meant as a phone number; `normalise_phone` says whether it is one."""
-	return isinstance(text, str) and bool(LOOKS_LIKE_A_NUMBER.fullmatch(text.strip()))
+	return isinstance(text, str) and "@" not in text and bool(LOOKS_LIKE_A_NUMBER.fullmatch(text.strip()))
 
 
 def bare(address: str) -> str:
@@ -78,7 +78,7 @@ def normalise_email(email: str | None) -> str:
 	Raises:
 		InvalidEmailAddress: no address, more than one, or not well-formed.
 	"""
-	text = (email or "").strip() if isinstance(email, str | None) else ""
+	text = email.strip() if isinstance(email, str) else ""
 	if text.isascii() and PLAIN.fullmatch(lower := text.lower()):
 		return lower
 	if any(ord(char) < 32 or ord(char) == 127 for char in text):

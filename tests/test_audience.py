@@ -1,11 +1,12 @@
 """The set-based answer is that of `policy.decide`, for whatever stands in the register (design, idea 2)."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import examples
+from conftest import examples, give
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,29 @@ def fill(
 		ledger.insert(doctype, [row_of(number, row) for number, row in enumerate(rows)])
 
 
+def test_the_index_holds_all_that_decides_while_no_wording_is_outdated(address):
+	"""Or each consent is read from a place of its own on the disk."""
+	asked = {"keys": json.dumps(list(address_keys([address()]).values())), "channel": Channel.EMAIL.value}
+	plan = frappe.db.sql(
+		"explain " + audience.FACTS.partition(" for\n")[2],
+		asked | {"purpose": PURPOSES[0], "topic": "No Such"},
+		as_dict=True,
+	)
+	(consent,) = [row for row in plan if row.table == "consent"]
+	assert consent.key == "decision"
+	assert "Using index" in consent.Extra.split("; ")
+
+
+def test_a_short_limit_of_the_database_for_a_text_leaves_nobody_out(mailbox):
+	email = mailbox()
+	consent = give(email)
+	frappe.db.sql("set session group_concat_max_len = 16")
+	try:
+		assert audience.decide_many([email], PURPOSES[0])[email].consent == consent
+	finally:
+		frappe.db.sql("set session group_concat_max_len = default")
+
+
 @settings(
 	max_examples=examples(2),
 	suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -208,7 +232,7 @@ def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(address, cl
 	frappe.qb.update("Suppression").set("said_on", None).where(
 		frappe.qb.Field("name") == f"{prefix}0000"
 	).run()
-	with pytest.raises(AttributeError):
+	with pytest.raises(ValueError, match="lacks what decides"):
 		audience.decide_many([email], PURPOSES[0])
 
 

@@ -20,6 +20,7 @@ from frappe.utils import escape_html
 from frappe.utils.html_utils import sanitize_html
 
 from gdpr_consent import ledger
+from gdpr_consent.bulk_update.access import permitted
 from gdpr_consent.clock import now_utc, parse_utc
 from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import ConsentError, InvalidPeriod
@@ -129,7 +130,7 @@ def load(bulk_update: str) -> dict[str, Any]:
 		PermissionError: the user may not write this Consent Bulk Update, or not read the file.
 		AddressListNotReadable: nothing was stored; see `read`.
 	"""
-	frappe.has_permission("Consent Bulk Update", "write", bulk_update, throw=True)
+	permitted(bulk_update, "write")
 	# Locked, so that of two loads, or of a load and a preview, one comes after the other.
 	fields = ["name", "status", "address_list", "edited_by"]
 	found = frappe.db.get_value("Consent Bulk Update", bulk_update, fields, as_dict=True, for_update=True)

@@ -9,6 +9,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from gdpr_consent.bulk_update import items, job, rules
+from gdpr_consent.bulk_update.access import permitted
 from gdpr_consent.bulk_update.job import DOCTYPE, Phase
 from gdpr_consent.bulk_update.words import why_in_words
 from gdpr_consent.clock import now_utc, to_system_time
@@ -295,9 +296,7 @@ def targets() -> list[str]:
 
 
 def _get(bulk_update: str, *allowed: str, ptype: str = "write") -> Document:
-	frappe.has_permission(DOCTYPE, "read", throw=True)  # before anything is said of what there is
-	doc = frappe.get_doc(DOCTYPE, bulk_update)
-	doc.check_permission(ptype)
+	doc = permitted(bulk_update, ptype)
 	if allowed and doc.status not in allowed:
 		raise NotNow(
 			_("{0} is {1}. This is possible only while it is {2}.").format(

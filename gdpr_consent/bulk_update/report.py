@@ -16,6 +16,7 @@ from frappe.core.doctype.access_log.access_log import make_access_log
 from frappe.model.document import Document
 from frappe.permissions import can_export
 
+from gdpr_consent.bulk_update.access import permitted
 from gdpr_consent.bulk_update.words import why_in_words
 from gdpr_consent.clock import from_system_time
 from gdpr_consent.doors import says_why
@@ -48,7 +49,7 @@ def xlsx(bulk_update: str) -> None:
 	Raises:
 		PermissionError: the user may not read this Consent Bulk Update, or not export any.
 	"""
-	doc = _readable(bulk_update)
+	doc = permitted(bulk_update, "read")
 	can_export(UPDATE, raise_exception=True, is_owner=doc.owner == frappe.session.user)
 	make_access_log(doctype=UPDATE, document=doc.name, file_type="XLSX", method="gdpr_consent report")
 	frappe.response["filename"] = f"{doc.name}.xlsx"
@@ -62,7 +63,7 @@ def consent_bulk_update_report(bulk_update: str) -> dict[str, Any]:
 	Raises:
 		PermissionError: any template can call this, so the right is checked here too.
 	"""
-	doc = _readable(bulk_update)
+	doc = permitted(bulk_update, "read")
 	rows = next(_records(doc.name, PRINTED), [])
 	mine = {"owner": frappe.session.user} if _sees_own_only() else {}
 	total = frappe.db.count(ITEM, {"bulk_update": doc.name} | mine)
@@ -73,13 +74,6 @@ def consent_bulk_update_report(bulk_update: str) -> dict[str, Any]:
 		if total > len(rows)
 		else "",
 	}
-
-
-def _readable(bulk_update: str) -> Document:
-	frappe.has_permission(UPDATE, "read", throw=True)  # before anything is said of what there is
-	doc = frappe.get_doc(UPDATE, bulk_update)
-	doc.check_permission("read")
-	return doc
 
 
 # --- in words -----------------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def read_day(value: str | date | None, label: str, first: date | None = None) ->
 		return None
 	try:
 		day = getdate(value)
-	except (ValueError, TypeError, frappe.ValidationError):
+	except (ValueError, TypeError, OverflowError, frappe.ValidationError):
 		day = None
 	if not day:
 		raise InvalidPeriod(
