@@ -6,6 +6,7 @@ The same answer serves the gate, a preview, a report and a script; only the numb
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import cache
 
 import frappe
 
@@ -98,35 +99,46 @@ def subscribers(topic: str) -> Iterator[list[str]]:
 # All that decides about a thousand addresses, in one statement that sees one state of the database. It is
 # text, because the query builder takes longer over it than the database over rows. The addresses come first
 # and bring the index with them: of a list after `in`, the database sometimes thinks that reading the whole
-# table is quicker. All rows come as one text, because the driver takes longer over a row and a column than
-# the database over finding them; names that people choose are in hex, so that nothing in them parts it. A row
-# that lacks what it must have is counted and not in the text, and nothing is decided. The wording is the one
-# thing that the index has no room for; so that the rows of the table stay unread, it is left out where none
-# is outdated.
+# table is quicker. Each row is one text, because the driver takes longer over a column than the database over
+# a row; names that people choose are in hex, so that nothing in them parts it. Many rows come as one text, for
+# the same reason; of a few, that takes the database longer. A row that lacks what it must have is null, and
+# nothing is decided.
 ASKED = "json_table(%(keys)s, '$[*]' columns (address_key varchar(80) path '$')) asked"
-WORDING = "hex(ifnull(wording, ''))"
-FACTS_WITH_WORDING = f"""
-	set statement group_concat_max_len = 1073741824 for
-	select count(*), group_concat(
+FEW = 100  # addresses
+
+
+@cache
+def facts_query(is_about_few: bool, with_wording: bool) -> str:
+	"""Return the statement that reads facts.
+
+	Args:
+		is_about_few: whether each row comes by itself. If not, there is a row for consents and one for
+			suppressions: how many there are, and all of them, a line each.
+		with_wording: the one thing that the index has no room for. Without it, the rows of the table stay unread.
+	"""
+	before = "" if is_about_few else "set statement group_concat_max_len = 1073741824 for"
+	row = "concat({})" if is_about_few else "count(*), group_concat({} separator '\\n')"
+	wording = "hex(ifnull(wording, ''))" if with_wording else "''"
+	consent = f"""
 		asked.address_key, '|', consent.name, '|', hex(ifnull(topic, '')), '|', status, '|', marketing, '|',
 		since, '|', ifnull(given_on, ''), '|', ifnull(expires_on, ''), '|', ifnull(confirmed_on, ''), '|',
 		ifnull(nullif(evidence_grade, ''), '-'), ifnull(double_opt_in, 0), hex(ifnull(country, '')), '.',
-		{WORDING} separator '\\n')
-	from {ASKED}
-	straight_join `tabConsent` consent force index (decision) on consent.address_key = asked.address_key
-	left join `tabLegal Basis` basis on basis.name = legal_basis
-	where channel = %(channel)s and purpose = %(purpose)s and (topic is null or topic in ('', %(topic)s))
-	union all
-	select count(*), group_concat(
-		asked.address_key, '|', kind, '|', said_on, '|', hex(ifnull(topic, '')), '|',
-		ifnull(lifted_on, '') separator '\\n')
-	from {ASKED}
-	straight_join `tabSuppression` said force index (address_key) on said.address_key = asked.address_key
-	where (channel is null or channel in ('', %(channel)s))
-		and (purpose is null or purpose in ('', %(purpose)s))
-		and (topic is null or topic in ('', %(topic)s))
-"""
-FACTS = FACTS_WITH_WORDING.replace(WORDING, "''")
+		{wording}"""
+	suppression = """
+		asked.address_key, '|', kind, '|', said_on, '|', hex(ifnull(topic, '')), '|', ifnull(lifted_on, '')"""
+	return f"""{before}
+		select {row.format(consent)}
+		from {ASKED}
+		straight_join `tabConsent` consent force index (decision) on consent.address_key = asked.address_key
+		left join `tabLegal Basis` basis on basis.name = legal_basis
+		where channel = %(channel)s and purpose = %(purpose)s and (topic is null or topic in ('', %(topic)s))
+		union all
+		select {row.format(suppression)}
+		from {ASKED}
+		straight_join `tabSuppression` said force index (address_key) on said.address_key = asked.address_key
+		where (channel is null or channel in ('', %(channel)s))
+			and (purpose is null or purpose in ('', %(purpose)s))
+			and (topic is null or topic in ('', %(topic)s))"""
 
 
 def _facts_now(
@@ -136,39 +148,45 @@ def _facts_now(
 	refusals: dict[str, list[Refusal]] = {}
 	topics = _Unhexed()
 	grounds, proofs = _Grounds(), _Proofs(purpose, channel)
-	asked = {"keys": json.dumps(keys), "channel": channel, "purpose": purpose, "topic": topic or ""}
-	consents, suppressions = frappe.db.sql(FACTS_WITH_WORDING if proof.outdated_wordings() else FACTS, asked)
-	for row in _rows_in(*consents):
-		key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on, strength = row.split(
-			"|"
-		)
-		permission = Permission(
-			name,
-			topics[hex_topic],
-			STATUSES[status],
-			grounds[ground, strength],
-			_instant(since),
-			_instant(given_on) if given_on else None,
-			_instant(expires_on) if expires_on else None,
-			_instant(confirmed_on) if confirmed_on else None,
-			proofs[strength, bool(confirmed_on)],
-		)
-		permissions.setdefault(key, []).append(permission)
-	for row in _rows_in(*suppressions):
-		key, kind, said_on, hex_topic, lifted_on = row.split("|")
-		refusal = Refusal(
-			REFUSAL_KINDS[kind],
-			_instant(said_on),
-			topics[hex_topic] or None,
-			_instant(lifted_on) if lifted_on else None,
-		)
-		refusals.setdefault(key, []).append(refusal)
+	for row in _rows(keys, purpose, topic, channel):
+		match row.split("|"):
+			case key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on, strength:
+				permission = Permission(
+					name,
+					topics[hex_topic],
+					STATUSES[status],
+					grounds[ground, strength],
+					_instant(since),
+					_instant(given_on) if given_on else None,
+					_instant(expires_on) if expires_on else None,
+					_instant(confirmed_on) if confirmed_on else None,
+					proofs[strength, bool(confirmed_on)],
+				)
+				permissions.setdefault(key, []).append(permission)
+			case key, kind, said_on, hex_topic, lifted_on:
+				refusal = Refusal(
+					REFUSAL_KINDS[kind],
+					_instant(said_on),
+					topics[hex_topic] or None,
+					_instant(lifted_on) if lifted_on else None,
+				)
+				refusals.setdefault(key, []).append(refusal)
+			case _:
+				raise ValueError("Neither a consent nor a suppression")
 	return permissions, refusals
 
 
-def _rows_in(number: int, text: str | None) -> list[str]:
-	rows = text.split("\n") if text else []
-	if len(rows) != number:
+def _rows(keys: list[str], purpose: str, topic: str | None, channel: str) -> list[str]:
+	asked = {"keys": json.dumps(keys), "channel": channel, "purpose": purpose, "topic": topic or ""}
+	is_about_few = len(keys) <= FEW
+	found = frappe.db.sql(facts_query(is_about_few, bool(proof.outdated_wordings())), asked)
+	if is_about_few:
+		rows = [row for (row,) in found]
+		is_complete = None not in rows
+	else:
+		rows = [row for _number, text in found if text for row in text.split("\n")]
+		is_complete = len(rows) == sum(number for number, _text in found)
+	if not is_complete:
 		raise ValueError("A consent or a suppression lacks what decides")
 	return rows
 

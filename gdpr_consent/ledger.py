@@ -144,9 +144,8 @@ def _insert(
 ) -> None:
 	"""Insert the columns of the rows, and into all of them what is common.
 
-	What the rows of a statement share is sent once, in variables of the session: most columns of a bulk are
-	the same in each row. It is text, because the query builder takes longer over a value than the database
-	does.
+	What several rows share is sent once, in variables of the session: most columns of a bulk are the same in
+	each row. It is text, because the query builder takes longer over a value than the database does.
 	"""
 	for start in range(0, len(rows), AT_ONCE):
 		batch = rows[start : start + AT_ONCE]
@@ -160,9 +159,15 @@ def _insert(
 				shared[column] = values[0]
 			else:
 				own[column] = values
-		shared |= common
+		if len(batch) > 1:
+			shared |= common
+		else:
+			own |= {column: [value] for column, value in common.items()}
 		variables = [f"@_{number}" for number in range(len(shared))]
-		frappe.db.sql(f"set {', '.join(f'{variable} = %s' for variable in variables)}", list(shared.values()))
+		if shared:
+			frappe.db.sql(
+				f"set {', '.join(f'{variable} = %s' for variable in variables)}", list(shared.values())
+			)
 		names = ", ".join(f"`{column}`" for column in (*own, *shared))
 		row = f"({','.join(['%s'] * len(own) + variables)})"
 		frappe.db.sql(

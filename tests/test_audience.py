@@ -184,7 +184,7 @@ def test_the_index_holds_all_that_decides_while_no_wording_is_outdated(address):
 	"""Or each consent is read from a place of its own on the disk."""
 	asked = {"keys": json.dumps(list(address_keys([address()]).values())), "channel": Channel.EMAIL.value}
 	plan = frappe.db.sql(
-		"explain " + audience.FACTS.partition(" for\n")[2],
+		"explain " + audience.facts_query(True, False),
 		asked | {"purpose": PURPOSES[0], "topic": "No Such"},
 		as_dict=True,
 	)
@@ -193,7 +193,8 @@ def test_the_index_holds_all_that_decides_while_no_wording_is_outdated(address):
 	assert "Using index" in consent.Extra.split("; ")
 
 
-def test_a_short_limit_of_the_database_for_a_text_leaves_nobody_out(mailbox):
+def test_a_short_limit_of_the_database_for_a_text_leaves_nobody_out(mailbox, monkeypatch):
+	monkeypatch.setattr(audience, "FEW", 0)
 	email = mailbox()
 	consent = give(email)
 	frappe.db.sql("set session group_concat_max_len = 16")
@@ -207,8 +208,11 @@ def test_a_short_limit_of_the_database_for_a_text_leaves_nobody_out(mailbox):
 	max_examples=examples(2),
 	suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(consents, suppressions, st.sampled_from([0, 1, None]))
-def test_many_are_decided_as_the_policy_decides_each(clock, two_topics, address, yes, noes, asked):
+@given(consents, suppressions, st.sampled_from([0, 1, None]), st.sampled_from([audience.FEW, 0]))
+def test_many_are_decided_as_the_policy_decides_each(
+	clock, two_topics, address, monkeypatch, yes, noes, asked, few
+):
+	monkeypatch.setattr(audience, "FEW", few)
 	emails = [address() for _ in range(PEOPLE)]
 	prefix = frappe.generate_hash(length=8)
 	fill(list(address_keys(emails).values()), two_topics, yes, noes, clock, prefix)
@@ -223,8 +227,10 @@ def test_many_are_decided_as_the_policy_decides_each(clock, two_topics, address,
 		assert audience.decide_many([email], PURPOSES[0], topic) == {email: answers[email]}
 
 
-def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(address, clock):
+@pytest.mark.parametrize("few", [audience.FEW, 0])
+def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(few, address, clock, monkeypatch):
 	"""A row that can't be read may be a no."""
+	monkeypatch.setattr(audience, "FEW", few)
 	email = address()
 	no = SuppressionRow(0, None, None, None, RefusalKind.OBJECTION, 0, None)
 	fill(list(address_keys([email]).values()), [], [], [no], clock, prefix := frappe.generate_hash(length=8))
