@@ -3,7 +3,20 @@
 import sys
 import traceback
 
+import pymysql
+
 import frappe
+
+DRIVERS = [pymysql]  # v15 has this one alone, v16 chooses
+try:
+	import MySQLdb
+
+	DRIVERS.append(MySQLdb)
+except ImportError:
+	pass
+DATABASE_ERRORS = tuple(driver.MySQLError for driver in DRIVERS)
+# The row can't be as it was to be: a key that is taken, a value that is too long.
+ROW_REFUSED = tuple(error for driver in DRIVERS for error in (driver.IntegrityError, driver.DataError))
 
 
 def log_failure(title: str, where: str = "") -> None:

@@ -102,14 +102,18 @@ ERROR: Json = {
 # --- methods ------------------------------------------------------------------------------------------------
 
 
+ELSEWHERE = ("gdpr_consent.doctype", "gdpr_consent.patches", "gdpr_consent.gate.v15")  # v16 can't import it
+
+
 def methods() -> Iterator[tuple[str, Callable, str | None]]:
-	"""Yield each method's dotted name, itself, and the DocType that it is a method of, if any."""
+	"""Yield each method's dotted name, itself, and the DocType that it is a method of, if any. What only asks
+	a question before a method of the core is the core's."""
 	for module in walk_packages(gdpr_consent.__path__, "gdpr_consent."):
-		if not module.name.startswith(("gdpr_consent.doctype", "gdpr_consent.patches")):
+		if not module.name.startswith(ELSEWHERE):
 			import_module(module.name)
 	for function in frappe.whitelisted:
-		if function.__module__.startswith("gdpr_consent."):
-			owner, _, name = function.__qualname__.rpartition(".")
+		owner, _, name = function.__qualname__.rpartition(".")
+		if function.__module__.startswith("gdpr_consent.") and not owner.startswith("Sensitive"):
 			yield f"{function.__module__}.{name}", function, doctype_of(owner)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 from canaries import CONTROL, GUEST, MANAGER, PORTAL, fields_of
+from conftest import V16
 from read_trial import DOCTYPES, OWN_SCRIPTS, path
 
 import frappe
@@ -488,10 +489,9 @@ def auto_repeat_preview(visit):
 	visit.method("frappe.automation.doctype.auto_repeat.auto_repeat.generate_message_preview", name=name)
 
 
-@path("preview of a Webhook's request body", readers=(MANAGER,))
-def webhook_preview(visit):
+def _webhook_to_preview(visit) -> str:
 	planted = visit.planted
-	name = visit.trial.once(
+	return visit.trial.once(
 		"webhook to preview",
 		lambda: (
 			planted.new(
@@ -502,12 +502,41 @@ def webhook_preview(visit):
 				request_url=f"{visit.trial.sink.url}/preview",
 				request_structure="JSON",
 				enabled=0,
-				webhook_json='{"tax_id": "{{ doc.tax_id }}"}',
+				webhook_json='{"innocent": "{{ doc.tax_id }}"}',
 			).name
 		),
 	)
-	doc = visit.document("Webhook", name) | {"preview_document": planted.names["Customer"]}
-	visit.method("run_doc_method", docs=doc, method="generate_preview")
+
+
+@path("preview of a Webhook's request body", readers=(MANAGER,))
+def webhook_preview(visit):
+	name = _webhook_to_preview(visit)
+	shown = {"preview_document": visit.planted.names["Customer"]}
+	if V16:
+		doc = visit.document("Webhook", name)
+		visit.method("run_doc_method", docs=doc, method="preview_request_body", args=shown)
+		visit.call("POST", f"/api/v2/document/Webhook/{name}/method/preview_request_body", json=shown)
+		path_v1 = f"/api/resource/Webhook/{name}"
+		visit.call("POST", path_v1, params={"run_method": "preview_request_body"}, json=shown)
+	else:
+		doc = visit.document("Webhook", name) | shown
+		visit.method("run_doc_method", docs=doc, method="generate_preview")
+
+
+@path("oracle: a Webhook's condition", readers=(MANAGER,))
+def webhook_condition(visit):
+	planted = visit.planted
+	stored = frappe.db.get_value("Customer", planted.names["Customer"], "tax_id")
+	sent = visit.document("Webhook", _webhook_to_preview(visit))
+	shown = {"preview_document": planted.names["Customer"]}
+
+	def ask(value: str) -> requests.Response:
+		doc = sent | {"condition": f"doc.tax_id == '{value}'"}
+		if V16:
+			return visit.method("run_doc_method", docs=doc, method="preview_meets_condition", args=shown)
+		return visit.method("run_doc_method", docs=doc | shown, method="generate_preview")
+
+	visit.guess(ask, stored)
 
 
 @path("Webhook", ("form fields", "JSON"), readers=(MANAGER,), control=None)
@@ -1072,9 +1101,12 @@ def portal_prints(visit):
 )
 def portal_oracle(visit):
 	stored = frappe.db.get_value(visit.case, visit.planted.names[visit.case], "tax_id")
-	visit.guess(
-		lambda value: visit.get("/api/method/frappe.www.list.get", doctype=visit.case, tax_id=value), stored
-	)
+	for method in ("get", "get_list_data"):  # v16 has the second alone
+
+		def ask(value: str, method=method) -> requests.Response:
+			return visit.get(f"/api/method/frappe.www.list.{method}", doctype=visit.case, tax_id=value)
+
+		visit.guess(ask, stored)
 
 
 @path("web form over the field", ("the list", "the document"))
@@ -1118,8 +1150,7 @@ def web_form(visit):
 			"frappe.www.list.get_list_data",
 			doctype="Customer",
 			web_form_name=form,
-			fields=["name", "tax_id"],
-			limit=50,
+			name=name,
 		)
 		visit.method("frappe.www.list.get", doctype="Customer", web_form_name=form, limit=50)
 
@@ -1178,7 +1209,7 @@ HELPERS = {
 		"erpnext.accounts.doctype.bank_account.bank_account.get_bank_account_details",
 		bank_account=visit.planted.names["Bank Account"],
 	),
-	"POS closing: get_pos_invoices": lambda visit: visit.method(
+	"POS closing": lambda visit: visit.method(
 		"erpnext.accounts.doctype.pos_closing_entry.pos_closing_entry.get_pos_invoices",
 		start="2020-01-01 00:00:00",
 		end="2100-01-01 00:00:00",
@@ -1223,6 +1254,10 @@ def _contract_template(visit) -> str:
 			).name
 		),
 	)
+
+
+if V16:
+	del HELPERS["POS closing"]  # which reads no protected field there
 
 
 @path("ERPNext's helpers", HELPERS)

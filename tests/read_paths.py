@@ -3,12 +3,14 @@
 Imports nothing of gdpr_consent, so that plain ERPNext can be tried with the same paths.
 """
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import requests
 from canaries import fields_of
+from conftest import V16
 from read_trial import DOCTYPES, main_field, path
 
 import frappe
@@ -108,23 +110,39 @@ EXPRESSIONS = (
 	"{0}, customer_group",
 	"if({0} = {0}, {0}, 0) as innocent",
 )
+# v16 takes no function as text.
+FUNCTIONS = (
+	'{{"MAX": "{0}", "as": "innocent"}}',
+	'{{"MIN": "`tabCustomer`.`{0}`", "as": "innocent"}}',
+	'{{"CONCAT": ["{0}", "\'\'"], "as": "innocent"}}',
+	'{{"IFNULL": ["{0}", "\'\'"], "as": "innocent"}}',
+	'{{"NULLIF": ["{0}", "\'\'"], "as": "innocent"}}',
+	'{{"CONCAT": [{{"IFNULL": ["{0}", "\'\'"]}}, "\'\'"], "as": "innocent"}}',
+	'{{"MAX": [{{"CONCAT": ["\'\'", "{0}"]}}], "as": "name"}}',
+)
 
 
-NO_SUCH_QUERY = "Frappe 15.103 answers nobody: the query that it makes of this is wrong, or it forbids it"
+NO_SUCH_QUERY = "Frappe answers nobody: the query that it makes of this is wrong, or it forbids it"
+
+
+def as_field(text: str) -> str | dict:
+	return json.loads(text) if text.startswith("{") else text
+
+
+def _is_closed(expression: str) -> bool:
+	if V16:
+		return expression.startswith("distinct") or "(" in expression
+	return expression.startswith(("tab", "min(", "concat", "coalesce", "distinct", "{0}, ", "if("))
 
 
 @path(
 	"aliases, aggregates and functions in fields",
-	EXPRESSIONS,
-	closed={
-		case: NO_SUCH_QUERY
-		for case in EXPRESSIONS
-		if case.startswith(("tab", "min(", "concat", "coalesce", "distinct", "{0}, ", "if("))
-	},
+	(*EXPRESSIONS, *(FUNCTIONS if V16 else ())),
+	closed={case: NO_SUCH_QUERY for case in EXPRESSIONS if _is_closed(case)},
 )
 def expressions(visit):
-	fields = ["name", visit.case.format("tax_id")]
-	if "max" in visit.case or "min" in visit.case or "group_concat" in visit.case:
+	fields = ["name", as_field(visit.case.format("tax_id"))]
+	if re.search("max|min|group_concat", visit.case, re.IGNORECASE):
 		fields = fields[1:]
 	itself = _itself(visit, "Customer")
 	before = len(visit.seen)
@@ -326,11 +344,12 @@ def client_get_value(visit):
 
 @path("client.validate_link", DOCTYPES)
 def client_validate_link(visit):
+	fields = [*fields_of(visit.case)]
 	visit.method(
-		"frappe.client.validate_link",
+		f"frappe.client.validate_link{'_and_fetch' if V16 else ''}",
 		doctype=visit.case,
 		docname=visit.planted.names[visit.case],
-		fields=[*fields_of(visit.case)],
+		**{"fields_to_fetch" if V16 else "fields": fields},
 	)
 
 
@@ -521,12 +540,16 @@ def _exported(visit) -> None:
 		visit.get(file.file_url)
 
 
+def aggregate(function: str, of: str, alias: str = "_aggregate_column") -> str | dict[str, str]:
+	return {function: of, "as": alias} if V16 else f"{function.lower()}({of}) as {alias}"
+
+
 @path("reportview.get: grouped, with an aggregate", ("sum",))
 def reportview_aggregate(visit):
 	visit.method(
 		"frappe.desk.reportview.get",
 		doctype="Bank Account",
-		fields=["count(*) as _aggregate_column", "`tabBank Account`.`bank`"],
+		fields=[aggregate("COUNT", "*"), "`tabBank Account`.`bank`"],
 		filters=_itself(visit, "Bank Account"),
 		group_by="`tabBank Account`.`bank`",
 		aggregate_on_field="bank_account_no",
@@ -536,7 +559,7 @@ def reportview_aggregate(visit):
 	visit.method(
 		"frappe.desk.reportview.get",
 		doctype="Bank Account",
-		fields=[f"{visit.case}(`tabBank Account`.`bank_account_no`) as _aggregate_column", "bank"],
+		fields=[aggregate(visit.case.upper(), "`tabBank Account`.`bank_account_no`"), "bank"],
 		filters=_itself(visit, "Bank Account"),
 		group_by="`tabBank Account`.`bank`",
 	)
@@ -627,7 +650,10 @@ def child_rows(visit):
 	visit.get("/api/resource/Sales Invoice", fields=fields, filters=_itself(visit, "Sales Invoice"))
 
 
-@path("child table: a protected field in a child table (an administrator's)", ("REST v1", "list", "export"))
+@path(
+	"child table: a protected field in a child table (an administrator's)",
+	("REST v1", "list", "export", *(["rows of a list"] if V16 else [])),
+)
 def child_field(visit):
 	planted = visit.planted
 
@@ -655,6 +681,12 @@ def child_field(visit):
 		visit.get(
 			"/api/resource/Sales Invoice",
 			fields=["name", "`tabSales Invoice Item`.`canary_iban`"],
+			filters=[["name", "=", name]],
+		)
+	elif visit.case == "rows of a list":
+		visit.get(
+			"/api/resource/Sales Invoice",
+			fields=["name", {"items": ["name", "canary_iban"]}],
 			filters=[["name", "=", name]],
 		)
 	else:
@@ -880,6 +912,73 @@ def filter_spellings(visit):
 		visit.guess(in_a_count, stored)
 
 
+@path("oracle: the calendar's start and end", ("start", "end"))
+def calendar_oracle(visit):
+	"""A field that is compared with a text that the asker chooses, whatever it holds."""
+	name = visit.planted.names["Customer"]
+	stored = frappe.db.get_value("Customer", name, "tax_id")
+
+	def ask(value: str) -> requests.Response:
+		return visit.method(
+			"frappe.desk.calendar.get_events",
+			doctype="Customer",
+			start=value if visit.case == "end" else "",
+			end=value if visit.case == "start" else "zzzz",
+			field_map={"start": "name", "end": "name", "title": "name", "id": "name"}
+			| {visit.case: "tax_id"},
+			fields=["name"],
+			filters=[["Customer", "name", "=", name]],
+		)
+
+	visit.guess(ask, f"{stored[:-1]}!", f"{stored}z")
+
+
+@path(
+	"oracle: filters in the place of fields",
+	("a list", "a dict"),
+	closed=dict.fromkeys(("a list", "a dict"), NO_SUCH_QUERY),
+)
+def swapped_oracle(visit):
+	"""Frappe takes filters for fields and fields for filters, if they look like it."""
+	name = visit.planted.names["Customer"]
+	stored = frappe.db.get_value("Customer", name, "tax_id")
+
+	def question(value: str) -> Any:
+		if visit.case == "a dict":
+			return {"name": name, "tax_id": ["like", f"{value}%"]}
+		return [["Customer", "name", "=", name], ["Customer", "tax_id", "like", f"{value}%"]]
+
+	for method in ("frappe.client.get_list", "frappe.desk.reportview.get", "frappe.desk.reportview.get_list"):
+
+		def ask(value: str, method=method) -> requests.Response:
+			return visit.method(method, doctype="Customer", fields=question(value))
+
+		visit.guess(ask, stored)
+	visit.guess(lambda value: visit.get("/api/v2/document/Customer", fields=question(value)), stored)
+
+
+LOCATED = ("REST v1", "REST v2", "client.get_list", "reportview.get", "client.get_value")
+
+
+@path("oracle: a function of the field", LOCATED if V16 else ())
+def function_oracle(visit):
+	name = visit.planted.names["Customer"]
+	stored = frappe.db.get_value("Customer", name, "tax_id")
+
+	def ask(value: str) -> requests.Response:
+		columns = ["name", {"LOCATE": [f"'{value}'", "tax_id"], "as": "innocent"}]
+		more = {"filters": [["Customer", "name", "=", name]], "fields": columns}
+		if visit.case.startswith("REST"):
+			folder = "api/resource" if visit.case == "REST v1" else "api/v2/document"
+			return visit.get(f"/{folder}/Customer", **more)
+		if visit.case == "client.get_value":
+			more["fieldname"] = more.pop("fields")
+		where = "frappe" if visit.case.startswith("client") else "frappe.desk"
+		return visit.method(f"{where}.{visit.case}", doctype="Customer", **more)
+
+	visit.guess(ask, stored)
+
+
 @path("oracle: or_filters", ("REST v1", "client.get_list", "reportview.get", "reportview.get_count"))
 def or_filter_oracle(visit):
 	stored = frappe.db.get_value("Customer", visit.planted.names["Customer"], "tax_id")
@@ -1033,7 +1132,7 @@ def group_oracle(visit):
 
 	def ask(names: list[str]) -> requests.Response:
 		more = {
-			"fields": ["count(name) as number"],
+			"fields": [aggregate("COUNT", "name", "number")],
 			"filters": [["Customer", "name", "in", names]],
 			"group_by": "tax_id",
 		}
@@ -1098,7 +1197,7 @@ def billing_queries(visit):
 			txt="",
 			query=query,
 			searchfield="name",
-			filters={"tax_id": ["like", f"{value}%"], "company": visit.planted.company},
+			filters={"tax_id": value, "company": visit.planted.company},
 		),
 		stored,
 	)

@@ -96,7 +96,15 @@ def test_bu_06_a_connection_that_is_lost_again_and_again_loses_nothing(
 	def cut_now_and_then(*args, **more):
 		if chance.random() < 0.02:
 			cuts.append(1)
-			elsewhere = frappe.database.get_db()
+			conf = frappe.conf  # v16 doesn't look there itself
+			elsewhere = frappe.database.get_db(
+				socket=conf.db_socket,
+				host=conf.db_host,
+				port=conf.db_port,
+				user=conf.db_user or conf.db_name,
+				password=conf.db_password,
+				cur_db_name=conf.db_name,
+			)
 			elsewhere.sql(f"kill {frappe.db._conn.thread_id()}")
 			elsewhere.close()
 		return sql(*args, **more)

@@ -173,7 +173,7 @@ def test_a_consent_that_is_not_there_is_named(site):
 
 def test_a_site_that_is_not_there_is_named(site):
 	code, said, errors = run("check", site="no-such.localhost")
-	assert code == 1 and "no-such.localhost" in said + errors
+	assert code and "no-such.localhost" in said + errors  # 1 on v15, 2 on v16
 
 
 def test_rc_05_the_public_keys_are_printed_and_the_private_ones_are_not(site):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
-from conftest import give
+from conftest import V16, give
 
 import frappe
 from frappe.gettext import translate
@@ -40,7 +40,8 @@ def test_the_template_has_every_text_of_the_code(tmp_path, monkeypatch):
 	translate.generate_pot("gdpr_consent")
 	with open(tmp_path / "main.pot", "rb") as file:
 		in_code = keys_of(read_po(file))
-	assert keys_of(catalog("main.pot")) == in_code, "Run bench generate-pot-file --app gdpr_consent."
+	of_v16 = {(text, None) for text in ("Home", "Options", "Data")} if V16 else set()  # core's own words
+	assert keys_of(catalog("main.pot")) == in_code - of_v16, "Run bench generate-pot-file --app gdpr_consent."
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

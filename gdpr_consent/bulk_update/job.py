@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
-import pymysql
-
 import frappe
 from frappe import _
 
 from gdpr_consent import standing
 from gdpr_consent.exceptions import ConsentError
-from gdpr_consent.failures import log_failure
+from gdpr_consent.failures import DATABASE_ERRORS, log_failure
 
 DOCTYPE = "Consent Bulk Update"
 LONGEST = 24 * 60 * 60  # seconds that one job may take; what is left then is taken up by the next
@@ -183,7 +181,7 @@ def _may_try_again(bulk_update: str, error: BaseException) -> bool:
 
 def _code_of(error: BaseException | None) -> int | None:
 	while error:
-		if isinstance(error, pymysql.MySQLError) and error.args:
+		if isinstance(error, DATABASE_ERRORS) and error.args:
 			return error.args[0] if isinstance(error.args[0], int) else None
 		error = error.__cause__ or error.__context__
 	return None
@@ -197,7 +195,7 @@ def _connect_again() -> None:
 			frappe.db.connect()
 			frappe.db.rollback()
 			return
-		except pymysql.MySQLError:
+		except DATABASE_ERRORS:
 			if time.monotonic() > deadline:
 				raise
 			time.sleep(0.5)
@@ -206,7 +204,7 @@ def _connect_again() -> None:
 def _rollback() -> None:
 	try:
 		frappe.db.rollback()
-	except pymysql.MySQLError:
+	except DATABASE_ERRORS:
 		_connect_again()
 
 
@@ -225,7 +223,7 @@ def _lock(what: str, seconds: int = 0) -> bool:
 def _unlock(what: str) -> None:
 	try:
 		frappe.db.sql("select release_lock(%s)", _name_of_lock(what))
-	except pymysql.MySQLError:
+	except DATABASE_ERRORS:
 		_connect_again()  # and the lock went with the connection
 
 

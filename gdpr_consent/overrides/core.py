@@ -1,5 +1,7 @@
 """Which classes, doors and events of ours stand in front of which of the core's."""
 
+import frappe
+
 MIXINS = {
 	"Assignment Rule": ["gdpr_consent.sensitive_data.messages.SensitiveAssignmentRuleMixin"],
 	"Auto Email Report": ["gdpr_consent.sensitive_data.reports.SensitiveAutoEmailReportMixin"],
@@ -20,6 +22,9 @@ MIXINS = {
 	],
 	"SMS Center": ["gdpr_consent.gate.sms.ConsentSMSCenterMixin"],
 }
+
+if int(frappe.__version__.split(".")[0]) >= 16:
+	MIXINS["Webhook"] = ["gdpr_consent.sensitive_data.messages.SensitiveWebhookMixin"]
 
 DOORS = {
 	"frappe.core.doctype.sms_settings.sms_settings.send_sms": "gdpr_consent.gate.sms.send_sms",

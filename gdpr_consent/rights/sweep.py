@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import pymysql
-
 import frappe
 
+from gdpr_consent.failures import ROW_REFUSED
 from gdpr_consent.identity import is_phone_number
 from gdpr_consent.rights import spellings
 from gdpr_consent.rights.personal_data import Erasure, holdings
@@ -240,9 +239,7 @@ def _sweep_table(
 			continue
 		try:
 			_replace(table, columns, words, typed, "name in %(names)s", {"names": names}, addresses_only)
-		except pymysql.MySQLError as error:
-			if not isinstance(error, pymysql.IntegrityError | pymysql.DataError):
-				raise
+		except ROW_REFUSED as error:
 			problem = type(error).__name__
 	rest = [
 		row[0]

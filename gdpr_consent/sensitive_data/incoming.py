@@ -19,8 +19,18 @@ from gdpr_consent.exceptions import ArgumentNotValid, FieldProtected
 from gdpr_consent.sensitive_data import reports, rights, rules
 
 FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
-ORDERS = ("order_by", "group_by", "sort_field", "sort_by", "sort_order", "searchfield", "field", "stats")
-COLUMNS = ("fields", "fieldname")
+ORDERS = (
+	"order_by",
+	"group_by",
+	"sort_field",
+	"sort_by",
+	"sort_order",
+	"searchfield",
+	"field",
+	"stats",
+	"field_map",
+)
+COLUMNS = ("fields", "fieldname", "fields_to_fetch")
 EXPORTED = ("export_fields", "select_columns")
 DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt", "goal_doctype")
 # In these the name of a field says nothing: what is read is filtered, what is written is compared.
@@ -32,6 +42,7 @@ LISTS = (
 	"frappe.desk.reportview.get",
 	"frappe.desk.reportview.get_list",
 	"frappe.client.validate_link",
+	"frappe.client.validate_link_and_fetch",
 )
 WORD = re.compile(r"(?:(`tab[^`]+`|`?\w+`?)\s*\.\s*)?`?(\w+)`?")
 
@@ -132,14 +143,18 @@ def _check_columns(form: dict) -> None:
 	protected = rules.protected_fields(about) if about else {}
 	for parameter in COLUMNS:
 		value = _parsed(form.get(parameter))
-		for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-			if isinstance(text, str):
-				names = {name for _of, name in _names_in(text, about)}
+		for column in value if isinstance(value, list) else [value]:
+			if isinstance(column, str):
+				names = {name for _of, name in _names_in(column, about)}
 				# An expression tells something of the value without showing it, and the core doesn't know a
 				# column by another spelling.
-				if "(" in text or any(name != fold(name) for _prefix, name in WORD.findall(text)):
-					_refuse_if_hidden(text, doctypes())
-				asked |= protected.keys() if text.strip("`").endswith("*") else names & protected.keys()
+				if "(" in column or any(name != fold(name) for _prefix, name in WORD.findall(column)):
+					_refuse_if_hidden(column, doctypes())
+				asked |= protected.keys() if column.strip("`").endswith("*") else names & protected.keys()
+			elif command() != "frappe.client.set_value":  # which writes its dict
+				for of, text in _texts_of_column(column):
+					_refuse_if_hidden(text, of)
+					asked |= {name for _of, name in _names_in(text, about)} & protected.keys()
 	if about and asked - {rules.WHOLE_RECORD} and _is_single(about):
 		_refuse_if_hidden(" ".join(asked), about)  # the core reads these without asking for levels
 	for parameter in EXPORTED:
@@ -191,6 +206,18 @@ def _doctype_of_table(about: str | None, table: str) -> str | None:
 		return about
 	field = frappe.get_meta(about).get_field(table)
 	return field.options if field else table if frappe.db.exists("DocType", table) else None
+
+
+def _texts_of_column(column: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+	"""Yield what a column names that isn't a text: v16 takes functions and rows of a table as dicts,
+	{"MAX": "tax_id"} and {"items": ["qty"]}, and both versions take a list or a dict for filters."""
+	about = doctypes()
+	for key, value in column.items() if isinstance(column, dict) else ():
+		linked = (_linked(doctype, str(key)) for doctype in about)
+		yield about, str(key)
+		yield from _texts_of_filters([value], (*about, *filter(None, linked)))
+	if isinstance(column, list):
+		yield from _texts_of_filters(column, about)
 
 
 def _texts_of_filters(node: Any, about: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -321,9 +348,18 @@ def _refuse_setting(doc: dict) -> None:
 			if doc.get(parameter):
 				_refuse_if_hidden(doc[parameter], about)
 	for shown_by, parameter, chosen in SHOW_A_RECORD:
-		if doc.get("doctype") == shown_by and doc.get(chosen) and isinstance(doc.get(parameter), str):
-			for name in rights.hidden_fields(doc[parameter]):
-				refuse(doc[parameter], name)
+		if doc.get("doctype") == shown_by and doc.get(chosen):
+			refuse_if_it_hides(doc.get(parameter))
+
+
+def refuse_if_it_hides(doctype: Any) -> None:
+	"""Refuse to make something of a record as a whole.
+
+	Raises:
+		FieldProtected: the user may not see all fields of the DocType.
+	"""
+	for name in rights.hidden_fields(doctype) if isinstance(doctype, str) else ():
+		refuse(doctype, name)
 
 
 # --- writing ------------------------------------------------------------------------------------------------

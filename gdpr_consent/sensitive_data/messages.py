@@ -7,7 +7,7 @@ from typing import Any
 import frappe
 from frappe.model.document import Document
 
-from gdpr_consent.sensitive_data import redaction, rights, rules
+from gdpr_consent.sensitive_data import incoming, redaction, rights, rules
 
 PRINT = "print_format_attachment"
 WEBHOOK = "frappe.integrations.doctype.webhook.webhook.enqueue_webhook"
@@ -32,6 +32,20 @@ def written_for(doc: Any, emails: list[str]) -> Iterator[None]:
 	"""Inside the block, texts are made from a document without what these people may not see."""
 	with rights.read_also_by(rights.users_among(emails, outsiders=True)), redaction.emptied(doc):
 		yield
+
+
+class SensitiveWebhookMixin:
+	"""Of Webhook, on v16, where the record that is shown is an argument and not a field (incoming.py)."""
+
+	@frappe.whitelist()
+	def preview_meets_condition(self, preview_document: str) -> str:
+		incoming.refuse_if_it_hides(self.webhook_doctype)
+		return super().preview_meets_condition(preview_document)
+
+	@frappe.whitelist()
+	def preview_request_body(self, preview_document: str) -> str:
+		incoming.refuse_if_it_hides(self.webhook_doctype)
+		return super().preview_request_body(preview_document)
 
 
 class SensitiveNotificationMixin:

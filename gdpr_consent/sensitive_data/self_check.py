@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from frappe import _
 from frappe.model.base_document import get_controller
 
-from gdpr_consent.sensitive_data import finder, messages, protection, reports, rules
+from gdpr_consent.sensitive_data import documents, finder, messages, protection, reports, rules
 
 MIXINS = {
 	"Assignment Rule": messages.SensitiveAssignmentRuleMixin,
@@ -14,6 +14,8 @@ MIXINS = {
 	"Notification": messages.SensitiveNotificationMixin,
 	"Auto Repeat": messages.SensitiveAutoRepeatMixin,
 }
+if documents.V16:
+	MIXINS["Webhook"] = messages.SensitiveWebhookMixin
 
 
 def problems() -> Iterator[str]:
