@@ -100,9 +100,9 @@ def subscribers(topic: str) -> Iterator[list[str]]:
 # text, because the query builder takes longer over it than the database over rows. The addresses come first
 # and bring the index with them: of a list after `in`, the database sometimes thinks that reading the whole
 # table is quicker. Each row is one text, because the driver takes longer over a column than the database over
-# a row; names that people choose are in hex, so that nothing in them parts it. Many rows come as one text, for
-# the same reason; of a few, that takes the database longer. A row that lacks what it must have is null, and
-# nothing is decided.
+# a row; names that people choose are in hex, so that nothing in them parts it. Many rows come as one text,
+# for the same reason; of a few, that takes the database longer. A row that lacks what it must have is null,
+# and nothing is decided.
 ASKED = "json_table(%(keys)s, '$[*]' columns (address_key varchar(80) path '$')) asked"
 FEW = 100  # addresses
 
@@ -114,7 +114,8 @@ def facts_query(is_about_few: bool, with_wording: bool) -> str:
 	Args:
 		is_about_few: whether each row comes by itself. If not, there is a row for consents and one for
 			suppressions: how many there are, and all of them, a line each.
-		with_wording: the one thing that the index has no room for. Without it, the rows of the table stay unread.
+		with_wording: the one thing that the index has no room for. Without it, the rows of the table stay
+			unread.
 	"""
 	before = "" if is_about_few else "set statement group_concat_max_len = 1073741824 for"
 	row = "concat({})" if is_about_few else "count(*), group_concat({} separator '\\n')"
