@@ -89,21 +89,27 @@ def _seal_oldest() -> int:
 	)
 	try:
 		ledger.insert("Ledger Seal", [{"name": str(made["number"]), **made}])
+		_mark([row[0] for row in rows], made["number"])
+	except frappe.QueryDeadlockError:  # the database let somebody else go first
+		frappe.db.rollback()
+		return _seal_oldest()
 	except Exception as error:
 		frappe.db.rollback()
 		if frappe.db.is_duplicate_entry(error) or frappe.db.is_primary_key_violation(error):
 			return 0  # somebody else is sealing, and does all of it
 		raise
-	names = [row[0] for row in rows]
-	for start in range(0, len(names), UPDATE_AT_ONCE):
+	frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
+	return len(rows)
+
+
+def _mark(events: list[str], number: int) -> None:
+	for start in range(0, len(events), UPDATE_AT_ONCE):
 		# By name, and by no other way: it locks these rows alone, where going through the table waits for
 		# events that are being written.
 		frappe.db.sql(
 			"update `tabConsent Event` force index (primary) set seal = %s where name in %s",
-			(made["number"], names[start : start + UPDATE_AT_ONCE]),
+			(number, events[start : start + UPDATE_AT_ONCE]),
 		)
-	frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
-	return len(rows)
 
 
 def root_of(rows: list[tuple]) -> str:

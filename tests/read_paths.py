@@ -880,6 +880,24 @@ def filter_shapes(visit):
 	)
 
 
+@path("oracle: filters as a dict, whether the field is empty", ("empty text", "null"))
+def filter_of_nothing(visit):
+	nothing = {"empty text": "", "null": None}[visit.case]
+	without = visit.trial.once(
+		"customer without a tax number",
+		lambda: (
+			visit.planted.new(
+				"Customer", customer_name=f"Plain {visit.planted.tag}", customer_type="Company"
+			).name
+		),
+	)
+	one, other = (
+		visit.method("frappe.client.get_count", doctype="Customer", filters={"name": name, "tax_id": nothing})
+		for name in (visit.planted.names["Customer"], without)
+	)
+	visit.compare(one, other)
+
+
 SPELLED = (
 	"`tabCustomer`.`tax_id`",
 	"tabCustomer.tax_id",

@@ -215,6 +215,21 @@ def test_two_who_seal_at_once_seal_each_event_once(chain, mailbox, monkeypatch):
 	assert bad() == SOUND
 
 
+def test_a_seal_that_the_database_turns_back_is_made_anew(chain, mailbox, monkeypatch):
+	"""MariaDB ends one of two that wait for each other."""
+	mark = seals._mark
+
+	def turned_back(*_args) -> None:
+		monkeypatch.setattr(seals, "_mark", mark)
+		raise frappe.QueryDeadlockError
+
+	record(mailbox())
+	monkeypatch.setattr(seals, "_mark", turned_back)
+	assert seals.seal() == 1
+	assert frappe.db.count(EVENT, {"seal": 0}) == 0
+	assert bad() == SOUND
+
+
 # --- tampering ----------------------------------------------------------------------------------------------
 
 
