@@ -75,7 +75,7 @@ def fates(subject: Subject) -> list[tuple[Holding, Erasure, int]]:
 
 
 def _locate_once(subject: Subject) -> None:
-	if getattr(frappe.local, "consent_traced", None) != (id(frappe.db), subject):
+	if getattr(frappe.local, "consent_traced", None) != (frappe.db._conn, subject):
 		locate(subject)
 
 
@@ -97,7 +97,7 @@ def locate(subject: Subject) -> None:
 	for holding in found:
 		if holding.is_person and holding.erasure == Erasure.KEEP:
 			_delete_unless_used(holding, found, subject.named(holding.doctype))
-	frappe.local.consent_traced = (id(frappe.db), subject)
+	frappe.local.consent_traced = (frappe.db._conn, subject)
 
 
 class _Finder:

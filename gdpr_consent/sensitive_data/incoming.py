@@ -44,6 +44,7 @@ LISTS = (
 	"frappe.client.validate_link",
 	"frappe.client.validate_link_and_fetch",
 )
+OF_REPORTS = ("frappe.desk.query_report.", "frappe.core.doctype.prepared_report.prepared_report.")
 WORD = re.compile(r"(?:(`tab[^`]+`|`?\w+`?)\s*\.\s*)?`?(\w+)`?")
 
 
@@ -226,7 +227,7 @@ def _texts_of_filters(node: Any, about: Iterable[str]) -> Iterator[tuple[tuple[s
 	if isinstance(node, dict):
 		for field, value in node.items():
 			# A report takes no notice of a filter that is empty, and its form sends all that it has.
-			if value not in (None, "", []) or not command().startswith("frappe.desk.query_report."):
+			if value not in (None, "", []) or not command().startswith(OF_REPORTS):
 				yield tuple(about), str(field)
 				yield from _texts_of_filters([value], about)
 	elif isinstance(node, list):
