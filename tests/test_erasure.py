@@ -271,6 +271,20 @@ def test_ds_16_ds_17_after_an_erasure_only_what_the_report_lists_names_the_perso
 	)
 
 
+def test_ds_16_what_core_remembers_of_links_hides_no_record(person, request_of, officer):
+	"""Whatever it has read before, in this process or in another: it says itself that it may be outdated."""
+	name = request_of()
+	doors.plan_erasure(name)
+	doors.approve_erasure(name)
+	frappe.db.commit()
+	frappe.local.dynamic_link_map = {}
+	frappe.cache.set_value("dynamic_link_map::Dynamic Link::link_doctype", ["Contact", "Lead"])
+	erasure_run.work(name)
+	answer = doors.erasure_status(name)
+	assert answer["status"] == "Fulfilled"
+	assert where_named(person) <= allowed_places(answer)
+
+
 def test_ds_16_the_person_is_told_before_we_forget_whom_to_tell(person, request_of, officer, smtp):
 	erase(request_of())
 	mails = [one.content for one in smtp.deliveries if one.to.lower() == person.email.lower()]

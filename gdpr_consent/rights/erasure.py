@@ -272,6 +272,7 @@ def _rename(subject: Subject) -> Subject:
 		)
 		if not is_kept or not _names_the_person(person.party, subject):
 			continue
+		_look_for_links_anew()
 		new = _("Erased {0}").format(frappe.generate_hash(length=8))
 		rename_doc(
 			person.party_type,
@@ -290,6 +291,13 @@ def _rename(subject: Subject) -> Subject:
 	if renamed != subject:
 		traces.locate(renamed)
 	return renamed
+
+
+def _look_for_links_anew() -> None:
+	"""Core remembers for hours which tables link to which DocTypes, "possibly outdated". A link that it then
+	leaves with the old name would hide a record of the person from us."""
+	frappe.local.dynamic_link_map = None
+	frappe.cache.delete_keys("dynamic_link_map::")
 
 
 def _names_the_person(text: str, subject: Subject) -> bool:
