@@ -5,6 +5,7 @@ The same answer serves the gate, a preview, a report and a script; only the numb
 
 import json
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
 
@@ -56,15 +57,11 @@ def decide_many(
 	answers: dict[str | None, Decision] = {None: block(Reason.NO_CONSENT)}
 	if known_at and not at:
 		at = known_at
-	for start in range(0, len(distinct), AT_ONCE):
-		chunk = distinct[start : start + AT_ONCE]
-		if at:
-			permissions, refusals = _facts_at(chunk, purpose, topic, channel, at, known_at)
-		else:
-			permissions, refusals = _facts_now(chunk, purpose, topic, channel)
-		instant = at or now_utc()
-		for key in chunk:
-			answers[key] = decide(topic, permissions.get(key, ()), refusals.get(key, ()), instant)
+	chunks = [distinct[start : start + AT_ONCE] for start in range(0, len(distinct), AT_ONCE)]
+	if at:
+		answers |= _decide_at(chunks, purpose, topic, channel, at, known_at)
+	else:
+		answers |= _decide_now(chunks, purpose, topic, channel)
 	return {email: answers[key] for email, key in keys.items()}
 
 
@@ -142,19 +139,42 @@ def facts_query(is_about_few: bool, with_wording: bool) -> str:
 			and (topic is null or topic in ('', %(topic)s))"""
 
 
-def _facts_now(
-	keys: list[str], purpose: str, topic: str | None, channel: str
+def _decide_now(
+	chunks: list[list[str]], purpose: str, topic: str | None, channel: str
+) -> dict[str, Decision]:
+	"""Decide about a thousand addresses while the database looks for the next thousand.
+
+	The database is asked by this thread alone. The other one has all that it needs in memory, and would fail
+	if it asked: outside this thread there is no connection.
+	"""
+	requirements = proof.requirements_for(purpose, channel)
+
+	def read(keys: list[str]) -> tuple[list[str], list[str], datetime]:
+		return keys, _rows(keys, purpose, topic, channel, requirements), now_utc()
+
+	def decide_on(keys: list[str], rows: list[str], instant: datetime) -> dict[str, Decision]:
+		permissions, refusals = _facts_in(rows, requirements)
+		return {key: decide(topic, permissions.get(key, ()), refusals.get(key, ()), instant) for key in keys}
+
+	if len(chunks) == 1:
+		return decide_on(*read(chunks[0]))
+	with ThreadPoolExecutor(max_workers=1) as beside:
+		decided = [beside.submit(decide_on, *read(keys)) for keys in chunks]
+	return {key: decision for part in decided for key, decision in part.result().items()}
+
+
+def _facts_in(
+	rows: list[str], requirements: proof.Requirements
 ) -> tuple[dict[str, list[Permission]], dict[str, list[Refusal]]]:
 	permissions: dict[str, list[Permission]] = {}
 	refusals: dict[str, list[Refusal]] = {}
-	topics = _Unhexed()
-	grounds, proofs = _Grounds(), _Proofs(purpose, channel)
-	for row in _rows(keys, purpose, topic, channel):
+	topics, grounds, proofs = _Unhexed(), _Grounds(requirements), _Proofs(requirements)
+	for row in rows:
 		match row.split("|"):
-			case key, name, hex_topic, status, ground, since, given_on, expires_on, confirmed_on, strength:
+			case key, name, topic, status, ground, since, given_on, expires_on, confirmed_on, strength:
 				permission = Permission(
 					name,
-					topics[hex_topic],
+					topics[topic],
 					STATUSES[status],
 					grounds[ground, strength],
 					_instant(since),
@@ -164,11 +184,11 @@ def _facts_now(
 					proofs[strength, bool(confirmed_on)],
 				)
 				permissions.setdefault(key, []).append(permission)
-			case key, kind, said_on, hex_topic, lifted_on:
+			case key, kind, said_on, topic, lifted_on:
 				refusal = Refusal(
 					REFUSAL_KINDS[kind],
 					_instant(said_on),
-					topics[hex_topic] or None,
+					topics[topic] or None,
 					_instant(lifted_on) if lifted_on else None,
 				)
 				refusals.setdefault(key, []).append(refusal)
@@ -177,10 +197,12 @@ def _facts_now(
 	return permissions, refusals
 
 
-def _rows(keys: list[str], purpose: str, topic: str | None, channel: str) -> list[str]:
+def _rows(
+	keys: list[str], purpose: str, topic: str | None, channel: str, requirements: proof.Requirements
+) -> list[str]:
 	asked = {"keys": json.dumps(keys), "channel": channel, "purpose": purpose, "topic": topic or ""}
 	is_about_few = len(keys) <= FEW
-	found = frappe.db.sql(facts_query(is_about_few, bool(proof.outdated_wordings())), asked)
+	found = frappe.db.sql(facts_query(is_about_few, bool(requirements.outdated_wordings)), asked)
 	if is_about_few:
 		rows = [row for (row,) in found]
 		is_complete = None not in rows
@@ -204,25 +226,45 @@ def _names_in(strength: str) -> list[str]:
 
 
 class _Grounds(dict[tuple[str, str], MarketingGround]):
+	"""What each legal basis means in each country."""
+
+	def __init__(self, requirements: proof.Requirements) -> None:
+		self.requirements = requirements
+
 	def __missing__(self, asked: tuple[str, str]) -> MarketingGround:
 		ground, strength = asked
-		self[asked] = proof.ground_in(_names_in(strength)[0], GROUNDS[ground])
+		self[asked] = self.requirements.ground_in(_names_in(strength)[0], GROUNDS[ground])
 		return self[asked]
 
 
 class _Proofs(dict[tuple[str, bool], bool]):
-	"""Whether a consent of such a grade, opt-in rule and country counts: asked once of each kind."""
+	"""Whether a consent of such a grade, opt-in rule, country and wording counts."""
 
-	def __init__(self, purpose: str, channel: str) -> None:
-		self.purpose, self.channel = purpose, channel
+	def __init__(self, requirements: proof.Requirements) -> None:
+		self.requirements = requirements
 
 	def __missing__(self, kind: tuple[str, bool]) -> bool:
 		strength, is_confirmed = kind
 		country, wording = _names_in(strength)
-		self[kind] = proof.is_proven(
-			self.purpose, self.channel, country, strength[0], strength[1] == "1", is_confirmed, wording
-		)
+		grade, double_opt_in = strength[0], strength[1] == "1"
+		self[kind] = self.requirements.are_met(country, grade, double_opt_in, is_confirmed, wording)
 		return self[kind]
+
+
+def _decide_at(
+	chunks: list[list[str]],
+	purpose: str,
+	topic: str | None,
+	channel: str,
+	at: datetime,
+	known_at: datetime | None,
+) -> dict[str, Decision]:
+	decisions = {}
+	for keys in chunks:
+		permissions, refusals = _facts_at(keys, purpose, topic, channel, at, known_at)
+		for key in keys:
+			decisions[key] = decide(topic, permissions.get(key, ()), refusals.get(key, ()), at)
+	return decisions
 
 
 def _facts_at(
@@ -236,6 +278,7 @@ def _facts_at(
 	"""The same facts as they were at an instant, from the events up to it (ST-10, ST-11)."""
 	consent, suppression = frappe.qb.DocType("Consent"), frappe.qb.DocType("Suppression")
 	grounds = _grounds()
+	requirements = proof.requirements_for(purpose, channel)
 	permissions: dict[str, list[Permission]] = {}
 	# What a record is about never changes, so it is read from its row: the payloads may have been erased.
 	about = {
@@ -254,7 +297,7 @@ def _facts_at(
 					about[name].topic or "",
 					Status(row["status"]),
 					# Of a basis that is deleted by now nobody can say what it meant.
-					proof.ground_in(
+					requirements.ground_in(
 						country,
 						grounds.get(row.get("legal_basis") or about[name].legal_basis, MarketingGround.NEVER),
 					),
@@ -263,9 +306,7 @@ def _facts_at(
 					row.get("given_on"),
 					row.get("expires_on"),
 					row.get("confirmed_on"),
-					proof.is_proven(
-						purpose,
-						channel,
+					requirements.are_met(
 						country,
 						row.get("evidence_grade"),
 						row.get("double_opt_in"),

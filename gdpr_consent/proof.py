@@ -66,8 +66,15 @@ STRICTEST = Rule(double_opt_in=True, existing_customer=False, grades=GRADES["A o
 
 def rule_of(country: str | None) -> Rule:
 	"""Return the rule of a country; one that isn't known, or has none, gets that of Any Other Country."""
-	rules = frappe.cache.get_value(RULES, _read_rules)
+	return _rule_among(_rules(), country)
+
+
+def _rule_among(rules: dict[str, list], country: str | None) -> Rule:
 	return Rule(*(rules.get(country or "") or rules.get("") or STRICTEST))
+
+
+def _rules() -> dict[str, list]:
+	return frappe.cache.get_value(RULES, _read_rules)
 
 
 def _read_rules() -> dict[str, list]:
@@ -124,42 +131,60 @@ def _forget(what: str) -> None:
 	frappe.db.after_rollback.add(forget)
 
 
-def is_proven(
-	purpose: str,
-	channel: str,
-	country: str | None,
-	grade: str | None,
-	double_opt_in: Any,
-	confirmed_on: Any,
-	wording: str | None,
-) -> bool:
-	"""Whether the proof of a consent is enough to send on.
+class Requirements(NamedTuple):
+	"""What the proof of a consent to a purpose has to be like on a channel, by the rules in force.
 
-	The grades that count are those which the country and the purpose accept today. Where a double opt-in was
-	asked for when the person agreed (V4), only the confirmation or a document will do. Both are about e-mail:
-	a click in a mail proves nothing for another channel (NA-05). What was agreed to before the purpose or the
-	controller changed materially isn't what we do now (V6).
+	They are read once, and asked about any number of consents without the database.
 	"""
-	if wording and wording in outdated_wordings():
-		return False
-	if channel != Channel.EMAIL.value:
-		return True
-	if double_opt_in and not confirmed_on and grade != DOCUMENTED:
-		return False
+
+	channel: str
+	grades: str  # that the purpose accepts
+	rules: dict[str, list]
+	outdated_wordings: frozenset[str]
+
+	def are_met(
+		self,
+		country: str | None,
+		grade: str | None,
+		double_opt_in: Any,
+		confirmed_on: Any,
+		wording: str | None,
+	) -> bool:
+		"""Whether the proof of a consent is enough to send on.
+
+		The grades that count are those which the country and the purpose accept today. Where a double opt-in
+		was asked for when the person agreed (V4), only the confirmation or a document will do. Both are about
+		e-mail: a click in a mail proves nothing for another channel (NA-05). What was agreed to before the
+		purpose or the controller changed materially isn't what we do now (V6).
+		"""
+		if wording and wording in self.outdated_wordings:
+			return False
+		if self.channel != Channel.EMAIL.value:
+			return True
+		if double_opt_in and not confirmed_on and grade != DOCUMENTED:
+			return False
+		given = grade or "D"
+		return given in _rule_among(self.rules, country).grades and given in self.grades
+
+	def ground_in(self, country: str | None, ground: MarketingGround) -> MarketingGround:
+		"""Return what a legal basis means for marketing in a country: the existing-customer rule isn't
+		everywhere (SO-07)."""
+		is_existing_customer = ground == MarketingGround.EXISTING_CUSTOMER
+		if is_existing_customer and not _rule_among(self.rules, country).existing_customer:
+			return MarketingGround.NEVER
+		return ground
+
+
+def requirements_for(purpose: str, channel: str) -> Requirements:
+	return Requirements(channel, GRADES[_accepted_grades(purpose)], _rules(), frozenset(outdated_wordings()))
+
+
+def _accepted_grades(purpose: str) -> str:
 	try:
-		wanted = frappe.get_cached_value("Processing Purpose", purpose, "accepted_grades") or ""
+		return frappe.get_cached_value("Processing Purpose", purpose, "accepted_grades") or ""
 	except frappe.DoesNotExistError:  # one that is deleted, asked about for an instant that is past
 		frappe.clear_last_message()
-		wanted = ""
-	return (grade or "D") in rule_of(country).grades and (grade or "D") in GRADES[wanted]
-
-
-def ground_in(country: str | None, ground: MarketingGround) -> MarketingGround:
-	"""Return what a legal basis means for marketing in a country: the existing-customer rule isn't everywhere
-	(SO-07)."""
-	if ground == MarketingGround.EXISTING_CUSTOMER and not rule_of(country).existing_customer:
-		return MarketingGround.NEVER
-	return ground
+		return ""
 
 
 def needs_double_opt_in(channel: str, topic: str | None, country: str | None) -> bool:

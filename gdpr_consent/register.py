@@ -430,18 +430,17 @@ def _covers(said: Scope, scope: Scope) -> bool:
 
 
 def permission_of(row: Row) -> Permission:
+	requirements = proof.requirements_for(row["purpose"], row["channel"])
 	return Permission(
 		name=row["name"],
 		topic=row["topic"] or "",
 		status=Status(row["status"]),
-		ground=proof.ground_in(row.get("country"), ground_of(row["legal_basis"])),
+		ground=requirements.ground_in(row.get("country"), ground_of(row["legal_basis"])),
 		since=row["since"],
 		given_on=row.get("given_on"),
 		expires_on=row.get("expires_on"),
 		confirmed_on=row.get("confirmed_on"),
-		is_proven=proof.is_proven(
-			row["purpose"],
-			row["channel"],
+		is_proven=requirements.are_met(
 			row.get("country"),
 			row.get("evidence_grade"),
 			row.get("double_opt_in"),

@@ -225,12 +225,13 @@ database_answers() {
 }
 
 start_database() {
+	local quarter_of_memory=$(($(awk '/^MemTotal/ { print $2 }' /proc/meminfo) / 4096))M
 	# Not /tmp: another server that starts there deletes the temporary tables of ours.
 	as_bench_user mkdir -p "$DATABASE.tmp"
 	as_bench_user setsid --fork mariadbd --no-defaults --datadir="$DATABASE" --init-file="$DATABASE/init.sql" \
 		--socket="$DATABASE/socket" --tmpdir="$DATABASE.tmp" --pid-file="$DATABASE/pid" \
 		--log-error="$DATABASE/log" --skip-networking --skip-log-bin --character-set-server=utf8mb4 --collation-server=utf8mb4_unicode_ci \
-		--innodb-buffer-pool-size=512M --innodb-flush-log-at-trx-commit=2 --max-allowed-packet=64M \
+		--innodb-buffer-pool-size="$quarter_of_memory" --innodb-flush-log-at-trx-commit=2 --max-allowed-packet=64M \
 		>/dev/null 2>&1
 	for _ in $(seq 150); do
 		database_answers && return

@@ -208,11 +208,18 @@ def test_a_short_limit_of_the_database_for_a_text_leaves_nobody_out(mailbox, mon
 	max_examples=examples(2),
 	suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(consents, suppressions, st.sampled_from([0, 1, None]), st.sampled_from([audience.FEW, 0]))
+@given(
+	consents,
+	suppressions,
+	st.sampled_from([0, 1, None]),
+	st.sampled_from([audience.FEW, 0]),
+	st.sampled_from([audience.AT_ONCE, 1]),
+)
 def test_many_are_decided_as_the_policy_decides_each(
-	clock, two_topics, address, monkeypatch, yes, noes, asked, few
+	clock, two_topics, address, monkeypatch, yes, noes, asked, few, at_once
 ):
 	monkeypatch.setattr(audience, "FEW", few)
+	monkeypatch.setattr(audience, "AT_ONCE", at_once)
 	emails = [address() for _ in range(PEOPLE)]
 	prefix = frappe.generate_hash(length=8)
 	fill(list(address_keys(emails).values()), two_topics, yes, noes, clock, prefix)
@@ -228,10 +235,14 @@ def test_many_are_decided_as_the_policy_decides_each(
 
 
 @pytest.mark.parametrize("few", [audience.FEW, 0])
-def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(few, address, clock, monkeypatch):
+@pytest.mark.parametrize("at_once", [audience.AT_ONCE, 1])
+def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(
+	few, at_once, address, clock, monkeypatch
+):
 	"""A row that can't be read may be a no."""
 	monkeypatch.setattr(audience, "FEW", few)
-	email = address()
+	monkeypatch.setattr(audience, "AT_ONCE", at_once)
+	email, others = address(), [address(), address()]
 	no = SuppressionRow(0, None, None, None, RefusalKind.OBJECTION, 0, None)
 	fill(list(address_keys([email]).values()), [], [], [no], clock, prefix := frappe.generate_hash(length=8))
 	assert audience.decide_many([email], PURPOSES[0])[email].reason == Reason.OBJECTED
@@ -239,7 +250,17 @@ def test_a_record_that_lacks_what_it_must_have_leaves_nobody_decided(few, addres
 		frappe.qb.Field("name") == f"{prefix}0000"
 	).run()
 	with pytest.raises(ValueError, match="lacks what decides"):
-		audience.decide_many([email], PURPOSES[0])
+		audience.decide_many([*others, email], PURPOSES[0])
+
+
+def test_an_audience_that_cant_be_made_out_is_refused_whole(mailbox, monkeypatch):
+	"""Sets are decided beside the reading of the next: what fails there may not pass for an answer."""
+	monkeypatch.setattr(audience, "AT_ONCE", 1)
+	monkeypatch.delitem(audience.STATUSES, Status.GIVEN.value)
+	emails = [mailbox() for _ in range(3)]
+	give(emails[1])
+	with pytest.raises(KeyError, match=Status.GIVEN.value):
+		audience.decide_many(emails, PURPOSES[0])
 
 
 def test_an_audience_takes_one_query_a_thousand(address, monkeypatch):

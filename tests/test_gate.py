@@ -293,7 +293,7 @@ def test_em_07_marketing_that_cant_be_decided_waits_and_goes_when_the_fault_is_g
 		def fail(*_args):
 			raise frappe.db.OperationalError(1205, "Lock wait timeout exceeded")
 
-		broken.setattr(gate.audience, "_facts_now", fail)
+		broken.setattr(gate.audience, "_rows", fail)
 		mail.send()
 	assert smtp.reached() == []
 	assert outcome(email) == {email: "Not Sent"}

@@ -96,15 +96,11 @@ def _unproven(row: Row) -> int:
 	if row.status == Status.UNKNOWN.value:
 		return row.consents
 
+	requirements = proof.requirements_for(row.purpose, row.channel)
+
 	def is_proven(confirmed: bool) -> bool:
-		return proof.is_proven(
-			row.purpose,
-			row.channel,
-			row.country,
-			row.evidence_grade,
-			row.double_opt_in,
-			confirmed,
-			row.wording,
+		return requirements.are_met(
+			row.country, row.evidence_grade, row.double_opt_in, confirmed, row.wording
 		)
 
 	open_ones = row.consents - row.confirmed
