@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ import frappe
 from frappe.commands import get_site, pass_context
 from frappe.utils import get_backups_path, now_datetime
 
-from gdpr_consent import export, register, seals, signatures
+from gdpr_consent import export, journal, register, replay, seals, signatures
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.offline_verifier import FileNotReadable
 
@@ -140,6 +141,51 @@ def seal(context: frappe._dict) -> None:
 	for problem in problems:
 		click.secho(f"✗ {problem}", fg="red")
 	_end(not problems)
+
+
+@group.command("replay", short_help="After a restore: say again who said no since the backup.")
+@click.option(
+	"--erase-since",
+	"day",
+	type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+	help="When the backup was made (UTC): also erase again who was erased since, and is back.",
+)
+@click.option("--yes", is_flag=True, help="Erase without asking.")
+@pass_context
+def replay_journal(context: frappe._dict, day: datetime | None, yes: bool) -> None:
+	"""Say again each no that the journal outside the database holds and a restored database has forgotten.
+
+	The scheduler does this every few minutes, and bench migrate does; erasing again, only this does. May be
+	interrupted at any time, and adds nothing when it is done twice.
+	"""
+	with _site(context):
+		try:
+			with _bar("Comparing the journal", journal.size()) as progress:
+				said = replay.say_again(progress)
+			back = replay.back_since(day) if day else []
+		except journal.JournalFailed as error:
+			click.secho(f"✗ {error}", fg="red")
+			_end(False)
+		click.secho(f"✓ {said.again} noes were said again.", fg="green")
+		if said.broken:
+			click.secho(f"✗ {said.broken} lines of the journal can't be read, and were left out.", fg="red")
+		if said.back and not day:
+			click.secho(
+				f"✗ {said.back} records are back that were erased. Add --erase-since DAY-OF-THE-BACKUP.",
+				fg="red",
+			)
+		for person in back:
+			click.echo(f"{person.party_type} {person.party}")
+		if back and not yes:
+			click.confirm(f"Erase these {len(back)} again?", abort=True)
+		try:
+			with _bar("Erasing again", len(back)) as progress:
+				for _person in replay.erase_again(back):
+					progress(1)
+		except ConsentError as error:
+			click.secho(f"✗ {frappe.utils.strip_html(str(error))}", fg="red")
+			_end(False)
+	_end(not said.broken and (bool(day) or not said.back))
 
 
 @group.command("export", short_help="Save all evidence to a file.")

@@ -54,7 +54,11 @@ ignore_links_on_delete = [*_register, *_rights, "Sensitive Access Log"]  # they 
 consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"}
 
 scheduler_events = {
-	"all": ["gdpr_consent.bulk_update.job.take_up", "gdpr_consent.rights.erasure_run.take_up"],
+	"all": [
+		"gdpr_consent.bulk_update.job.take_up",
+		"gdpr_consent.rights.erasure_run.take_up",
+		"gdpr_consent.replay.every_few_minutes",
+	],
 	"hourly": ["gdpr_consent.tasks.hourly"],
 	"daily": ["gdpr_consent.tasks.daily", "gdpr_consent.gate.canary.run"],
 	"daily_long": ["gdpr_consent.tasks.daily_long"],

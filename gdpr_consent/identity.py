@@ -168,6 +168,12 @@ def _versioned_hash(key: bytes, normalised: str) -> str:
 	return f"{KEY_VERSION}:{keyed_hash(key, normalised)}"
 
 
+def record_key(doctype: str, name: str) -> str:
+	"""Return the keyed hash of a record's name, which often is that of a person."""
+	record = hmac.digest(_key(), f"{KEY_VERSION}|record|{doctype}|{name}".encode(), "sha256").hex()
+	return f"{KEY_VERSION}:{record}"
+
+
 def keyed_hash(key: bytes, normalised: str) -> str:
 	"""HMAC-SHA-256 in hex (requirements §11). A plain hash of an address can be guessed back."""
 	kind = "email" if "@" in normalised else "phone"

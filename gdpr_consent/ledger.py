@@ -217,27 +217,30 @@ def insert_events(doctype: str, events: Iterable[tuple[Event, str | None]]) -> d
 	return heads
 
 
-def erase_payloads(doctype: str, erased: dict[str, int], addresses: Iterable[str]) -> None:
+def erase_payloads(doctype: str, records: list[str], addresses: Iterable[str]) -> None:
 	"""Delete for good what events before those of kind Erase said: their payloads, and the salts with them.
 
 	Args:
 		doctype: Consent or Suppression, what the records are.
-		erased: by record, the number of its Erase event.
-		addresses: of the person, who may also have been the one who acted.
+		addresses: of the people, who may also have been the ones who acted.
 	"""
-	event = frappe.qb.DocType("Consent Event")
-	record = event[frappe.scrub(doctype)]
-	for name, seq in erased.items():
-		older = (record == name) & (event.seq < seq)
-		payloads = frappe.qb.from_(event).select(event.name).where(older).run(pluck=True)
-		payload = frappe.qb.DocType("Consent Event Payload")
-		if payloads:
-			frappe.qb.update(payload).set(payload.payload, None).set(payload.salt, None).where(
-				payload.name.isin(payloads)
-			).run()
-			frappe.qb.update(event).set(event.actor, None).where(
-				older & event.actor.isin([*addresses] or [""])
-			).run()
+	if not records:
+		return
+	record = frappe.scrub(doctype)
+	# Text, because the query builder doesn't say which table a column is set in.
+	erased = f"""join `tabConsent Event` erase on erase.`{record}` = event.`{record}`
+		and erase.`kind` = 'Erase' and erase.`seq` > event.`seq`"""
+	frappe.db.sql(
+		f"""update `tabConsent Event Payload` payload
+		join `tabConsent Event` event on event.`name` = payload.`name` {erased}
+		set payload.`payload` = null, payload.`salt` = null where event.`{record}` in %s""",
+		[records],
+	)
+	frappe.db.sql(
+		f"""update `tabConsent Event` event {erased}
+		set event.`actor` = null where event.`{record}` in %s and event.`actor` in %s""",
+		[records, [*addresses] or [""]],
+	)
 
 
 def read_events(

@@ -19,7 +19,7 @@ from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 from frappe.utils import getdate
 
-from gdpr_consent import announcements, email_groups, ledger, proof, standing
+from gdpr_consent import announcements, email_groups, journal, ledger, proof, standing
 from gdpr_consent.clock import add_months, now_utc, to_system_time, utc_text
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
@@ -271,6 +271,7 @@ class _Writing:
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
 		announcements.note(event for event, _head in self._events["Consent"])
+		journal.note(event for events in self._events.values() for event, _head in events)
 		if not self.bulk_update:  # whose job has the lists follow when it ends
 			standing.follow_register(
 				[row for changed in self._changed.values() for row in changed.values()], self.is_stale
@@ -1489,6 +1490,7 @@ def _bounces(writing: _Writing, key: str) -> list[Row]:
 
 # What a record says about the person. The key stays: without the key of the site it tells nobody anything.
 PERSONAL = ("email", "party_type", "party", "reason", "evidence", "recorded_by", "origin_doctype", "origin")
+OF_THE_PROOF = ("email", "reason", "evidence", "recorded_by")
 ENDED_BY_ERASURE = {
 	Status.UNKNOWN: EventKind.INVALIDATE,
 	Status.REQUESTED: EventKind.REFUSE,
@@ -1526,7 +1528,7 @@ def erase(
 	keys = {key for key in address_keys(addresses).values() if key}
 	noted = [row for rows in _rows_at_parties(parties) for row in rows]
 	act = Act(CONTROLLER)
-	erased: dict[str, dict[str, int]] = {"Consent": {}, "Suppression": {}}
+	erased: dict[str, list[str]] = {"Consent": [], "Suppression": []}
 	with _Writing(keys | {row["address_key"] for row in noted if row["address_key"]}) as writing:
 		no = No(RefusalKind.ERASURE, Scope("", ""), None)
 		for key in sorted(keys):
@@ -1546,11 +1548,37 @@ def erase(
 					continue
 				if row.get("kind") == RefusalKind.ERASURE or not _says_something(row, is_theirs):
 					continue  # what holds a key alone
-				erased[doctype][row["name"]] = _erase_row(writing, doctype, row, is_theirs, act)
+				_erase_row(writing, doctype, row, _personal(is_theirs), act)
+				erased[doctype].append(row["name"])
 	if not keep_evidence:
 		for doctype, records in erased.items():
 			ledger.erase_payloads(doctype, records, addresses)
 	return [name for records in erased.values() for name in records]
+
+
+def erase_ended(consents: Iterable[str]) -> list[str]:
+	"""Erase the proof of consents that have ended, and the address; that they were there stays (RE-01).
+
+	The key and the party stay too, so that a no goes on counting for the person. What is live is left alone.
+
+	Returns:
+		names of the consents whose proof was erased.
+	"""
+	table = frappe.qb.DocType("Consent")
+	named = table.name.isin([*consents] or [""]) & table.address_key.isnotnull()
+	found = dict(frappe.qb.from_(table).select(table.name, table.address_key).where(named).run())
+	erased: list[Row] = []
+	emails: set[str] = set()
+	with _Writing(found.values()) as writing:
+		for row in [row for rows in writing.consents.values() for row in rows if row["name"] in found]:
+			if row["status"] in LIVE or not any(row.get(column) for column in OF_THE_PROOF):
+				continue
+			emails |= {row["email"]} - {None}
+			_erase_row(writing, "Consent", row, OF_THE_PROOF, Act(SYSTEM))
+			erased.append(row)
+	names = [row["name"] for row in erased]
+	ledger.erase_payloads("Consent", names, emails)
+	return names
 
 
 def _rows_at_parties(parties: Iterable[tuple[str, str]]) -> list[list[Row]]:
@@ -1569,21 +1597,24 @@ def _rows_at_parties(parties: Iterable[tuple[str, str]]) -> list[list[Row]]:
 	return found
 
 
+def _personal(is_theirs: bool) -> list[str]:
+	"""Name the columns to erase; the address is somebody else's if the key isn't the person's."""
+	return [column for column in PERSONAL if is_theirs or column != "email"]
+
+
 def _says_something(row: Row, is_theirs: bool) -> bool:
-	columns = PERSONAL if is_theirs else [column for column in PERSONAL if column != "email"]
-	return any(row.get(column) for column in columns)
+	return any(row.get(column) for column in _personal(is_theirs))
 
 
-def _erase_row(writing: _Writing, doctype: str, row: Row, is_theirs: bool, act: Act) -> int:
-	"""Say again what a record says, but nothing about the person. Returns the number of the event."""
+def _erase_row(writing: _Writing, doctype: str, row: Row, erased: Iterable[str], act: Act) -> None:
+	"""Say again what a record says, without the columns that are erased."""
 	columns = frappe.get_meta(doctype).get_valid_columns()
 	said = PROJECTED if doctype == "Consent" else SAID_BY_A_NO
 	facts = {column: row.get(column) for column in said if column in columns}
-	facts |= {column: None for column in PERSONAL if column in columns and (is_theirs or column != "email")}
+	facts |= {column: None for column in erased if column in columns}
 	for made_by_events in ("status", "since"):
 		facts.pop(made_by_events, None)
 	writing.append(doctype, row, EventKind.ERASE, act, facts)
-	return row["last_seq"]
 
 
 def revoke(consent: str, reason: str) -> Row:
@@ -1626,6 +1657,33 @@ def _end(consent: str, kind: EventKind, reason: str, effective_from: datetime | 
 			effective_from=effective_from,
 		)
 		return row
+
+
+def end_again(ends: Iterable[tuple[str, EventKind, datetime | None]], reason: str) -> int:
+	"""End consents that somebody who works here has ended, which a restored database has forgotten (ST-18).
+
+	Args:
+		ends: name of the consent, REVOKE, INVALIDATE or END, and from when an invalidation counts (UTC).
+			What is not on record, or is over in another way, is left alone.
+
+	Returns:
+		how many this has ended.
+	"""
+	ends = list(ends)
+	consent = frappe.qb.DocType("Consent")
+	named = consent.name.isin([name for name, *_rest in ends] or [""])
+	keys = frappe.qb.from_(consent).select(consent.address_key).where(named).run(pluck=True)
+	act = Act(CONTROLLER, reason=reason)
+	with _Writing(key for key in keys if key) as writing:
+		by_name = {row["name"]: row for rows in writing.consents.values() for row in rows}
+		for name, kind, effective_from in ends:
+			row = by_name.get(name)
+			if not row or writing.end_if_over(row):
+				continue
+			if STATUS_AFTER[kind] in TRANSITIONS[Status(row["status"])]:
+				ended = {"ended_on": writing.now}
+				writing.append("Consent", row, kind, act, ended, effective_from=effective_from)
+		return writing.acts
 
 
 def _named(doctype: str, names: list[str]) -> list[frappe._dict]:

@@ -21,7 +21,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_url_to_form
 
-from gdpr_consent import ledger
+from gdpr_consent import journal, ledger
 from gdpr_consent.alerts import alert, officers
 from gdpr_consent.clock import now_utc, utc_text
 from gdpr_consent.failures import log_failure
@@ -60,8 +60,12 @@ def seal(progress: Callable[[int], None] = lambda _events: None) -> int:
 	return made
 
 
-def _seal_oldest() -> int:
-	"""Seal the events that were recorded first, and return their number: 0 if there are none left."""
+def _seal_oldest(attempts: int = 5) -> int:
+	"""Seal the events that were recorded first, and return their number: 0 if there are none left.
+
+	Args:
+		attempts: how often to begin anew, where the database lets somebody else go first.
+	"""
 	frappe.db.commit()  # nosemgrep: only what is committed is sealed, as it is now
 	event = frappe.qb.DocType("Consent Event")
 	rows = (
@@ -90,9 +94,11 @@ def _seal_oldest() -> int:
 	try:
 		ledger.insert("Ledger Seal", [{"name": str(made["number"]), **made}])
 		_mark([row[0] for row in rows], made["number"])
-	except frappe.QueryDeadlockError:  # the database let somebody else go first
+	except frappe.QueryDeadlockError:
 		frappe.db.rollback()
-		return _seal_oldest()
+		if attempts == 1:
+			raise
+		return _seal_oldest(attempts - 1)
 	except Exception as error:
 		frappe.db.rollback()
 		if frappe.db.is_duplicate_entry(error) or frappe.db.is_primary_key_violation(error):
@@ -367,6 +373,10 @@ def _problems_of_the_night() -> Iterator[str]:
 		log_failure("The ledger couldn't be sealed")
 		yield _("The ledger couldn't be sealed. See the Error Log.")
 	yield from anchor()
+	try:
+		journal.complete()
+	except journal.JournalFailed as error:
+		yield str(error)
 	found = verify()
 	if not found["ok"]:
 		yield _("{0} isn't as it was written: {1}").format(found["first_bad"], found["problem"])

@@ -9,7 +9,7 @@ from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, r
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
-from gdpr_consent.rights import information, package, reminders
+from gdpr_consent.rights import information, package, reminders, storage_limits
 
 DELETE_AT_ONCE = 10_000
 LOGS = (
@@ -41,6 +41,7 @@ def daily() -> None:
 
 
 def daily_long() -> None:
+	storage_limits.erase_outdated(getdate())
 	seals.nightly()
 
 

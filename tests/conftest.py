@@ -35,7 +35,7 @@ import frappe
 from frappe.installer import update_site_config
 from frappe.utils.password import update_password
 
-from gdpr_consent import api, audience, links, proof, register
+from gdpr_consent import api, audience, journal, links, proof, register
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.bulk_update import job
 from gdpr_consent.gate import personal
@@ -86,6 +86,8 @@ def site() -> Iterator[str]:
 	frappe.clear_cache()
 	# Tests leave jobs behind, for v16 makes most mails in one, and it takes no more when there are 550.
 	update_site_config("max_queued_jobs", 100_000)
+	# Tests take back by hand what they committed, which the journal would take for a restored database.
+	update_site_config(journal.FILE_SETTING, False)
 	_create_missing_document()
 	# Most people of the tests have no record that names a country. The tests about that turn it off.
 	frappe.db.set_single_value("Consent Settings", "assume_company_country", 1)

@@ -40,7 +40,9 @@ def run(*arguments: str, **more) -> tuple[int, str, str]:
 	return process.returncode, said, progress
 
 
-@pytest.mark.parametrize("name", ["canary", "check", "verify", "seal", "export", "rebuild", "public-key"])
+@pytest.mark.parametrize(
+	"name", ["canary", "check", "verify", "seal", "replay", "export", "rebuild", "public-key"]
+)
 def test_each_command_says_what_it_is_for(site, name):
 	code, said, _progress = run(name, "--help")
 	assert code == 0 and "Usage:" in said and len(said.split("\n\n")[1]) > 40

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from urllib.parse import urlencode
 
 import pytest
 from conftest import DESK, Web
@@ -400,6 +401,25 @@ def test_who_sees_a_record_that_is_protected_as_a_whole_is_logged(contract, staf
 		("View", "Contract", "*"),
 		("Print", "Contract", "*"),
 	]
+
+
+@pytest.mark.parametrize(
+	("method", "fields", "more"),
+	[
+		("frappe.client.get_list", ["name", "tax_id as told"], {}),
+		("frappe.desk.reportview.get", ["name", "tax_id as told"], {}),
+		("frappe.client.get_list", ["name", "tax_id"], {"as_dict": 0}),
+	],
+)
+def test_au_08_who_reads_the_field_by_another_name_is_logged(committed_customer, staff, method, fields, more):
+	filters = json.dumps({"name": committed_customer})
+	query = urlencode({"doctype": "Customer", "fields": json.dumps(fields), "filters": filters} | more)
+	answer = staff(*STAFF, "Sensitive Data Viewer").call("GET", f"/api/method/{method}?{query}")
+	assert TAX_ID in answer.text
+	frappe.db.rollback()
+	newest = frappe.get_last_doc("Sensitive Access Log")
+	assert (newest.how, newest.ref_doctype, newest.fields) == ("View", "Customer", "tax_id")
+	assert more or committed_customer in newest.records
 
 
 def exported(session: Session, name: str) -> str:

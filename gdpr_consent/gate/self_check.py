@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.model.base_document import get_controller
 
-from gdpr_consent import identity, links, seals
+from gdpr_consent import identity, journal, links, seals
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.doors import says_why
@@ -95,6 +95,7 @@ def _problems() -> Iterator[str]:
 		yield str(lost)
 	yield from sensitive_data.problems()
 	yield from seals.problems()
+	yield from journal.problems()
 
 
 def run() -> list[str]:

@@ -15,7 +15,7 @@ import frappe
 from frappe import _
 from frappe.model.rename_doc import rename_doc
 
-from gdpr_consent import legal_hold, register
+from gdpr_consent import journal, legal_hold, register
 from gdpr_consent.exceptions import ErasureNotPossible
 from gdpr_consent.identity import Person
 from gdpr_consent.rights import spellings, sweep, traces
@@ -115,6 +115,7 @@ def carry_out(
 		ErasureNotPossible: see `plan`.
 	"""
 	planned = plan(subject)
+	journal.note_erasure(subject.people, request)
 	subject = _rename(subject)
 	steps = _Steps(planned, before or [], progress)
 	words = sweep.Words(subject)

@@ -48,7 +48,7 @@ def _redact(response: Any) -> None:
 	if redaction.changed:
 		response.set_data(json.dumps(answer, separators=(",", ":"), ensure_ascii=False))
 	if asked:
-		_note_table(redaction, asked, answer)
+		_note_asked(redaction, asked, answer)
 	if redaction.seen:
 		_write_log(redaction.seen)
 
@@ -80,19 +80,41 @@ def _masked(node: Any, secrets: list[str]) -> Any:
 	return mask_words(node, secrets) if isinstance(node, str) else node
 
 
-def _note_table(redaction: Redaction, asked: frozenset[str], answer: Any) -> None:
-	"""Lists come as `keys` and `values` (`frappe.desk.reportview.compress`)."""
-	message = answer.get("message") if isinstance(answer, dict) else None
+def _note_asked(redaction: Redaction, asked: frozenset[str], answer: Any) -> None:
+	"""Note what rows show without its name: in a table, whose names stand apart, or under another name."""
 	doctype = incoming.doctype()
-	if not doctype or not isinstance(message, dict) or not isinstance(message.get("keys"), list):
+	if not doctype or not isinstance(answer, dict):
 		return
-	keys, hidden = message["keys"], rights.hidden_fields(doctype)
+	message = answer.get("message", answer.get("data"))
+	is_table = isinstance(message, dict) and isinstance(message.get("keys"), list)
+	keys, rows = _columns_of(message)
 	named = keys.index("name") if "name" in keys else None
-	for name in asked - hidden:
-		if named is not None and (name in keys or name == rules.WHOLE_RECORD):
-			position = keys.index(name) if name in keys else named
-			if records := {str(row[named]) for row in message["values"] if row[position]}:
-				redaction.seen.setdefault(doctype, {})[name] = records
+	seen = redaction.seen.setdefault(doctype, {})
+	for field in asked - rights.hidden_fields(doctype):
+		if field not in keys:
+			shown = rows if named is not None or field != rules.WHOLE_RECORD else []
+		elif is_table:
+			shown = [row for row in rows if row[keys.index(field)]]
+		else:
+			continue  # noted by its name
+		if shown:
+			seen[field] = {str(row[named]) if named is not None else "" for row in shown}
+	if not seen:
+		del redaction.seen[doctype]
+
+
+def _columns_of(message: Any) -> tuple[list[str], list[list[Any]]]:
+	"""Return names and rows of a list; some have their names apart (`frappe.desk.reportview.compress`)."""
+	if isinstance(message, dict):
+		if isinstance(message.get("keys"), list):
+			return message["keys"], message["values"]
+		message = [message]
+	if not isinstance(message, list) or not message:
+		return [], []
+	if all(isinstance(row, dict) for row in message):
+		keys = list(message[0])
+		return keys, [[row.get(key) for key in keys] for row in message]
+	return [], message
 
 
 def _write_log(seen: dict[str, dict[str, set[str]]]) -> None:

@@ -1,0 +1,220 @@
+"""Says again what people said no to, after a database was restored that has forgotten it (ST-18).
+
+How far the journal was compared with the database stands in the database: one that is restored knows an
+earlier position, and all that is after it is looked up. A no that is on record is left alone, so doing it
+twice adds nothing. It takes permissions away and gives none.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+import frappe
+from frappe import _
+
+from gdpr_consent import identity, journal, register
+from gdpr_consent.alerts import alert, officers
+from gdpr_consent.clock import from_utc_text, utc_text
+from gdpr_consent.failures import log_failure
+from gdpr_consent.identity import Person
+from gdpr_consent.journal import JournalFailed, Line
+from gdpr_consent.policy import EventKind, RefusalKind
+from gdpr_consent.register import Act, No, Scope
+from gdpr_consent.rights import erasure, restriction, subject
+
+# Ended by somebody who works here, without a newer yes of the person.
+LIFTED_BY_STAFF = {RefusalKind.RESTRICTION, RefusalKind.BOUNCE}
+PERSON_TYPES = ("Contact", "Lead", "Customer", "User")
+POSITION = "journal_read_to"
+
+
+class Said(NamedTuple):
+	"""What a replay did.
+
+	`again` counts what was forgotten, `broken` the lines that can't be read, `back` the records that were
+	erased and are there again.
+	"""
+
+	again: int
+	broken: int
+	back: int
+
+
+def say_again(progress: Callable[[int], None] = lambda _bytes: None) -> Said:
+	"""Say again what the journal holds and the register doesn't.
+
+	Commits after each part: it may be interrupted, and goes on where it was.
+
+	Args:
+		progress: is told how many more bytes of the journal are compared.
+
+	Raises:
+		JournalFailed
+	"""
+	end = journal.size()
+	start = frappe.db.get_single_value("Consent Settings", POSITION) or 0
+	if start > end:
+		start = 0  # another file
+	if start == end:
+		return Said(0, 0, 0)
+	frappe.db.commit()  # nosemgrep: nothing is written yet; what is in the journal by now is to be seen
+	lifted = {line["lifts"] for part in journal.read(start, end) for line in part.lines if "lifts" in line}
+	again, broken = 0, 0
+	erased: set[str] = set()
+	for part in journal.read(start, end):
+		forgotten = _forgotten(part.lines)
+		again += _say(forgotten, lifted)
+		erased |= {key for line in part.lines for key in line.get("erased", ())}
+		broken += part.broken
+		frappe.db.set_single_value("Consent Settings", POSITION, part.end, update_modified=False)
+		frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
+		progress(part.end - start)
+		start = part.end
+	back = len(_on_record(erased))
+	if again or back:
+		_tell(again, back)
+	return Said(again, broken, back)
+
+
+def _forgotten(lines: list[Line]) -> list[Line]:
+	names = [line["event"] for line in lines if "erased" not in line]
+	event = frappe.qb.DocType("Consent Event")
+	known = set(
+		frappe.qb.from_(event).select(event.name).where(event.name.isin(names)).run(pluck=True)
+		if names
+		else ()
+	)
+	return [line for line in lines if "erased" not in line and line["event"] not in known]
+
+
+def _say(lines: list[Line], lifted: set[str]) -> int:
+	noes = [
+		line
+		for line in lines
+		if "no" in line and not (line["suppression"] in lifted and line["no"] in LIFTED_BY_STAFF)
+	]
+	emails = _emails([line["address_key"] for line in noes if line["address_key"]])
+	parties = _on_record({line["party"] for line in noes if line["party"]})
+	reason = _("Said before the database was restored.")
+	for by in {line["by"] for line in noes}:
+		register.say_no(
+			[_no(line, emails, parties) for line in noes if line["by"] == by], Act(by, reason=reason)
+		)
+	for line in noes:
+		if line["no"] == RefusalKind.RESTRICTION and line["party"] in parties:
+			frappe.db.set_value(*parties[line["party"]], restriction.FIELD, 1)
+	ends = [
+		(line["consent"], EventKind(line["ends"]), from_utc_text(line["effective_from"]))
+		for line in lines
+		if "ends" in line
+	]
+	return len(noes) + register.end_again(ends, reason)
+
+
+def _no(line: Line, emails: dict[str, str], parties: dict[str, Person]) -> No:
+	return No(
+		RefusalKind(line["no"]),
+		Scope(line["channel"], line["purpose"], line["topic"]),
+		emails.get(line["address_key"]),
+		*parties.get(line["party"], (None, None)),
+		said_on=from_utc_text(line["said_on"]),
+		address_key=line["address_key"],
+	)
+
+
+def _emails(keys: list[str]) -> dict[str, str]:
+	"""Return the addresses of keys, as far as the register has them; of the erased it holds the key alone."""
+	found: dict[str, str] = {}
+	for doctype in ("Consent", "Suppression") if keys else ():
+		table = frappe.qb.DocType(doctype)
+		found |= dict(
+			frappe.qb.from_(table)
+			.select(table.address_key, table.email)
+			.where(table.address_key.isin(keys) & table.email.isnotnull())
+			.run()
+		)
+	return found
+
+
+def _tell(again: int, back: int) -> None:
+	texts = []
+	if again:
+		texts.append(_("Said again after the database was restored: {0} noes.").format(again))
+	if back:
+		texts.append(
+			_(
+				"{0} records are back that were erased. Run bench gdpr-consent replay --erase-since with "
+				"the day of the backup."
+			).format(back)
+		)
+	alert(officers(), " ".join(texts), "Consent Settings", "Consent Settings")
+	frappe.db.commit()  # nosemgrep: whoever is told finds it done
+
+
+def every_few_minutes() -> None:
+	"""Say again what is forgotten; as a rule, there is nothing to do but to look at the length of a file."""
+	try:
+		say_again()
+	except JournalFailed:
+		log_failure("The journal of the noes can't be read")
+
+
+# --- people who were erased ---------------------------------------------------------------------------------
+
+
+def back_since(day: datetime) -> list[Person]:
+	"""List the records that were erased after an instant, which are on record again.
+
+	Args:
+		day: when the backup was made, naive UTC.
+
+	Raises:
+		JournalFailed
+	"""
+	since = utc_text(day)
+	erased = {
+		key
+		for part in journal.read(0, journal.size())
+		for line in part.lines
+		if line["recorded_at"] >= since
+		for key in line.get("erased", ())
+	}
+	return list(_on_record(erased).values())
+
+
+def erase_again(people: Iterable[Person]) -> Iterator[Person]:
+	"""Erase people once more, one after the other, and yield each who is done.
+
+	Raises:
+		ErasureNotPossible: see `erasure.plan`; those before are erased.
+	"""
+	for person in people:
+		erasure.carry_out(subject.of_people([person]))
+		yield person
+
+
+def _on_record(keys: set[str]) -> dict[str, Person]:
+	"""Return the records of keys. None says its name, so all are asked for theirs."""
+	if not keys:
+		return {}
+	return {
+		key: Person(doctype, name)
+		for doctype in PERSON_TYPES
+		for name in _names(doctype)
+		if (key := identity.record_key(doctype, name)) in keys
+	}
+
+
+def _names(doctype: str) -> Iterator[str]:
+	table = frappe.qb.DocType(doctype)
+	last = ""
+	while names := (
+		frappe.qb.from_(table)
+		.select(table.name)
+		.where(table.name > last)
+		.orderby(table.name)
+		.limit(journal.AT_ONCE)
+		.run(pluck=True)
+	):
+		yield from names
+		last = names[-1]
