@@ -230,19 +230,20 @@ start_database() {
 	as_bench_user mkdir -p "$DATABASE.tmp"
 	as_bench_user setsid --fork mariadbd --no-defaults --datadir="$DATABASE" --init-file="$DATABASE/init.sql" \
 		--socket="$DATABASE/socket" --tmpdir="$DATABASE.tmp" --pid-file="$DATABASE/pid" \
-		--log-error="$DATABASE/log" --skip-networking --skip-log-bin --character-set-server=utf8mb4 --collation-server=utf8mb4_unicode_ci \
+		--log-error="$DATABASE/log.err" --skip-networking --skip-log-bin --character-set-server=utf8mb4 --collation-server=utf8mb4_unicode_ci \
 		--innodb-buffer-pool-size="$quarter_of_memory" --innodb-flush-log-at-trx-commit=2 --max-allowed-packet=64M \
 		>/dev/null 2>&1
-	for _ in $(seq 150); do
+	# A large one that was killed has much to do before it answers.
+	while pgrep -f -- "--datadir=$DATABASE " >/dev/null; do
 		database_answers && return
 		sleep 0.2
 	done
-	as_bench_user tail -n 20 "$DATABASE/log"
+	as_bench_user tail -n 20 "$DATABASE/log.err"
 	return 1
 }
 
 stop_database() {
-	database_answers && as_bench_user bash -c 'kill "$(cat "$0/pid")"' "$DATABASE"
+	as_bench_user pkill -f -- "--datadir=$DATABASE " # also one that doesn't answer yet
 }
 
 redis_port() {
