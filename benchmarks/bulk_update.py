@@ -165,10 +165,15 @@ def save_one_by_one(first: int) -> None:
 
 def insert_bare(name: str, tables: dict[str, str]) -> float:
 	"""Insert the rows that a run wrote into tables with the same indexes; return the seconds."""
-	events = "select {} from `tabConsent Event` where bulk_update = %(name)s"
+	# By way of the items, or millions of events are looked through.
+	events = """name in (
+		select event.{} from `tabConsent Bulk Update Item` item
+		join `tabConsent Event` event on event.consent = item.consent and event.bulk_update = item.bulk_update
+		where item.bulk_update = %(name)s)"""
 	which = {
-		"Consent": f"name in ({events.format('consent')})",
-		"Consent Event Payload": f"name in ({events.format('name')})",
+		"Consent": events.format("consent"),
+		"Consent Event": events.format("name"),
+		"Consent Event Payload": events.format("name"),
 	}
 	total = 0.0
 	for doctype, order in tables.items():

@@ -174,13 +174,13 @@ def replay_journal(context: frappe._dict, day: datetime | None, yes: bool) -> No
 				f"✗ {said.back} records are back that were erased. Add --erase-since DAY-OF-THE-BACKUP.",
 				fg="red",
 			)
-		for person in back:
-			click.echo(f"{person.party_type} {person.party}")
+		for erased in back:
+			click.echo(", ".join(f"{person.party_type} {person.party}" for person in erased.people))
 		if back and not yes:
 			click.confirm(f"Erase these {len(back)} again?", abort=True)
 		try:
 			with _bar("Erasing again", len(back)) as progress:
-				for _person in replay.erase_again(back):
+				for _erased in replay.erase_again(back):
 					progress(1)
 		except ConsentError as error:
 			click.secho(f"✗ {frappe.utils.strip_html(str(error))}", fg="red")

@@ -74,19 +74,25 @@ def note(events: Iterable[ledger.Event]) -> None:
 		_waiting().extend(names)
 
 
-def note_erasure(people: Iterable[Person], request: str | None) -> None:
-	"""Remember who is being erased, in the same way.
+def note_erasure(people: Iterable[Person], suppress: bool) -> None:
+	"""Remember who was erased, in the same way. Some records stay without the person; by one of them that is
+	gone it is seen later that they are back.
 
 	Args:
-		request: the Data Subject Request that it is done for.
+		suppress: whether their addresses are blocked, see `register.erase`.
 	"""
-	_waiting().append(
-		{
-			"event": request or "",
-			"recorded_at": utc_text(now_utc()),
-			"erased": sorted(identity.record_key(*person) for person in people),
-		}
-	)
+	people = list(people)
+	gone = [person for person in people if not frappe.db.exists(*person)]
+	if gone:
+		_waiting().append(
+			{
+				"event": "",
+				"recorded_at": utc_text(now_utc()),
+				"erased": sorted(identity.record_key(*person) for person in people),
+				"gone": sorted(identity.record_key(*person) for person in gone),
+				"suppress": bool(suppress),
+			}
+		)
 
 
 def _waiting() -> list[str | Line]:

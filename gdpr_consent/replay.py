@@ -28,6 +28,13 @@ PERSON_TYPES = ("Contact", "Lead", "Customer", "User")
 POSITION = "journal_read_to"
 
 
+class Erased(NamedTuple):
+	"""People who were erased together, and are on record again."""
+
+	people: list[Person]
+	suppress: bool
+
+
 class Said(NamedTuple):
 	"""What a replay did.
 
@@ -58,21 +65,27 @@ def say_again(progress: Callable[[int], None] = lambda _bytes: None) -> Said:
 	if start == end:
 		return Said(0, 0, 0)
 	frappe.db.commit()  # nosemgrep: nothing is written yet; what is in the journal by now is to be seen
-	lifted = {line["lifts"] for part in journal.read(start, end) for line in part.lines if "lifts" in line}
-	again, broken = 0, 0
-	erased: set[str] = set()
+	lifted: set[str] = set()
+	erasures: list[Line] = []
 	for part in journal.read(start, end):
-		forgotten = _forgotten(part.lines)
-		again += _say(forgotten, lifted)
-		erased |= {key for line in part.lines for key in line.get("erased", ())}
-		broken += part.broken
+		lifted |= {line["lifts"] for line in part.lines if "lifts" in line}
+		erasures += [line for line in part.lines if "erased" in line]
+	if back := sum(len(erased.people) for erased in _back(erasures)):
+		text = _(
+			"{0} records are back that were erased. Run bench gdpr-consent replay --erase-since with "
+			"the day of the backup."
+		)
+		_tell(text.format(back))
+	again, broken = 0, 0
+	for part in journal.read(start, end):
+		said, failed = _say_each_or_all(_forgotten(part.lines), lifted)
+		again, broken = again + said, broken + failed + part.broken
 		frappe.db.set_single_value("Consent Settings", POSITION, part.end, update_modified=False)
 		frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
 		progress(part.end - start)
 		start = part.end
-	back = len(_on_record(erased))
-	if again or back:
-		_tell(again, back)
+	if again:
+		_tell(_("Said again after the database was restored: {0} noes.").format(again))
 	return Said(again, broken, back)
 
 
@@ -85,6 +98,24 @@ def _forgotten(lines: list[Line]) -> list[Line]:
 		else ()
 	)
 	return [line for line in lines if "erased" not in line and line["event"] not in known]
+
+
+def _say_each_or_all(lines: list[Line], lifted: set[str]) -> tuple[int, int]:
+	"""Say all of a part, or if one line can't be said, all others. Returns how many were, and were not."""
+	try:
+		return _say(lines, lifted), 0
+	except frappe.db.OperationalError:
+		raise  # for all of it to be said later
+	except Exception:
+		frappe.db.rollback()
+		if len(lines) == 1:
+			log_failure("A no in the journal can't be said again", lines[0]["event"])
+			return 0, 1
+	each = []
+	for line in lines:
+		each.append(_say_each_or_all([line], lifted))
+		frappe.db.commit()  # nosemgrep: one is done
+	return sum(said for said, _failed in each), sum(failed for _said, failed in each)
 
 
 def _say(lines: list[Line], lifted: set[str]) -> int:
@@ -136,18 +167,8 @@ def _emails(keys: list[str]) -> dict[str, str]:
 	return found
 
 
-def _tell(again: int, back: int) -> None:
-	texts = []
-	if again:
-		texts.append(_("Said again after the database was restored: {0} noes.").format(again))
-	if back:
-		texts.append(
-			_(
-				"{0} records are back that were erased. Run bench gdpr-consent replay --erase-since with "
-				"the day of the backup."
-			).format(back)
-		)
-	alert(officers(), " ".join(texts), "Consent Settings", "Consent Settings")
+def _tell(text: str) -> None:
+	alert(officers(), text, "Consent Settings", "Consent Settings")
 	frappe.db.commit()  # nosemgrep: whoever is told finds it done
 
 
@@ -162,8 +183,8 @@ def every_few_minutes() -> None:
 # --- people who were erased ---------------------------------------------------------------------------------
 
 
-def back_since(day: datetime) -> list[Person]:
-	"""List the records that were erased after an instant, which are on record again.
+def back_since(day: datetime) -> list[Erased]:
+	"""List who was erased after an instant, and is on record again.
 
 	Args:
 		day: when the backup was made, naive UTC.
@@ -172,25 +193,33 @@ def back_since(day: datetime) -> list[Person]:
 		JournalFailed
 	"""
 	since = utc_text(day)
-	erased = {
-		key
+	return _back(
+		line
 		for part in journal.read(0, journal.size())
 		for line in part.lines
-		if line["recorded_at"] >= since
-		for key in line.get("erased", ())
-	}
-	return list(_on_record(erased).values())
+		if "erased" in line and line["recorded_at"] >= since
+	)
 
 
-def erase_again(people: Iterable[Person]) -> Iterator[Person]:
-	"""Erase people once more, one after the other, and yield each who is done.
+def erase_again(back: Iterable[Erased]) -> Iterator[Erased]:
+	"""Erase people once more, one erasure after the other, and yield each that is done.
 
 	Raises:
 		ErasureNotPossible: see `erasure.plan`; those before are erased.
 	"""
-	for person in people:
-		erasure.carry_out(subject.of_people([person]))
-		yield person
+	for one in back:
+		erasure.carry_out(subject.of_people(one.people), suppress=one.suppress)
+		yield one
+
+
+def _back(erasures: Iterable[Line]) -> list[Erased]:
+	erasures = list(erasures)
+	on_record = _on_record({key for line in erasures for key in line["erased"]})
+	return [
+		Erased([on_record[key] for key in line["erased"] if key in on_record], line["suppress"])
+		for line in erasures
+		if any(key in on_record for key in line["gone"])
+	]
 
 
 def _on_record(keys: set[str]) -> dict[str, Person]:

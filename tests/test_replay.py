@@ -182,11 +182,39 @@ def test_st_18_a_person_who_was_erased_is_found_and_erased_again(file, backup, b
 	assert frappe.db.count("Notification Log", {"subject": ["like", "%erased%"]}) > alerts
 	assert allowed([email]) == {email: False}
 	assert frappe.db.exists("Contact", contact), "nobody is erased by a job"
-	assert replay.back_since(day) == [Person("Contact", contact)]
+	assert replay.back_since(day) == [([Person("Contact", contact)], True)]
 	assert replay.back_since(register.now_utc()) == []
-	assert list(replay.erase_again(replay.back_since(day))) == [Person("Contact", contact)]
+	assert len(list(replay.erase_again(replay.back_since(day)))) == 1
 	assert not frappe.db.exists("Contact", contact)
 	assert replay.back_since(day) == []
+
+
+def test_st_18_an_erasure_alarms_nobody_while_it_runs_and_after(file, bulk: BulkUpdates):
+	contact = bulk.contact(email := bulk.mailbox())
+	give(email, party_type="Contact", party=contact)
+	kept = frappe.new_doc("Customer", customer_name=f"Kept {email}", customer_type="Individual").insert()
+	frappe.db.commit()
+	seen = []
+	people = [Person("Contact", contact), Person("Customer", kept.name)]
+	bulk.people["Customer"].append(kept.name)
+	erasure.carry_out(subject.of_people(people), progress=lambda _steps: seen.append(replay.say_again().back))
+	assert seen and not any(seen)
+	assert replay.say_again().back == 0
+	(line,) = [line for line in lines(file) if "erased" in line]
+	assert len(line["erased"]) == 2
+
+
+def test_st_18_one_line_that_cant_be_said_stops_no_other(file, backup, mailbox):
+	give(email := mailbox())
+	restore = backup()
+	journal.append([{"event": "x-1", "recorded_at": "2026-11-28T00:00:00.000000Z", "no": "Nonsense"}])
+	api.object_to_marketing(email=email)
+	frappe.db.commit()
+	restore()
+	said = replay.say_again()
+	assert (said.again, said.broken) == (1, 1)
+	assert allowed([email]) == {email: False}
+	assert replay.say_again() == (0, 0, 0)
 
 
 # --- any history --------------------------------------------------------------------------------------------

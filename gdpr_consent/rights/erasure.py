@@ -115,7 +115,7 @@ def carry_out(
 		ErasureNotPossible: see `plan`.
 	"""
 	planned = plan(subject)
-	journal.note_erasure(subject.people, request)
+	people = subject.people
 	subject = _rename(subject)
 	steps = _Steps(planned, before or [], progress)
 	words = sweep.Words(subject)
@@ -145,6 +145,7 @@ def carry_out(
 	for doctype in BY_THE_REGISTER:
 		steps.note(doctype, Erasure.KEEP)
 	finish(_report(steps.rows, [*left, *not_searched], words, keep_evidence))
+	journal.note_erasure(people, suppress)
 	frappe.db.commit()  # nosemgrep: the person is forgotten
 	frappe.local.consent_traced = None
 	frappe.clear_cache()  # documents, users and lists that hold the person
@@ -287,6 +288,7 @@ def _rename(subject: Subject) -> Subject:
 		frappe.db.set_value(person.party_type, new, "customer_name", new, update_modified=False)
 		frappe.db.sql("delete from `__global_search` where doctype = %s and name = %s", tuple(person))
 		people[position] = Person(person.party_type, new)
+		journal.note_erasure([person], suppress=True)  # nobody will know this name after an interruption
 		frappe.db.commit()  # nosemgrep: a request that names the record names it by its new name from now on
 	renamed = subject._replace(people=tuple(people))
 	if renamed != subject:
