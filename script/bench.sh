@@ -100,7 +100,7 @@ step() { # title, command [argument ...]: its output goes to the log, and the lo
 	printf '%-40s' "$title"
 	set -m # a process group of its own, so that an interrupt ends all of the step
 	# No service that a step starts may hold on to a lock, nor may the tee that lives as long.
-	"$@" > >(as_bench_user tee -a "$LOG" >/dev/null 7<&- 8<&- 9<&-) 2>&1 </dev/null 7<&- 8<&- 9<&- &
+	"$@" > >(exec 7<&- 8<&- 9<&- && as_bench_user tee -a "$LOG" >/dev/null) 2>&1 </dev/null 7<&- 8<&- 9<&- &
 	RUNNING=$!
 	set +m
 	while [ -t 1 ] && kill -0 $RUNNING 2>/dev/null; do
