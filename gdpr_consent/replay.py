@@ -124,7 +124,9 @@ def _say(lines: list[Line], lifted: set[str]) -> int:
 		for line in lines
 		if "no" in line and not (line["suppression"] in lifted and line["no"] in LIFTED_BY_STAFF)
 	]
-	emails = _emails([line["address_key"] for line in noes if line["address_key"]])
+	# Of the erased, the register holds the key alone.
+	keys = [line["address_key"] for line in noes if line["no"] != RefusalKind.ERASURE]
+	emails = _emails([key for key in keys if key])
 	parties = _on_record({line["party"] for line in noes if line["party"]})
 	reason = _("Said before the database was restored.")
 	for by in {line["by"] for line in noes}:
@@ -154,7 +156,7 @@ def _no(line: Line, emails: dict[str, str], parties: dict[str, Person]) -> No:
 
 
 def _emails(keys: list[str]) -> dict[str, str]:
-	"""Return the addresses of keys, as far as the register has them; of the erased it holds the key alone."""
+	"""Return the addresses of keys, as far as the register has them."""
 	found: dict[str, str] = {}
 	for doctype in ("Consent", "Suppression") if keys else ():
 		table = frappe.qb.DocType(doctype)

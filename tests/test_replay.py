@@ -182,6 +182,7 @@ def test_st_18_a_person_who_was_erased_is_found_and_erased_again(file, backup, b
 	assert frappe.db.count("Notification Log", {"subject": ["like", "%erased%"]}) > alerts
 	assert allowed([email]) == {email: False}
 	assert frappe.db.exists("Contact", contact), "nobody is erased by a job"
+	assert frappe.db.get_value("Suppression", {"address_key": address_key(email)}, "email") is None
 	assert replay.back_since(day) == [([Person("Contact", contact)], True)]
 	assert replay.back_since(register.now_utc()) == []
 	assert len(list(replay.erase_again(replay.back_since(day)))) == 1
