@@ -170,7 +170,7 @@ def _line(row: frappe._dict) -> Line:
 
 
 def append(lines: list[Line]) -> None:
-	"""Write lines at the end of the journal, at once, and wait until they are on the disk.
+	"""Write lines at the end of the journal.
 
 	Raises:
 		JournalFailed
@@ -178,18 +178,27 @@ def append(lines: list[Line]) -> None:
 	target = path()
 	if not target or not lines:
 		return
-	text = "".join(json.dumps(line) + "\n" for line in lines).encode()
 	try:
-		descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-		try:
-			written = os.write(descriptor, text)
-			os.fsync(descriptor)
-		finally:
-			os.close(descriptor)
-		if written != len(text):
-			raise OSError(None, "disk full")
+		add_to_end(target, "".join(json.dumps(line) + "\n" for line in lines))
 	except OSError as error:
 		raise JournalFailed(_("{0} can't be written: {1}").format(target, error.strerror)) from error
+
+
+def add_to_end(file: Path, text: str) -> None:
+	"""Add to a file that is for its owner alone, at once, and wait until it is on the disk.
+
+	Raises:
+		OSError
+	"""
+	content = text.encode()
+	descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+	try:
+		written = os.write(descriptor, content)
+		os.fsync(descriptor)
+	finally:
+		os.close(descriptor)
+	if written != len(content):
+		raise OSError(None, "disk full")
 
 
 # --- reading ------------------------------------------------------------------------------------------------

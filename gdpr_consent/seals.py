@@ -9,7 +9,6 @@ after a seal began is in the next one.
 import base64
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -233,16 +232,8 @@ def _write(seal: Any) -> dict[str, str] | None:
 	if not path:
 		return None
 	more = {"timestamp": seal.timestamp} if seal.timestamp else {}
-	line = (as_line(seal, **more) + "\n").encode()
 	try:
-		descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-		try:
-			written = os.write(descriptor, line)
-			os.fsync(descriptor)
-		finally:
-			os.close(descriptor)
-		if written != len(line):
-			raise OSError(None, "disk full")
+		journal.add_to_end(path, as_line(seal, **more) + "\n")
 	except OSError as error:
 		raise AnchorFailed(_("{0} can't be written: {1}").format(path, error.strerror)) from error
 	return {}
