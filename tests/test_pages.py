@@ -132,6 +132,7 @@ def test_the_page_speaks_the_persons_language_or_the_one_chosen(mailbox, web):
 def test_many_topics_cost_no_more_queries(address, monkeypatch):
 	email = address()
 	found = register.named_by_link(give(email))
+	preferences.offers_to(found)  # reads what is cached
 	counted = []
 	sql = frappe.db.sql
 	monkeypatch.setattr(frappe.db, "sql", lambda *args, **more: counted.append(args) or sql(*args, **more))
