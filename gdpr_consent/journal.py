@@ -24,7 +24,7 @@ FILE_SETTING = "gdpr_consent_journal"  # in site_config.json: a whole path, or f
 FILE = "gdpr_consent_noes.jsonl"  # of the site's private folder, of which a backup takes `files` alone
 CONTROLLER = "Controller"  # who indicated it
 # What takes a permission away and isn't said by the person: that is a Suppression.
-ENDS = (EventKind.REVOKE, EventKind.INVALIDATE, EventKind.END)
+ENDS = (EventKind.REVOKE, EventKind.INVALIDATE, EventKind.EXPIRE, EventKind.END)
 AT_ONCE = 1_000
 
 Line = dict[str, Any]

@@ -1663,8 +1663,8 @@ def end_again(ends: Iterable[tuple[str, EventKind, datetime | None]], reason: st
 	"""End consents that somebody who works here has ended, which a restored database has forgotten (ST-18).
 
 	Args:
-		ends: name of the consent, REVOKE, INVALIDATE or END, and from when an invalidation counts (UTC).
-			What is not on record, or is over in another way, is left alone.
+		ends: name of the consent, what ended it, and from when an invalidation counts (UTC). What is not on
+			record, or is over in another way, is left alone.
 
 	Returns:
 		how many this has ended.

@@ -139,6 +139,33 @@ def test_st_18_what_is_on_record_is_left_alone(file, mailbox):
 	assert frappe.db.count("Consent Event") == events
 
 
+def test_st_18_each_way_in_which_staff_end_consents_is_kept():
+	assert {kind for kinds in register.ENDS.values() for kind in kinds.values()} <= {*journal.ENDS}
+
+
+@pytest.mark.parametrize("action", ["Revoke", "Expire", "Invalidate"])
+def test_st_18_what_a_bulk_update_ended_is_ended_again(file, backup, bulk: BulkUpdates, action):
+	contact = bulk.contact(email := bulk.mailbox())
+	name = give(email, party_type="Contact", party=contact)
+	restore = backup()
+	order = register.Order(
+		register.BulkAction(action),
+		register.terms_to_end(MARKETING, None, "Email", None),
+		None,
+		"The list was bought.",
+		register.Subject(email, address_key(email), "Contact", contact, {}, register.NOWHERE),
+		{address_key(email): email},
+	)
+	(outcome,) = register.change_many([order], "CBU-TEST")
+	frappe.db.commit()
+	assert outcome.changed
+	ended = frappe.db.get_value("Consent", name, "status")
+	restore()
+	assert frappe.db.get_value("Consent", name, "status") == "Given"
+	assert replay.say_again().again == 1
+	assert frappe.db.get_value("Consent", name, "status") == ended
+
+
 def test_st_18_a_restriction_or_bounce_that_was_lifted_since_doesnt_come_back(file, backup, mailbox):
 	give(restricted := mailbox())
 	give(bounced := mailbox())
