@@ -9,7 +9,7 @@ import { show_audience, show_delivery } from "./audience";
 import { warn_in_composer } from "./composer";
 import { download_history, download_record } from "./download";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
-import { set_headline, show_on_form, url_of } from "./person";
+import { on_tab_change, set_headline, show_on_form, url_of } from "./person";
 import { api, record } from "./record";
 import * as reports from "./reports";
 import { days_text, due_colour, record_request, show_request } from "./request";
@@ -65,6 +65,7 @@ Object.assign(gdpr_consent, {
 		record_request,
 		show_request,
 	},
+	on_tab_change,
 	set_headline,
 	show_audience,
 	show_delivery,

@@ -9,6 +9,7 @@ const TAB = "consent_privacy_tab";
 /** Add the badge to a form, and the panel when its tab is opened. */
 export function show_on_form(frm) {
 	show_restriction(frm);
+	frm.open_consent_panel = null;
 	frm.page.wrapper.find(".consent-badge").remove();
 	const may_see = !frm.is_new() && frappe.model.can_read("Consent");
 	const tab = frm.layout.tabs.find(({ df }) => df.fieldname === TAB);
@@ -25,9 +26,16 @@ export function show_on_form(frm) {
 		frm.doc.__onload = { ...frm.doc.__onload, marketing_mail: standing };
 		show_badge(frm, tab);
 	};
-	const open = () => show_panel(doctype, docname, wrapper, answered);
-	tab.tab_link.find(".nav-link").off(".consent").on("shown.bs.tab.consent", open);
-	if (tab.is_active()) open();
+	frm.open_consent_panel = () => show_panel(doctype, docname, wrapper, answered);
+	frm.consent_tab_is_open = tab.is_active();
+	if (frm.consent_tab_is_open) frm.open_consent_panel();
+}
+
+/** Load the panel each time its tab is opened, of which v15 tells twice. */
+export function on_tab_change(frm) {
+	const was_open = frm.consent_tab_is_open;
+	frm.consent_tab_is_open = frm.get_active_tab()?.df.fieldname === TAB;
+	if (frm.consent_tab_is_open && !was_open) frm.open_consent_panel?.();
 }
 
 /** Say that a record is only stored, and let nobody begin to change it who may not (Art. 18). */
