@@ -16,11 +16,9 @@ import frappe
 from frappe.commands import get_site, pass_context
 from frappe.utils import get_backups_path, now_datetime
 
-from gdpr_consent import export, journal, register, replay, seals, signatures
+from gdpr_consent import export, filters, journal, register, replay, seals, signatures
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.offline_verifier import FileNotReadable
-
-AT_ONCE = 500  # names read at a time
 
 
 @click.group("gdpr-consent")
@@ -168,7 +166,8 @@ def replay_journal(context: frappe._dict, day: datetime | None, yes: bool) -> No
 			_end(False)
 		click.secho(f"✓ {said.again} noes were said again.", fg="green")
 		if said.broken:
-			click.secho(f"✗ {said.broken} lines of the journal can't be read, and were left out.", fg="red")
+			why = "can't be read, or are about nobody on record"
+			click.secho(f"✗ {said.broken} lines of the journal {why}.", fg="red")
 		if said.back and not day:
 			click.secho(
 				f"✗ {said.back} records are back that were erased. Add --erase-since DAY-OF-THE-BACKUP.",
@@ -230,7 +229,8 @@ def rebuild(context: frappe._dict, consent: str | None, everything: bool) -> Non
 		raise click.UsageError("Name a consent, or say --all.")
 	with _site(context):
 		total = frappe.db.count("Consent") if everything else 1
-		names = _every_consent() if everything else iter([consent])
+		every = (name for names in filters.all_names("Consent") for name in names)
+		names = every if everything else iter([consent])
 		repaired: dict[str, list[str]] = {}
 		done = 0
 		try:
@@ -260,15 +260,6 @@ def public_key(context: frappe._dict) -> None:
 	"""Print the public keys that signed records are checked with, as JSON Web Key Set."""
 	with _site(context):
 		click.echo(json.dumps(signatures.public_keys(), indent=1))
-
-
-def _every_consent() -> Iterator[str]:
-	last = ""
-	while names := frappe.get_all(
-		"Consent", {"name": [">", last]}, pluck="name", order_by="name", limit=AT_ONCE
-	):
-		yield from names
-		last = names[-1]
 
 
 @contextmanager

@@ -46,6 +46,22 @@ def pages(doctype: str, text: str | None, label: str, *more: list[Any]) -> Itera
 		last = names[-1]
 
 
+def all_names(doctype: str, at_once: int = AT_ONCE) -> Iterator[list[str]]:
+	"""Yield the names of all records, some at a time, whoever may see them."""
+	table = frappe.qb.DocType(doctype)
+	last = ""
+	while names := (
+		frappe.qb.from_(table)
+		.select(table.name)
+		.where(table.name > last)
+		.orderby(table.name)
+		.limit(at_once)
+		.run(pluck=True)
+	):
+		yield names
+		last = names[-1]
+
+
 def read_filters(text: str | None, meta: Meta, label: str) -> Filters:
 	"""Read filters as a list view has them: field, operator, value. They are never a piece of SQL, and name
 	no field that isn't shown to the user (FP-03).

@@ -25,6 +25,7 @@ FILE = "gdpr_consent_noes.jsonl"  # of the site's private folder, of which a bac
 CONTROLLER = "Controller"  # who indicated it
 # What takes a permission away and isn't said by the person: that is a Suppression.
 ENDS = (EventKind.REVOKE, EventKind.INVALIDATE, EventKind.EXPIRE, EventKind.END)
+ERASURE = ("event", "recorded_at", "erased", "gone", "suppress")  # what a line about one says
 AT_ONCE = 1_000
 
 Line = dict[str, Any]
@@ -253,7 +254,10 @@ def _parsed(text: bytes) -> Line | None:
 		line = json.loads(text)
 	except ValueError:
 		return None
-	return line if isinstance(line, dict) and isinstance(line.get("event"), str) else None
+	if not isinstance(line, dict):
+		return None
+	needed = ERASURE if "erased" in line else ("event", "recorded_at")
+	return line if line.keys() >= {*needed} else None
 
 
 # --- every night --------------------------------------------------------------------------------------------

@@ -1560,6 +1560,7 @@ def erase_ended(consents: Iterable[str]) -> list[str]:
 	"""Erase the proof of consents that have ended, and the address; that they were there stays (RE-01).
 
 	The key and the party stay too, so that a no goes on counting for the person. What is live is left alone.
+	What an erasure has kept for claims goes as well.
 
 	Returns:
 		names of the consents whose proof was erased.
@@ -1567,16 +1568,16 @@ def erase_ended(consents: Iterable[str]) -> list[str]:
 	table = frappe.qb.DocType("Consent")
 	named = table.name.isin([*consents] or [""]) & table.address_key.isnotnull()
 	found = dict(frappe.qb.from_(table).select(table.name, table.address_key).where(named).run())
-	erased: list[Row] = []
+	names: list[str] = []
 	emails: set[str] = set()
 	with _Writing(found.values()) as writing:
 		for row in [row for rows in writing.consents.values() for row in rows if row["name"] in found]:
-			if row["status"] in LIVE or not any(row.get(column) for column in OF_THE_PROOF):
+			if row["status"] in LIVE:
 				continue
+			names.append(row["name"])
 			emails |= {row["email"]} - {None}
-			_erase_row(writing, "Consent", row, OF_THE_PROOF, Act(SYSTEM))
-			erased.append(row)
-	names = [row["name"] for row in erased]
+			if any(row.get(column) for column in OF_THE_PROOF):
+				_erase_row(writing, "Consent", row, OF_THE_PROOF, Act(SYSTEM))
 	ledger.erase_payloads("Consent", names, emails)
 	return names
 

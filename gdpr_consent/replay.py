@@ -12,7 +12,7 @@ from typing import NamedTuple
 import frappe
 from frappe import _
 
-from gdpr_consent import identity, journal, register
+from gdpr_consent import filters, identity, journal, register
 from gdpr_consent.alerts import alert, officers
 from gdpr_consent.clock import from_utc_text, utc_text
 from gdpr_consent.failures import log_failure
@@ -38,8 +38,8 @@ class Erased(NamedTuple):
 class Said(NamedTuple):
 	"""What a replay did.
 
-	`again` counts what was forgotten, `broken` the lines that can't be read, `back` the records that were
-	erased and are there again.
+	`again` counts what was forgotten, `broken` the lines that can't be read or are about nobody on record,
+	`back` the records that were erased and are there again.
 	"""
 
 	again: int
@@ -103,7 +103,7 @@ def _forgotten(lines: list[Line]) -> list[Line]:
 def _say_each_or_all(lines: list[Line], lifted: set[str]) -> tuple[int, int]:
 	"""Say all of a part, or if one line can't be said, all others. Returns how many were, and were not."""
 	try:
-		return _say(lines, lifted), 0
+		return _say(lines, lifted)
 	except frappe.db.OperationalError:
 		raise  # for all of it to be said later
 	except Exception:
@@ -118,7 +118,7 @@ def _say_each_or_all(lines: list[Line], lifted: set[str]) -> tuple[int, int]:
 	return sum(said for said, _failed in each), sum(failed for _said, failed in each)
 
 
-def _say(lines: list[Line], lifted: set[str]) -> int:
+def _say(lines: list[Line], lifted: set[str]) -> tuple[int, int]:
 	noes = [
 		line
 		for line in lines
@@ -128,6 +128,7 @@ def _say(lines: list[Line], lifted: set[str]) -> int:
 	keys = [line["address_key"] for line in noes if line["no"] != RefusalKind.ERASURE]
 	emails = _emails([key for key in keys if key])
 	parties = _on_record({line["party"] for line in noes if line["party"]})
+	of_nobody = [line for line in noes if not line["address_key"] and line["party"] not in parties]
 	reason = _("Said before the database was restored.")
 	for by in {line["by"] for line in noes}:
 		register.say_no(
@@ -141,7 +142,7 @@ def _say(lines: list[Line], lifted: set[str]) -> int:
 		for line in lines
 		if "ends" in line
 	]
-	return len(noes) + register.end_again(ends, reason)
+	return len(noes) - len(of_nobody) + register.end_again(ends, reason), len(of_nobody)
 
 
 def _no(line: Line, emails: dict[str, str], parties: dict[str, Person]) -> No:
@@ -231,21 +232,7 @@ def _on_record(keys: set[str]) -> dict[str, Person]:
 	return {
 		key: Person(doctype, name)
 		for doctype in PERSON_TYPES
-		for name in _names(doctype)
+		for names in filters.all_names(doctype)
+		for name in names
 		if (key := identity.record_key(doctype, name)) in keys
 	}
-
-
-def _names(doctype: str) -> Iterator[str]:
-	table = frappe.qb.DocType(doctype)
-	last = ""
-	while names := (
-		frappe.qb.from_(table)
-		.select(table.name)
-		.where(table.name > last)
-		.orderby(table.name)
-		.limit(journal.AT_ONCE)
-		.run(pluck=True)
-	):
-		yield from names
-		last = names[-1]

@@ -18,7 +18,7 @@ import frappe
 from frappe.model.document import Document
 from frappe.utils.background_jobs import is_job_enqueued
 
-from gdpr_consent import audience, identity
+from gdpr_consent import audience, filters, identity
 from gdpr_consent.clock import from_utc_text, now_utc, utc_text
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import REFUSALS, Channel, Decision, Reason, RefusalKind
@@ -370,17 +370,7 @@ def refresh_everybody() -> None:
 	written."""
 	begun = now_utc()
 	for doctype in DOCTYPES:
-		table = frappe.qb.DocType(doctype)
-		last = ""
-		while names := (
-			frappe.qb.from_(table)
-			.select(table.name)
-			.where(table.name > last)
-			.orderby(table.name)
-			.limit(AT_ONCE)
-			.run(pluck=True)
-		):
-			last = names[-1]
+		for names in filters.all_names(doctype, AT_ONCE):
 			refresh(doctype, names, wait=True)
 	frappe.db.set_global(CAUGHT_UP, utc_text(begun))
 	frappe.db.commit()  # nosemgrep: what was recorded until the beginning is done

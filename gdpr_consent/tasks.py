@@ -41,8 +41,8 @@ def daily() -> None:
 
 
 def daily_long() -> None:
-	storage_limits.erase_outdated(getdate())
 	seals.nightly()
+	storage_limits.erase_outdated(getdate())
 
 
 def delete_old_logs() -> None:

@@ -139,6 +139,21 @@ def test_st_18_what_is_on_record_is_left_alone(file, mailbox):
 	assert frappe.db.count("Consent Event") == events
 
 
+def test_st_18_a_no_without_an_address_is_said_again_or_counted(file, backup, bulk: BulkUpdates):
+	contact, other = bulk.contact(), bulk.contact()
+	restore = backup()
+	for party in (contact, other):
+		register.restrict([], party_type="Contact", party=party, reason="She asked for it.")
+	frappe.db.commit()
+	restore()
+	frappe.delete_doc("Contact", other, force=True)
+	frappe.db.commit()
+	said = replay.say_again()
+	assert (said.again, said.broken) == (1, 1)
+	assert frappe.db.exists("Suppression", {"party_type": "Contact", "party": contact})
+	assert frappe.db.get_value("Contact", contact, restriction.FIELD) == 1
+
+
 def test_st_18_each_way_in_which_staff_end_consents_is_kept():
 	assert {kind for kinds in register.ENDS.values() for kind in kinds.values()} <= {*journal.ENDS}
 
@@ -235,12 +250,13 @@ def test_st_18_an_erasure_alarms_nobody_while_it_runs_and_after(file, bulk: Bulk
 def test_st_18_one_line_that_cant_be_said_stops_no_other(file, backup, mailbox):
 	give(email := mailbox())
 	restore = backup()
-	journal.append([{"event": "x-1", "recorded_at": "2026-11-28T00:00:00.000000Z", "no": "Nonsense"}])
+	at = "2026-11-28T00:00:00.000000Z"
+	journal.append([{"event": "x-1", "recorded_at": at, "no": "Nonsense"}, {"event": "", "erased": ["x"]}])
 	api.object_to_marketing(email=email)
 	frappe.db.commit()
 	restore()
 	said = replay.say_again()
-	assert (said.again, said.broken) == (1, 1)
+	assert (said.again, said.broken) == (1, 2)
 	assert allowed([email]) == {email: False}
 	assert replay.say_again() == (0, 0, 0)
 

@@ -93,6 +93,29 @@ def test_re_01_what_was_and_what_is_stays_provable(ended, document):
 	assert frappe.db.count("Consent Event", {"consent": name}) == events
 
 
+def test_re_01_what_an_erasure_has_kept_for_claims_goes_in_time(ended):
+	name, email = ended(2018, 5, 1)
+	register.erase([email], [], keep_evidence=True)
+	frappe.db.commit()
+	assert all(payloads(name)[:2]) and row(name).email is None
+	assert storage_limits.erase_outdated(TODAY)["consents"] == 1
+	assert payloads(name)[:2] == [None, None]
+	assert storage_limits.erase_outdated(TODAY)["consents"] == 0
+	assert ledger.verify()["problem"] is None
+
+
+def test_re_01_one_that_cant_be_erased_is_logged_and_stops_nothing(ended, monkeypatch):
+	def fail(_consents):
+		raise frappe.ValidationError
+
+	name, email = ended(2018, 5, 1)
+	with monkeypatch.context() as broken:
+		broken.setattr(register, "erase_ended", fail)
+		assert storage_limits.erase_outdated(TODAY)["consents"] == 0
+	assert row(name).email == email
+	assert frappe.db.count("Error Log", {"method": ["like", "%proof of ended consents%"]})
+
+
 def test_re_01_a_document_that_another_consent_names_stays(ended, document, clock, mailbox):
 	name, _email = ended(2018, 5, 1)
 	api.record_consent(email=mailbox(), source="Phone", evidence=document)

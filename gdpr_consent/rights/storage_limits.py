@@ -5,15 +5,18 @@ Whose data a Legal Hold keeps, who asked for restriction, and who waits for an a
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime
 
 import frappe
 from frappe import _
+from frappe.query_builder.functions import Concat
 from frappe.utils import cint
 
 from gdpr_consent import identity, legal_hold, register
 from gdpr_consent.alerts import alert, officers
 from gdpr_consent.clock import add_months
+from gdpr_consent.exceptions import RegisterIsAppendOnly
 from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
 from gdpr_consent.policy import LIVE, RefusalKind
@@ -53,10 +56,14 @@ def _erase_evidence(today: date) -> int:
 		return 0
 	done = 0
 	for rows in _ended_before(first_day_kept(today, months)):
-		kept = _kept(rows)
-		erased = register.erase_ended(row.name for row in rows if row.name not in kept)
-		_delete_files([row.evidence for row in rows if row.name in erased and row.evidence])
-		done += len(erased)
+		try:
+			kept = _kept(rows)
+			erased = register.erase_ended(row.name for row in rows if row.name not in kept)
+			_delete_files([row.evidence for row in rows if row.name in erased and row.evidence])
+			done += len(erased)
+		except Exception:
+			frappe.db.rollback()
+			log_failure("The proof of ended consents couldn't be erased", rows[0].name)
 		frappe.db.commit()  # nosemgrep: a part is done; an interruption loses nothing
 	return done
 
@@ -68,14 +75,21 @@ def first_day_kept(today: date, months: int) -> datetime:
 
 
 def _ended_before(limit: datetime) -> Iterator[list[Row]]:
-	table = frappe.qb.DocType("Consent")
+	table, payload = frappe.qb.DocType("Consent"), frappe.qb.DocType("Consent Event Payload")
 	last = ""
 	while rows := (
 		frappe.qb.from_(table)
+		.left_join(payload)  # of the first event: an erasure may have kept it for claims
+		.on(payload.name == Concat(table.name, "-1"))
 		.select(table.name, table.email, table.address_key, table.party_type, table.party, table.evidence)
 		.where((table.name > last) & (table.ended_on < limit))
 		.where(table.status.notin([status.value for status in LIVE]))
-		.where(table.email.isnotnull() | table.evidence.isnotnull() | table.reason.isnotnull())
+		.where(
+			table.email.isnotnull()
+			| table.evidence.isnotnull()
+			| table.reason.isnotnull()
+			| payload.payload.isnotnull()
+		)
 		.orderby(table.name)
 		.limit(AT_ONCE)
 		.run(as_dict=True)
@@ -128,7 +142,8 @@ def _delete_files(evidence: list[str]) -> None:
 		.where(file.attached_to_doctype == "Consent")
 		.run(pluck=True)
 	):
-		frappe.delete_doc("File", name, ignore_permissions=True)  # nobody's any more
+		with suppress(RegisterIsAppendOnly):  # a bulk update that was run names it, too
+			frappe.delete_doc("File", name, ignore_permissions=True)  # nobody's any more
 
 
 # --- requests that are closed -------------------------------------------------------------------------------
