@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import frappe
 
 from gdpr_consent.bulk_update import address_list
+from gdpr_consent.bulk_update.access import permitted
 from gdpr_consent.bulk_update.address_list import AddressListNotReadable, load, read
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.identity import address_key
@@ -337,6 +338,18 @@ def test_bu_07_a_list_is_not_exchanged_under_a_run(status, attached):
 	with pytest.raises(AddressListNotReadable, match=status):
 		load(bulk_update)
 	assert emails(bulk_update) == ["ann@list.example"]
+
+
+def test_bu_08_an_update_that_somebody_deletes_meanwhile_is_said(attached, monkeypatch):
+	bulk_update = attached()
+
+	def permitted_a_moment_ago(name: str, right: str) -> None:
+		permitted(name, right)
+		frappe.db.delete("Consent Bulk Update", {"name": name})
+
+	monkeypatch.setattr(address_list, "permitted", permitted_a_moment_ago)
+	with pytest.raises(AddressListNotReadable, match="deleted"):
+		load(bulk_update)
 
 
 def test_bu_08_the_door_reads_nothing_but_its_own_private_file(attached, bulk_update, web):

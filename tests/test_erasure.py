@@ -320,6 +320,24 @@ def test_ds_16_an_erasure_that_is_killed_again_and_again_ends_the_same(person, r
 	assert api.check_consent([person.email])[person.email]["reason"] == "SUPPRESSED"
 
 
+def test_ds_16_whoever_goes_on_knows_the_person_by_the_customer_that_has_a_new_name(person):
+	one = subject.of_people([Person("Customer", person.invoice.customer)])
+
+	def stop(_steps: list[erasure.Step]) -> None:
+		raise erasure.Stopped
+
+	with pytest.raises(erasure.Stopped):
+		erasure.carry_out(one, progress=stop)
+	frappe.db.rollback()
+	renamed = frappe.db.get_value("Sales Invoice", person.invoice.name, "customer")
+	assert person.name not in renamed
+	goes_on = subject.of_people([Person("Customer", renamed)])
+	assert (goes_on.names, goes_on.addresses) == (one.names, one.addresses)
+	erasure.carry_out(goes_on)
+	assert frappe.db.get_value("Sales Invoice", person.invoice.name, "customer") == renamed
+	assert frappe.db.get_value("Customer", renamed, "customer_name") == renamed
+
+
 # --- nobody is written to again -----------------------------------------------------------------------------
 
 

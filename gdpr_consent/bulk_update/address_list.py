@@ -134,6 +134,8 @@ def load(bulk_update: str) -> dict[str, Any]:
 	# Locked, so that of two loads, or of a load and a preview, one comes after the other.
 	fields = ["name", "status", "address_list", "edited_by"]
 	found = frappe.db.get_value("Consent Bulk Update", bulk_update, fields, as_dict=True, for_update=True)
+	if not found:
+		raise AddressListNotReadable(_("Somebody has deleted this bulk update meanwhile. Make another one."))
 	if found.status not in ("Draft", "Previewed"):
 		raise AddressListNotReadable(
 			_("Status is {0}. An address list can be read into a draft or after a preview only.").format(

@@ -142,6 +142,7 @@ def carry_out(
 			for fate in (Erasure.DELETE, Erasure.KEEP):
 				_apply(holding, fate)
 				steps.note(holding.doctype, fate)
+	_forget_titles(subject.named("Customer"))
 	for doctype in BY_THE_REGISTER:
 		steps.note(doctype, Erasure.KEEP)
 	finish(_report(steps.rows, [*left, *not_searched], words, keep_evidence))
@@ -275,7 +276,8 @@ def _rename(subject: Subject) -> Subject:
 		if not is_kept or not _names_the_person(person.party, subject):
 			continue
 		_look_for_links_anew()
-		new = _("Erased {0}").format(frappe.generate_hash(length=8))
+		title = frappe.db.get_value(person.party_type, person.party, "customer_name")
+		new = _name_that_says_nothing(frappe.generate_hash(length=8))
 		rename_doc(
 			person.party_type,
 			person.party,
@@ -285,7 +287,8 @@ def _rename(subject: Subject) -> Subject:
 			show_alert=False,
 			rebuild_search=False,
 		)
-		frappe.db.set_value(person.party_type, new, "customer_name", new, update_modified=False)
+		# Core may have changed it. By this text whoever goes on after an interruption knows the person.
+		frappe.db.set_value(person.party_type, new, "customer_name", title, update_modified=False)
 		frappe.db.sql("delete from `__global_search` where doctype = %s and name = %s", tuple(person))
 		people[position] = Person(person.party_type, new)
 		journal.note_erasure([person], suppress=True)  # nobody will know this name after an interruption
@@ -294,6 +297,17 @@ def _rename(subject: Subject) -> Subject:
 	if renamed != subject:
 		traces.locate(renamed)
 	return renamed
+
+
+def _name_that_says_nothing(suffix: str) -> str:
+	# In the language of the site, so that whoever goes on after an interruption gives the same.
+	return _("Erased {0}", lang=frappe.db.get_default("language")).format(suffix)
+
+
+def _forget_titles(customers: list[str]) -> None:
+	for name in customers:
+		if name == _name_that_says_nothing(name[-8:]):
+			frappe.db.set_value("Customer", name, "customer_name", name, update_modified=False)
 
 
 def _look_for_links_anew() -> None:
