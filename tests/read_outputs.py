@@ -157,6 +157,30 @@ def builder_print(visit):
 	visit.get("/printview", doctype=visit.case, name=name, format=format_name, trigger_print=0)
 
 
+MARGINS = ("text_top_left", "text_bottom_right", "header", "footer")
+
+
+def newer_format(visit, doctype: str) -> str:
+	fields = [{"fieldname": field, "fieldtype": "Data", "label": field} for field in fields_of(doctype)]
+	layout = {"sections": [{"label": "", "columns": [{"label": "", "fields": fields}]}]}
+	layout |= dict.fromkeys(MARGINS, template_of(doctype))
+	more = {"print_format_builder_beta": 1, "format_data": json.dumps(layout)}
+	return custom_format(visit, doctype, "", custom_format=0, **more)
+
+
+@path("print: a format of the newer print format builder", ("Customer", "Bank Account"))
+def newer_builder_print(visit):
+	name, format_name = visit.planted.names[visit.case], newer_format(visit, visit.case)
+	visit.get("/printview", doctype=visit.case, name=name, format=format_name, trigger_print=0)
+	visit.get("/printpreview", name=name, print_format=format_name)
+	visit.get(
+		"/api/method/frappe.utils.weasyprint.download_pdf",
+		doctype=visit.case,
+		name=name,
+		print_format=format_name,
+	)
+
+
 def letter_head(visit) -> str:
 	return visit.trial.once(
 		"letter head",

@@ -13,7 +13,16 @@ import frappe
 from gdpr_consent import tasks
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.exceptions import FieldProtected
-from gdpr_consent.sensitive_data import access_log, incoming, messages, outgoing, redaction, rights
+from gdpr_consent.sensitive_data import (
+	access_log,
+	documents,
+	incoming,
+	messages,
+	outgoing,
+	redaction,
+	rights,
+	templates,
+)
 
 CANARY = "CANARY-4711"
 HIDDEN = (("Customer", "tax_id"), ("Employee", "iban"), ("Bank Account", "bank_account_no"))
@@ -239,7 +248,21 @@ READS = "{{ frappe.db.get_value('Customer', doc.customer, 'tax_id') }}"
 		("{% set c = frappe.get_doc('Customer', 'X') %}", True),
 		("{{ doc.reload().tax_id }}", True),
 		("{{ doc.db_get('tax_id') }}", True),
+		("""{{ {"a": 1} and frappe.db.get_value("Customer", "X", "tax_id") }}""", True),
+		("""{{ "}" and frappe.db.get_value("Customer", "X", "tax_id") }}""", True),
+		("{% set f = frappe %}{{ f.db.get_value('Customer', 'X', 'tax_id') }}", True),
+		("{{ frappe['db'].get_value('Customer', 'X', 'tax_id') }}", True),
+		("{{ doc['db_' ~ 'get']('tax_id') }}", True),
+		("{{ (doc | attr('db_get'))('tax_id') }}", True),
+		("{{ (doc | attr('DB_GET' | lower))('tax_id') }}", True),
+		("{{ ([doc] | groupby('db_' ~ 'get')) }}", True),
+		("{{ doc.get_db_value('tax_id') }}", True),
 		("{{ doc.customer_name }} {{ frappe.utils.formatdate(doc.creation) }}", False),
+		(
+			"{% for row in doc.items %}{{ doc.items[loop.index0 - 1]['qty'] }}{% endfor %}",
+			False,
+		),
+		("{{ doc.items | map(attribute='qty') | join(', ') }} {{ frappe.format_value(1) }}", False),
 		("Call frappe.db from a script", False),
 	],
 )
@@ -256,6 +279,28 @@ def test_who_may_not_see_writes_no_template_that_reads_the_database(as_clerk, te
 	frappe.set_user("Administrator")
 	template.name = frappe.generate_hash(length=8)
 	template.insert()
+
+
+@pytest.mark.parametrize(
+	("doctype", "values"),
+	[
+		("Notification", {"recipients": [{"cc": READS}]}),
+		("Dunning Type", {"dunning_letter_text": [{"body_text": READS, "language": "en"}]}),
+		("Print Format Field Template", {"template": READS}),
+		("Print Format", {"format_data": json.dumps({"text_top_left": READS})}),
+		("Web Template", {"template": READS}),
+	],
+)
+def test_neither_do_they_in_rows_nor_in_any_other_text_that_is_rendered(as_clerk, doctype, values):
+	document = frappe.new_doc(doctype, name=frappe.generate_hash(length=8), **values)
+	with pytest.raises(FieldProtected, match="reads the database"):
+		documents.validate(document)
+
+
+@pytest.mark.parametrize("text", ["{{ doc.reload( }}", "{% do frappe.db.sql('select 1') %}"])
+def test_a_template_that_cant_be_read_is_not_trusted(text):
+	assert templates.reads_more(text)
+	assert not templates.reads_more(text.replace("reload", "total").replace("frappe", "doc"))
 
 
 def test_a_text_is_made_for_who_reads_it(clerk, customer):

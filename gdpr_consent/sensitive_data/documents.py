@@ -2,7 +2,7 @@
 versioned."""
 
 import json
-import re
+from collections.abc import Iterator
 from typing import Any
 
 import frappe
@@ -10,7 +10,7 @@ from frappe import _
 from frappe.utils import cint
 
 from gdpr_consent.exceptions import ConsentError, FieldProtected
-from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules
+from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules, templates
 
 V16 = int(frappe.__version__.split(".")[0]) >= 16
 SHORTEST_SECRET = 4  # what is shorter stands in other fields by chance
@@ -29,6 +29,8 @@ def has_permission(doc: Any, ptype: str | None = None, user: str | None = None, 
 		return False if reports.holds_hidden_columns(doc.name) else ALLOWED
 	if doc.doctype in HISTORIES:
 		return False if _tells_hidden(doc, user) else ALLOWED
+	if ptype == "print" and isinstance(doc, frappe.model.document.Document):
+		redaction.empty(doc)  # core's newer printing renders margins of it before anything of ours is asked
 	if ptype in ("write", "create") and isinstance(doc, frappe.model.document.Document):
 		_refuse_foreign_values(doc, user)
 	return ALLOWED
@@ -103,7 +105,7 @@ def validate(doc: Any, _method: str | None = None) -> None:
 		_refuse_to_make_searchable(doc)
 	if doc.doctype == "Milestone Tracker" and doc.track_field in rules.protected_fields(doc.document_type):
 		incoming.refuse(doc.document_type, doc.track_field)
-	if doc.doctype in TEMPLATES:
+	if doc.doctype in templates.RENDERED:
 		_refuse_template_that_reads_more(doc)
 	protected = rules.protected_fields(doc.doctype)
 	if not protected:
@@ -141,51 +143,28 @@ def _refuse_to_make_searchable(doc: Any) -> None:
 		)
 
 
-#: DocTypes with text that Frappe renders as a template, where `frappe` reads every table.
-TEMPLATES = (
-	"Address Template",
-	"Assignment Rule",
-	"Auto Repeat",
-	"Contract Template",
-	"Email Account",
-	"Email Template",
-	"Letter Head",
-	"Newsletter",
-	"Notification",
-	"Payment Request",
-	"Print Format",
-	"Process Statement Of Accounts",
-	"Request for Quotation",
-	"Terms and Conditions",
-	"Web Page",
-	"Webhook",
-)
-HARMLESS = r"\.(?:utils|format\w*|date_format|time_format|get_url|bold|lang|session|user|full_name)\b"
-READS_MORE = re.compile(
-	rf"\{{[{{%][^}}]*\b(?:frappe\b(?!{HARMLESS})|(?:db_get|reload|get_latest|load_from_db|get_doc_before_save)\b)"
-)
-
-
 def _refuse_template_that_reads_more(doc: Any) -> None:
 	"""Who may not see a value may not write a template that fetches it past the document it is given."""
 	before = doc.get_doc_before_save()
-	for field in doc.meta.fields:
-		text = doc.get(field.fieldname)
-		if (
-			field.fieldtype not in rules.TEXT_TYPES
-			or not isinstance(text, str)
-			or not READS_MORE.search(text)
-		):
-			continue
-		if (not before or before.get(field.fieldname) != text) and rights.hidden_anywhere():
+	known = {text for _part, _field, text in _templates_in(before)} if before else set()
+	for part, field, text in _templates_in(doc):
+		if text not in known and templates.reads_more(text) and rights.hidden_anywhere():
 			frappe.throw(
 				_(
 					"{0} reads the database, and so could show what you may not see. Use fields of the "
 					"record, such as {1}, or ask somebody who may see protected fields."
-				).format(rules.bold_label(doc.doctype, field.fieldname), "doc.name"),
+				).format(rules.bold_label(part.doctype, field), "doc.name"),
 				FieldProtected,
 				title=_("Protected Field"),
 			)
+
+
+def _templates_in(doc: Any) -> Iterator[tuple[Any, str, str]]:
+	for part in (doc, *doc.get_all_children()):
+		for field in part.meta.fields:
+			text = part.get(field.fieldname)
+			if field.fieldtype in rules.TEXT_TYPES and isinstance(text, str) and templates.are_in(text):
+				yield part, field.fieldname, text
 
 
 def _refuse_without_condition(doc: Any, name: str) -> None:
@@ -215,6 +194,12 @@ def before_print(doc: Any, _method: str | None = None, *_args: Any) -> None:
 		if fields:
 			access_log.record("Print", part_doctype, fields, [doc.name])
 			frappe.local.flags.commit = True  # prints are asked for by GET, too
+
+
+def consent_before_print(doc: Any) -> str:
+	"""For the templates of core's newer printing, which runs no `before_print`."""
+	before_print(doc)
+	return ""
 
 
 def after_mapping(doc: Any, _method: str | None, source: Any) -> None:
