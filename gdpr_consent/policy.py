@@ -212,6 +212,7 @@ NEVER = datetime.min  # before every instant: nobody confirmed anything
 
 SAID_BY_THE_PERSON = frozenset({Status.WITHDRAWN, Status.REFUSED})
 SAID_NO = frozenset(REASON_OF_STATUS[status] for status in SAID_BY_THE_PERSON)
+NEVER_ASKED = frozenset({Reason.NO_CONSENT, Reason.TOPIC_NOT_SUBSCRIBED})
 # A no that was lifted, and a record that was replaced or that opens no channel, explain little.
 SAYS_LITTLE = SAID_NO | {Reason.NO_CONSENT}
 # Once a consent has ended like this, no other legal basis takes its place (ST-07).

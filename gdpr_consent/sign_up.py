@@ -43,7 +43,7 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 		frappe.qb.from_(purpose)
 		.left_join(topic)
 		.on((topic.purpose == purpose.name) & (topic.enabled == 1) & (topic.public == 1))
-		.select(purpose.name.as_("purpose"), purpose.description.as_("purpose_text"))
+		.select(purpose.name.as_("purpose"), purpose.description.as_("purpose_text"), purpose.company)
 		.select(topic.name.as_("topic"), topic.description.as_("topic_text"))
 		.where((purpose.is_marketing == 1) & (purpose.enabled == 1))
 		.orderby(topic.sort_order)
@@ -55,7 +55,7 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 		Box(
 			row.purpose,
 			row.topic or "",
-			_(row.topic or row.purpose),
+			_named(row),
 			wordings[row.purpose, row.topic or ""].text
 			if (row.purpose, row.topic or "") in wordings
 			else _described(row.topic_text if row.topic else row.purpose_text),
@@ -66,6 +66,14 @@ def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 		for row in rows
 		if not topics or row.topic in topics
 	]
+
+
+def _named(row: Any) -> str:
+	"""Name what a box is about, and the controller where it isn't the one that the page names (LB-11)."""
+	title = _(row.topic or row.purpose)
+	if row.company in (None, "", frappe.db.get_default("company")):
+		return title
+	return _("{0}, by {1}").format(title, row.company)
 
 
 def _described(text: str | None) -> str:

@@ -1,7 +1,9 @@
 import pytest
+from conftest import give
 
 import frappe
 
+from gdpr_consent.exceptions import LegalBasisNotAllowed
 from gdpr_consent.install import create_missing_seeds
 from gdpr_consent.policy import MarketingGround
 from gdpr_consent.seeds import LEGAL_BASES
@@ -33,6 +35,40 @@ def test_migrate_takes_a_seed_in_another_letter_case_for_present():
 	create_missing_seeds()
 
 	assert frappe.get_all("Legal Basis", {"title": "Vital Interests"}, pluck="name") == ["VITAL INTERESTS"]
+
+
+@pytest.mark.parametrize(
+	("field", "value"),
+	[("marketing", "Existing Customer"), ("article", "none"), ("dpv_term", "eu-gdpr:A6-1-a")],
+)
+def test_lb_04_what_records_rest_on_means_what_it_meant(address, field, value):
+	basis = frappe.copy_doc(frappe.get_doc("Legal Basis", "Contract"))
+	basis.title = f"Basis {frappe.generate_hash(length=8)}"
+	basis.insert()
+	purpose = frappe.get_doc("Processing Purpose", "Customer Service")
+	purpose.append("allowed_legal_bases", {"legal_basis": basis.name})
+	purpose.save()
+	basis.update({field: value}).save()  # nobody relies on it
+	basis.update({field: frappe.db.get_value("Legal Basis", "Contract", field)}).save()
+	give(address(), purpose=purpose.name, legal_basis=basis.name)
+	with pytest.raises(LegalBasisNotAllowed, match=basis.name):
+		basis.update({field: value}).save()
+	basis.reload()
+	basis.update({"description": "In other words"}).save()
+
+
+def test_lb_11_who_agreed_to_one_company_has_agreed_to_no_other(address):
+	purpose = frappe.get_doc("Processing Purpose", "Email Marketing")
+	purpose.update({"company": None}).db_update()
+	give(address())
+	other = frappe.new_doc("Company", company_name="Other B", abbr="OB", default_currency="EUR")
+	other.db_insert()
+	purpose.reload()
+	purpose.update({"description": "News"}).save()
+	with pytest.raises(LegalBasisNotAllowed, match="Company"):
+		purpose.update({"company": other.name}).save()
+	purpose.reload()
+	purpose.update({"company": frappe.db.get_default("company")}).save()
 
 
 def test_an_unknown_marketing_ground_is_refused_and_nothing_is_stored():

@@ -360,6 +360,24 @@ def mails_to(email: str) -> list[str]:
 	return frappe.get_all("Email Queue", {"name": ["in", rows or [""]]}, pluck="message")
 
 
+@pytest.mark.parametrize("change", [{"text": "News of B."}, {"material": 1}, {"language": "pl"}])
+def test_lb_09_ca_06_what_somebody_agreed_to_stays_whatever_a_client_says(address, topic, change):
+	wording = frappe.new_doc(
+		"Consent Wording", purpose=MARKETING, topic=topic, language="en", text="News of A."
+	).insert()
+	wording.update(change).save()  # nobody has agreed to it
+	give(address(), topic, wording=wording.name)
+	wording.reload()
+	for field, value in change.items():
+		wording.set(field, "de" if field == "language" else 0 if field == "material" else f"{value}!")
+	with pytest.raises(ConsentError, match="stays as it is"):
+		wording.update({"used": 0}).save()
+	wording.reload()
+	wording.update({"used": 0}).save()
+	with pytest.raises(ConsentError, match="is kept"):
+		wording.delete()
+
+
 def test_v6_a_material_change_leaves_older_consents_without_proof(mailbox, committed_topic, wording):
 	first = wording(committed_topic, "News of A.")
 	german = wording(committed_topic, "Neues von A.", "de")

@@ -1,9 +1,10 @@
 """What Consent Settings say about mail: signs of one's own, and tracking; and core's global opt-out."""
 
 import pytest
-from conftest import PROOF
+from conftest import PROOF, run_worker
 
 import frappe
+from frappe.core.doctype.communication.email import make
 
 from gdpr_consent import api, legacy
 from gdpr_consent.exceptions import InvalidEmailAddress, UnknownReference
@@ -74,6 +75,54 @@ def test_what_a_mail_says_itself_counts_before_a_sign(settings, queued, mailbox,
 	assert smtp.reached() == [email]
 
 
+def test_em_04_naming_a_doctype_of_ours_makes_no_service_mail_of_a_template_about_marketing(
+	mailbox, smtp, user_with_roles
+):
+	"""Core's composer asks for no right on a DocType as long as no record is named."""
+	template = frappe.new_doc("Email Template", subject="Sale", response="Buy", consent_purpose=MARKETING)
+	template.insert(set_name=f"Template {frappe.generate_hash(length=8)}")
+	email = mailbox()
+	user_with_roles("Sales User")
+	frappe.db.commit()
+	made = make(
+		doctype="Consent",
+		recipients=email,
+		subject="Sale",
+		content="Buy",
+		email_template=template.name,
+		send_email=1,
+	)
+	frappe.db.commit()
+	run_worker()
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	(name,) = frappe.get_all("Email Queue", {"communication": made["name"]}, pluck="name")
+	frappe.get_doc("Email Queue", name).send()
+	assert email not in smtp.reached()
+	assert frappe.db.get_value("Consent Decision", {"email_queue": name}, "reason") == "NO_CONSENT"
+	template.delete()
+	frappe.db.commit()
+
+
+def test_em_06_marketing_says_of_no_mail_that_it_is_service(user_with_roles):
+	report = frappe.new_doc(
+		"Auto Email Report",
+		report="Website Analytics",
+		user="Administrator",
+		email_to="jo@gate.example",
+		frequency="Daily",
+		format="HTML",
+		consent_purpose="Customer Service",
+	)
+	user_with_roles("Report Manager")
+	with pytest.raises(frappe.PermissionError, match="Customer Service"):
+		report.insert()
+	report.consent_purpose = MARKETING
+	report.insert()
+	frappe.set_user("Administrator")
+	report.update({"consent_purpose": "Customer Service"}).save()
+
+
 @pytest.mark.parametrize(
 	("row", "error", "named"),
 	[
@@ -95,7 +144,7 @@ def test_a_sign_that_cant_be_read_is_refused(row, error, named):
 
 def test_the_signs_are_told_to_who_may_read_the_settings(user_with_roles):
 	user_with_roles("Consent User")
-	assert len(explain_signs()) == 7
+	assert len(explain_signs()) == 8
 	frappe.set_user("Administrator")
 	user_with_roles("Employee")
 	with pytest.raises(frappe.PermissionError):

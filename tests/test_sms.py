@@ -1,5 +1,6 @@
 """Text messages (EM-23): consent bound to the number, and who gets one, at a real HTTP gateway."""
 
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -9,6 +10,7 @@ import pytest
 from conftest import PROOF, give
 
 import frappe
+from frappe.core.doctype.sms_settings import sms_settings
 
 from gdpr_consent import api, audience, identity
 from gdpr_consent.exceptions import InvalidPhoneNumber, WrongChannel
@@ -138,11 +140,38 @@ def test_who_has_a_number_is_found_however_it_is_written(country, phone_number, 
 	assert people <= found and ("Contact", stranger.name) not in found
 
 
+def make_user(number: str, *roles: str) -> None:
+	names = {"email": f"{frappe.generate_hash(length=10)}@sms.example", "first_name": "Col"}
+	user = frappe.new_doc("User", **names, mobile_no=number, send_welcome_email=0)
+	user.append_roles(*roles)
+	user.insert()
+
+
+def test_st_05_em_23_no_account_makes_a_customer_a_colleague_and_a_colleagues_no_stands(
+	phone_number, gateway
+):
+	customer, objector = phone_number(), phone_number()
+	make_user(customer)  # of the website alone
+	make_user(objector, "Sales User")
+	api.object_to_marketing(email=objector)
+	center = frappe.get_doc("SMS Center")
+	center.update({"message": "Sale", "receiver_list": f"A - {customer}\nB - {objector}\n"})
+
+	center.send_sms()
+
+	assert gateway.numbers == []
+	answers = {
+		row.address_key: row.reason
+		for row in frappe.get_all("Consent Decision", {"channel": "SMS"}, ["address_key", "reason"])
+	}
+	keys = identity.address_keys([customer, objector])
+	assert (answers[keys[customer]], answers[keys[objector]]) == ("NO_CONSENT", "OBJECTED")
+
+
 def test_em_23_sms_center_writes_to_who_agreed_and_to_colleagues(phone_number, gateway):
 	agreed, never_asked, colleague = phone_number(), phone_number(), phone_number()
 	give(agreed, channel="SMS")
-	user = {"email": f"{frappe.generate_hash(length=10)}@sms.example", "first_name": "Col"}
-	frappe.new_doc("User", **user, mobile_no=colleague, send_welcome_email=0).insert()
+	make_user(colleague, "Sales User")
 	center = frappe.get_doc("SMS Center")
 	center.update({"message": "Sale", "receiver_list": f"A - {agreed}\nB - {never_asked}\nC - {colleague}\n"})
 
@@ -205,6 +234,19 @@ def test_em_23_the_desks_dialog_follows_what_it_says_or_the_setting(
 	(ours,) = frappe.get_hooks("override_whitelisted_methods")[method]
 	frappe.get_attr(ours)(frappe.as_json([phone_number()]), "Hello", **said)
 	assert bool(gateway.numbers) is reached
+
+
+def test_em_23_no_module_that_imports_cores_function_is_a_way_past_ours():
+	for module in ("frappe.email.doctype.notification", "erpnext.selling.doctype.sms_center"):
+		frappe.get_module(f"{module}.{module.rpartition('.')[2]}")
+	names = [
+		f"{name}.send_sms"
+		for name, module in list(sys.modules.items())
+		if not name.startswith("gdpr_consent") and getattr(module, "send_sms", None) is sms_settings.send_sms
+	]
+	assert len(names) >= 3
+	doors = frappe.get_hooks("override_whitelisted_methods")
+	assert [name for name in names if doors.get(name) != [f"{sms.__name__}.send_sms"]] == []
 
 
 @pytest.mark.parametrize("as_sent", [lambda number: number, lambda number: frappe.as_json([number])])

@@ -2,11 +2,12 @@
 
 1. the fields Consent Purpose and Subscription Topic of its Email Queue row;
 2. the headers X-Consent-Purpose and X-Consent-Topic, which a script sets with `email_headers`;
-3. the record it was sent from: Newsletter and Email Campaign are marketing, a Consent's own mail is service;
+3. the record it was sent from: Newsletter and Email Campaign are marketing;
 4. the Communication it belongs to: its record as in 3, or its Email Template;
-5. the subject of an Email Group's welcome mail, which core sends with no other sign;
-6. the administrator's own signs in Consent Settings;
-7. the setting for mail of unknown kind.
+5. a Consent, request, information duty or breach that it was sent from: service;
+6. the subject of an Email Group's welcome mail, which core sends with no other sign;
+7. the administrator's own signs in Consent Settings;
+8. the setting for mail of unknown kind.
 
 `explain_signs` tells the administrator the same.
 
@@ -56,9 +57,12 @@ def explain_signs() -> list[str]:
 		),
 		_(
 			"The record it was sent from: {0} are marketing, with their own topic or their Campaign's; an"
-			" Auto Email Report is what its fields say; a {1} is service."
-		).format(" / ".join(_(one) for one in MARKETING_SOURCES), _("Consent")),
+			" Auto Email Report is what its fields say."
+		).format(" / ".join(_(one) for one in MARKETING_SOURCES)),
 		_("The Communication it belongs to: its record, or the fields of its Email Template."),
+		_("The record it was sent from once more: {0} are service.").format(
+			" / ".join(_(one) for one in SERVICE_SOURCES)
+		),
 		_("The subject of an Email Group's welcome template: marketing."),
 		_("The signs of your own below, from the first to the last."),
 		_("The setting {0}.").format(_("Mail of Unknown Kind")),
@@ -97,8 +101,6 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 
 	if marketing_source:
 		return *fields_of(mail.reference_doctype, mail.reference_name), mail.reference_doctype, True
-	if mail.reference_doctype in SERVICE_SOURCES:
-		return None, None, mail.reference_doctype, False
 	if mail.reference_doctype == "Auto Email Report":
 		purpose, topic = fields_of(mail.reference_doctype, mail.reference_name)
 		if purpose or topic:
@@ -119,6 +121,9 @@ def _signs_of(mail: Any) -> tuple[str | None, str | None, str, bool]:
 			purpose, topic = fields_of("Email Template", communication.email_template)
 			if purpose or topic:
 				return purpose, topic, "Email Template", False
+	# Core's composer, which makes Communications, lets everybody name a DocType without a record.
+	if mail.reference_doctype in SERVICE_SOURCES and (mail.reference_name or not mail.communication):
+		return None, None, mail.reference_doctype, False
 	group = _group_that_welcomes(mail)
 	if group:
 		purpose, topic = fields_of("Email Template", group.welcome_email_template)

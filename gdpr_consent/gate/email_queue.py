@@ -19,11 +19,9 @@ from gdpr_consent.custom_fields import BLOCKED
 from gdpr_consent.gate.classify import SERVICE, MailClass, classify, shows_signs_of_marketing
 from gdpr_consent.gate.personal import personalise
 from gdpr_consent.identity import address_keys, split_addresses
-from gdpr_consent.policy import Channel, Decision, Reason, block
+from gdpr_consent.policy import NEVER_ASKED, Channel, Decision, Reason, block
 from gdpr_consent.sensitive_data.messages import sent_for
 from gdpr_consent.words import reason_in_words
-
-NEVER_ASKED = (Reason.NO_CONSENT, Reason.TOPIC_NOT_SUBSCRIBED)
 
 
 class ConsentEmailQueueMixin:

@@ -8,9 +8,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import frappe
+from frappe import _
+from frappe.model.document import Document
 
 from gdpr_consent.gate import sms
 from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, fields_of, resolve
+
+MAY_SAY_SERVICE = frozenset({"Privacy Officer", "System Manager"})
 
 
 @contextmanager
@@ -32,6 +36,25 @@ def add_headers(mail: Any) -> None:
 	for header, value in ((PURPOSE_HEADER, purpose), (TOPIC_HEADER, topic)):
 		if value:
 			mail.set_header(header, value)
+
+
+def refuse_a_service_purpose(doc: Document, _method: str | None = None) -> None:
+	"""Hook `validate` of what mails are made from: only who answers for it says that a mail is no marketing.
+
+	Raises:
+		PermissionError: a service purpose by anybody but a Privacy Officer or a System Manager (EM-06).
+	"""
+	purpose = doc.get("consent_purpose")
+	if not purpose or not doc.has_value_changed("consent_purpose"):
+		return
+	is_marketing = frappe.get_cached_value("Processing Purpose", purpose, "is_marketing")
+	if not is_marketing and MAY_SAY_SERVICE.isdisjoint(frappe.get_roles()):
+		frappe.throw(
+			_("{0}: {1} is no marketing purpose. Only a Privacy Officer can choose it here.").format(
+				_(doc.meta.get_label("consent_purpose")), frappe.bold(purpose)
+			),
+			frappe.PermissionError,
+		)
 
 
 class NobodyAgreed(Exception):

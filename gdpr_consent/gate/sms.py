@@ -13,7 +13,7 @@ from gdpr_consent import audience, decisions
 from gdpr_consent.doors import rows_of, says_why
 from gdpr_consent.gate.classify import MailClass, default_purpose, resolve, unknown_is_marketing
 from gdpr_consent.identity import address_keys
-from gdpr_consent.policy import Channel, Decision, Reason, block
+from gdpr_consent.policy import NEVER_ASKED, Channel, Decision, Reason, block
 
 COLLEAGUE = Decision(True, Reason.NOT_MARKETING)
 
@@ -85,20 +85,20 @@ def admit(
 
 
 def _decide(numbers: list[str], about: MailClass) -> dict[str, Decision]:
-	colleagues = _numbers_of_colleagues()
-	keys = address_keys(numbers)
 	if about.unclear:
 		return dict.fromkeys(numbers, block(Reason.ERROR))
 	answers = audience.decide_many(numbers, about.purpose or "", about.topic, Channel.SMS.value)
-	return {
-		number: COLLEAGUE if keys[number] and keys[number] in colleagues else answers[number]
-		for number in numbers
+	never_asked = [number for number, answer in answers.items() if answer.reason in NEVER_ASKED]
+	colleagues = _numbers_of_colleagues() if never_asked else set()
+	return answers | {
+		number: COLLEAGUE for number, key in address_keys(never_asked).items() if key in colleagues
 	}
 
 
-def _numbers_of_colleagues() -> set[str | None]:
-	stored = frappe.get_all("User", {"enabled": 1, "mobile_no": ["is", "set"]}, pluck="mobile_no")
+def _numbers_of_colleagues() -> set[str]:
+	staff = {"enabled": 1, "user_type": "System User", "mobile_no": ["is", "set"]}
+	stored = frappe.get_all("User", staff, pluck="mobile_no")
 	if frappe.db.exists("DocType", "Employee"):
 		active = {"status": "Active", "cell_number": ["is", "set"]}
 		stored += frappe.get_all("Employee", active, pluck="cell_number")
-	return set(address_keys(stored).values())
+	return {key for key in address_keys(stored).values() if key}

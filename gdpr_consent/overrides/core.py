@@ -26,10 +26,16 @@ MIXINS = {
 if int(frappe.__version__.split(".")[0]) >= 16:
 	MIXINS["Webhook"] = ["gdpr_consent.sensitive_data.messages.SensitiveWebhookMixin"]
 
+# Core lets a request name a whitelisted function by any module that imports it.
+_SMS = (
+	"frappe.core.doctype.sms_settings.sms_settings",
+	"frappe.email.doctype.notification.notification",
+	"erpnext.selling.doctype.sms_center.sms_center",
+)
 DOORS = {
-	"frappe.core.doctype.sms_settings.sms_settings.send_sms": "gdpr_consent.gate.sms.send_sms",
 	"frappe.email.queue.unsubscribe": "gdpr_consent.core_doors.unsubscribe",
 	"frappe.website.doctype.web_form.web_form.accept": "gdpr_consent.web_forms.accept",
+	**{f"{module}.send_sms": "gdpr_consent.gate.sms.send_sms" for module in _SMS},
 } | {
 	f"{place}.newsletter.{method}": f"gdpr_consent.core_doors.{method}"
 	for place in ("frappe.email.doctype.newsletter", "newsletter.newsletter.doctype.newsletter")  # v15, v16
@@ -50,6 +56,7 @@ AFTER_REQUEST = [
 IN_TEMPLATES = [
 	"gdpr_consent.bulk_update.report.consent_bulk_update_report",
 	"gdpr_consent.paper.consent_receipt",
+	"gdpr_consent.sensitive_data.documents.consent_before_print",
 ]
 
 
@@ -84,6 +91,7 @@ _SENSITIVE = "gdpr_consent.sensitive_data.documents"
 _FINDER = "gdpr_consent.sensitive_data.finder"
 _OPT_OUT = "gdpr_consent.overrides.opt_out"
 _QUIET = "gdpr_consent.gate.canary_paths.keep_quiet"
+_MAIL = {"validate": "gdpr_consent.gate.marking.refuse_a_service_purpose"}
 _COPIES = {"on_update": f"{_FINDER}.protect_new_copies"}
 EVENTS: dict[str, dict] = {
 	"*": {name: f"{_SENSITIVE}.{name}" for name in ("validate", "before_print", "after_mapping")},
@@ -101,6 +109,7 @@ EVENTS: dict[str, dict] = {
 		for name in ("validate", "on_update")
 	},
 	"Web Form": {"validate": "gdpr_consent.web_forms.validate"},
+	**dict.fromkeys(("Auto Email Report", "Email Template", "Notification"), _MAIL),
 }
 
 _NOT_RESTRICTED = "gdpr_consent.rights.restriction_in_reports.conditions"

@@ -3,6 +3,7 @@ import hashlib
 import frappe
 from frappe import _
 from frappe.model.document import Document
+from frappe.utils import cint
 
 from gdpr_consent import proof
 from gdpr_consent.exceptions import ConsentError
@@ -37,7 +38,9 @@ class ConsentWording(Document):
 					frappe.bold(self.topic), frappe.bold(self.purpose)
 				)
 			)
-		if not self.is_new() and self.used and any(self.has_value_changed(field) for field in FROZEN):
+		# As it is stored: what is sent may say anything.
+		self.used = self._is_used()
+		if self.used and any(self.has_value_changed(field) for field in FROZEN):
 			frappe.throw(
 				_("Somebody has agreed to {0}, so it stays as it is (Art. 7(1)). Add a new version.").format(
 					frappe.bold(self.name)
@@ -54,7 +57,10 @@ class ConsentWording(Document):
 		proof.forget_wordings()
 
 	def on_trash(self) -> None:
-		if self.used:
+		if self._is_used():
 			frappe.throw(
 				_("Somebody has agreed to {0}, so it is kept.").format(frappe.bold(self.name)), ConsentError
 			)
+
+	def _is_used(self) -> int:
+		return cint(frappe.db.get_value(self.doctype, self.name, "used")) if not self.is_new() else 0

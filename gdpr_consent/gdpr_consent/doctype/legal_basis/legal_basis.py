@@ -1,4 +1,10 @@
+import frappe
+from frappe import _
 from frappe.model.document import Document
+
+from gdpr_consent.exceptions import LegalBasisNotAllowed
+
+MEANING = ("article", "dpv_term", "marketing")
 
 
 class LegalBasis(Document):
@@ -18,4 +24,13 @@ class LegalBasis(Document):
 		title: DF.Data
 	# end: auto-generated types
 
-	pass
+	def validate(self) -> None:
+		"""What a record rests on goes on meaning what it meant (LB-04)."""
+		changed = [field for field in MEANING if not self.is_new() and self.has_value_changed(field)]
+		if changed and frappe.db.exists("Consent", {"legal_basis": self.name}):
+			frappe.throw(
+				_("Records rest on {0}, so {1} stays as it is. Add a new legal basis.").format(
+					frappe.bold(self.name), _(self.meta.get_label(changed[0]))
+				),
+				LegalBasisNotAllowed,
+			)

@@ -35,8 +35,13 @@ class ProcessingPurpose(Document):
 					),
 					LegalBasisNotAllowed,
 				)
-		for field in ("company", "is_marketing"):
-			if (before.get(field) or None) != (self.get(field) or None) and before.get(field):
+		# Where no company was set, people were told the site's own.
+		site = frappe.db.get_default("company")
+		for field, was, now in (
+			("company", before.company or site, self.company or site),
+			("is_marketing", before.is_marketing, self.is_marketing),
+		):
+			if was and was != now:
 				if frappe.db.exists("Consent", {"purpose": self.name}):
 					frappe.throw(
 						_(
