@@ -91,6 +91,8 @@ def site() -> Iterator[str]:
 	_create_missing_document()
 	# Most people of the tests have no record that names a country. The tests about that turn it off.
 	frappe.db.set_single_value("Consent Settings", "assume_company_country", 1)
+	frappe.db.set_value("Language", "pl", "enabled", 1)  # on v16 it isn't
+	frappe.clear_cache()
 	frappe.db.commit()
 	yield frappe.local.site
 	frappe.destroy()
@@ -870,7 +872,7 @@ def desk(chromium, web) -> Iterator[Callable]:
 		if message.type == "error" and "socket.io" not in message.text + message.location["url"]:
 			errors.append(f"{message.text} {message.location['url']}")
 
-	def open_as(user: str, width: int = 1200, height: int = 900):
+	def open_as(user: str, width: int = 1200, height: int = 900, first_steps: bool = False):
 		if user != "Administrator":
 			update_password(user, "admin")
 			frappe.db.commit()
@@ -880,6 +882,11 @@ def desk(chromium, web) -> Iterator[Callable]:
 			[{"name": name, "value": value, "url": web.browser_base} for name, value in cookies.items()]
 		)
 		contexts.append(context)
+		if not first_steps:  # on v16 they lie over whatever is below them, dialogs too, until they are closed
+			context.add_init_script(
+				"document.addEventListener('DOMContentLoaded', () => document.head.insertAdjacentHTML("
+				"'beforeend', '<style>.onb-panel { display: none !important }</style>'))"
+			)
 		page = context.new_page()
 		page.on("console", note)
 		page.on("pageerror", lambda error: errors.append(error.stack or str(error)))

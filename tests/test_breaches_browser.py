@@ -28,7 +28,7 @@ def test_an_officer_writes_down_a_breach_counts_the_people_and_sees_the_clock(
 	expect(dialog).to_be_visible()
 	link = dialog.locator("[data-fieldname=ref_doctype] input")
 	link.fill("Contact")
-	dialog.locator("[role=option]", has_text="Contact").first.click()
+	dialog.locator("[role=option]", has=page.get_by_text("Contact", exact=True)).first.click()
 	expect(dialog.get_by_text("All records that you may see.")).to_be_visible()
 	settle(page)
 	press(dialog, "Choose")

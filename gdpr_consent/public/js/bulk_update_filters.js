@@ -98,13 +98,14 @@ export async function edit_filters(field, { doctype, json, on_change }) {
 	await load_doctype(doctype);
 	const wrapper = $("<div></div>").appendTo(field.$wrapper.empty());
 	const words = $('<p class="text-muted small" aria-live="polite"></p>').appendTo(field.$wrapper);
+	const stored = new Map(); // by what the editor makes of it: v16 takes a comma in a value for two values
 	let is_loaded = false;
+	const shown = () => group.get_filters().map((filter) => filter.slice(0, 4));
 	const read = () => {
 		if (!is_loaded) return;
-		const filters = group
-			.get_filters()
-			.map((filter) => filter.slice(0, 4))
-			.filter(is_complete);
+		const filters = shown()
+			.filter(is_complete)
+			.map((filter) => stored.get(JSON.stringify(filter)) || filter);
 		const chosen = JSON.stringify(filters);
 		words.text(sentence(chosen, doctype));
 		on_change(chosen);
@@ -114,6 +115,8 @@ export async function edit_filters(field, { doctype, json, on_change }) {
 	for (const filter of filters_of(json)) {
 		const whole = filter.length === 3 ? [doctype, ...filter] : filter;
 		await group.add_filter(...whole.slice(0, 4));
+		const made = shown().at(-1);
+		if (made) stored.set(JSON.stringify(made), whole.slice(0, 4));
 	}
 	is_loaded = true;
 	words.text(sentence(json, doctype));
