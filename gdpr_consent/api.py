@@ -728,16 +728,24 @@ def record_gaps(consent: str) -> list[dict[str, str]]:
 @frappe.whitelist(methods=["POST"])
 @says_why
 def rebuild(consent: str) -> dict[str, Any]:
-	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
+	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager.
+
+	Args:
+		consent: name of a Consent, or of a Suppression.
+	"""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
-	_check_may_see_consent(consent, "write")
+	if register.doctype_of(consent) == "Suppression":
+		frappe.has_permission("Consent", "write", throw=True)  # a Suppression is nobody's to write
+		frappe.has_permission("Suppression", "read", consent, throw=True)
+	else:
+		_check_may_see_consent(consent, "write")
 	return register.rebuild(consent)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @says_why
 def verify_ledger() -> dict[str, Any]:
-	"""Check all events, seals and anchors: `ok, checked, first_bad, problem`, and `seal`, the last one."""
+	"""Check all events, seals, anchors and rows: `ok, checked, first_bad, problem, seal` (the last one)."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
 	return seals.verify()
 
