@@ -30,6 +30,7 @@ from gdpr_consent import (
 	returned_mail,
 	seals,
 	standing,
+	throttle,
 )
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.doors import check_can_be_stored, says_why
@@ -38,6 +39,7 @@ from gdpr_consent.exceptions import (
 	InvalidEmailAddress,
 	InvalidPeriod,
 	InvalidPhoneNumber,
+	LinkNotValid,
 	MessageNotReadable,
 	UnknownReference,
 )
@@ -755,7 +757,12 @@ def verify_ledger() -> dict[str, Any]:
 def confirm_consent(t: str) -> dict[str, Any]:
 	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
 	(T5)."""
-	consents, made = links.read_confirmation(t)
+	try:
+		consents, made = links.read_confirmation(t)
+	except LinkNotValid:
+		if getattr(frappe.local, "request", None):
+			throttle.count_wrong_link("confirm_consent")
+		raise
 	return {"confirmed": len(register.confirm(consents, made))}
 
 
