@@ -30,6 +30,7 @@ from gdpr_consent import (
 	returned_mail,
 	seals,
 	standing,
+	throttle,
 )
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.doors import check_can_be_stored, says_why
@@ -38,6 +39,7 @@ from gdpr_consent.exceptions import (
 	InvalidEmailAddress,
 	InvalidPeriod,
 	InvalidPhoneNumber,
+	LinkNotValid,
 	MessageNotReadable,
 	UnknownReference,
 )
@@ -728,16 +730,24 @@ def record_gaps(consent: str) -> list[dict[str, str]]:
 @frappe.whitelist(methods=["POST"])
 @says_why
 def rebuild(consent: str) -> dict[str, Any]:
-	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager."""
+	"""Make the row of a consent anew from its events. For the Privacy Officer and the System Manager.
+
+	Args:
+		consent: name of a Consent, or of a Suppression.
+	"""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
-	_check_may_see_consent(consent, "write")
+	if register.doctype_of(consent) == "Suppression":
+		frappe.has_permission("Consent", "write", throw=True)  # a Suppression is nobody's to write
+		frappe.has_permission("Suppression", "read", consent, throw=True)
+	else:
+		_check_may_see_consent(consent, "write")
 	return register.rebuild(consent)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @says_why
 def verify_ledger() -> dict[str, Any]:
-	"""Check all events, seals and anchors: `ok, checked, first_bad, problem`, and `seal`, the last one."""
+	"""Check all events, seals, anchors and rows: `ok, checked, first_bad, problem, seal` (the last one)."""
 	frappe.only_for(("Privacy Officer", "System Manager"), message=True)
 	return seals.verify()
 
@@ -747,7 +757,12 @@ def verify_ledger() -> dict[str, Any]:
 def confirm_consent(t: str) -> dict[str, Any]:
 	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
 	(T5)."""
-	consents, made = links.read_confirmation(t)
+	try:
+		consents, made = links.read_confirmation(t)
+	except LinkNotValid:
+		if getattr(frappe.local, "request", None):
+			throttle.count_wrong_link("confirm_consent")
+		raise
 	return {"confirmed": len(register.confirm(consents, made))}
 
 

@@ -10,7 +10,7 @@ from frappe.utils import cint, get_datetime, now_datetime
 
 from gdpr_consent import filters, identity
 from gdpr_consent.alerts import alert, users_with
-from gdpr_consent.clock import now_utc
+from gdpr_consent.clock import from_system_time, now_utc, to_system_time
 from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import EvidenceMissing, FilterNotValid, InvalidPeriod, NotNow
 from gdpr_consent.ledger import insert
@@ -27,10 +27,14 @@ FACTS = ("nature", "consequences", "measures")
 def report_due_on(aware_on: datetime) -> datetime:
 	"""Return when the authority has to know of it (Art. 33(1)); the hours are a setting.
 
-	A period in hours runs through weekends and holidays (Reg. 1182/71, Art. 3(3) and (4)).
+	A period in hours runs through weekends and holidays (Reg. 1182/71, Art. 3(3) and (4)), and is as long as
+	ever when the clocks change within it.
+
+	Args:
+		aware_on: in the time of the site, as what is returned.
 	"""
 	hours = cint(frappe.db.get_single_value("Consent Settings", "breach_report_hours"))
-	return get_datetime(aware_on) + timedelta(hours=hours)
+	return to_system_time(from_system_time(get_datetime(aware_on)) + timedelta(hours=hours))
 
 
 def check(breach: Document) -> None:

@@ -18,7 +18,7 @@ from frappe.utils import get_backups_path, now_datetime
 
 from gdpr_consent import export, filters, journal, register, replay, seals, signatures
 from gdpr_consent.exceptions import ConsentError
-from gdpr_consent.offline_verifier import FileNotReadable
+from gdpr_consent.offline_verifier import RECORDS, FileNotReadable
 
 
 @click.group("gdpr-consent")
@@ -98,7 +98,8 @@ def try_canary(context: frappe._dict) -> None:
 def verify(context: frappe._dict, anchors: Path | None) -> None:
 	"""Check that no event of the register was changed, left out or put in since it was written.
 
-	Checks the seals over them as well, and that the seals are those that were told outside the database.
+	Checks the seals over them as well, that the seals are those that were told outside the database, and that
+	the rows of consents and suppressions are what their events say.
 	"""
 	anchors = anchors and Path.cwd() / anchors
 	with _site(context):
@@ -218,18 +219,18 @@ def export_evidence(context: frappe._dict, target: Path | None) -> None:
 
 @group.command("rebuild", short_help="Make records anew from their events.")
 @click.argument("consent", required=False)
-@click.option("--all", "everything", is_flag=True, help="Rebuild every consent of the site.")
+@click.option("--all", "everything", is_flag=True, help="Rebuild every consent and suppression of the site.")
 @pass_context
 def rebuild(context: frappe._dict, consent: str | None, everything: bool) -> None:
-	"""Make the row of a CONSENT anew from its events, or with --all every row.
+	"""Make the row of a CONSENT or of a suppression anew from its events, or with --all every row.
 
 	May be interrupted at any time: each record is stored before the next, and starting again does no harm.
 	"""
 	if bool(consent) == everything:
 		raise click.UsageError("Name a consent, or say --all.")
 	with _site(context):
-		total = frappe.db.count("Consent") if everything else 1
-		every = (name for names in filters.all_names("Consent") for name in names)
+		total = sum(map(frappe.db.count, RECORDS)) if everything else 1
+		every = (name for doctype in RECORDS for names in filters.all_names(doctype) for name in names)
 		names = every if everything else iter([consent])
 		repaired: dict[str, list[str]] = {}
 		done = 0

@@ -174,6 +174,11 @@ def record_key(doctype: str, name: str) -> str:
 	return f"{KEY_VERSION}:{record}"
 
 
+def client_key(client: str) -> str:
+	"""Return the keyed hash of a network address, short enough for a line of a log."""
+	return hmac.digest(_key(), f"{KEY_VERSION}|client|{client}".encode(), "sha256").hex()[:16]
+
+
 def keyed_hash(key: bytes, normalised: str) -> str:
 	"""HMAC-SHA-256 in hex (requirements §11). A plain hash of an address can be guessed back."""
 	kind = "email" if "@" in normalised else "phone"

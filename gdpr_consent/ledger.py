@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import Any, NamedTuple
@@ -19,20 +19,43 @@ import frappe
 from frappe.query_builder.functions import Coalesce
 
 from gdpr_consent.clock import from_utc_text, utc_text
-from gdpr_consent.offline_verifier import COLUMNS, RECORDS, Check, Problem, canonical
+from gdpr_consent.offline_verifier import COLUMNS, NOT_OURS, RECORDS, Check, Problem, canonical
 from gdpr_consent.offline_verifier import INSTANTS as EVENT_INSTANTS
 from gdpr_consent.policy import STATUS_AFTER, EventKind
 
 Facts = dict[str, str | int | None]
 
+# The columns that the events of a record make.
+PROJECTED = (
+	*("email", "address_key", "party_type", "party", "channel", "purpose", "topic", "company"),
+	*("legal_basis", "source", "status", "since", "given_on", "confirmed_on", "expires_on", "ended_on"),
+	*("recorded_by", "wording", "language", "reason", "evidence", "evidence_grade"),
+	*("double_opt_in", "country", "country_source", "asked_on", "asked_wording"),
+	*("supersedes", "superseded_by"),
+)
+SAID_BY_A_NO = (
+	*("kind", "email", "address_key", "party_type", "party", "channel", "purpose", "topic", "said_on"),
+	*("lifted_on", "recorded_by", "source", "reason", "origin_doctype", "origin"),
+)
+COLUMNS_OF = {"Consent": PROJECTED, "Suppression": SAID_BY_A_NO}
+# What no event says. A Check field is never empty.
+UNSAID = {
+	doctype: {column: 0 if column == "double_opt_in" else None for column in columns}
+	for doctype, columns in COLUMNS_OF.items()
+}
 # Columns of a record that are instants. In facts they are RFC 3339 text.
 INSTANTS = frozenset(
 	{"given_on", "confirmed_on", "expires_on", "ended_on", "since", "said_on", "lifted_on", "asked_on"}
 )
+STATUS_BY_KIND = {kind.value: status.value for kind, status in STATUS_AFTER.items()}
 AT_ONCE = 2_000  # rows a statement
 # What an event that says nothing of double opt-in meant by a grade: B a document, C words.
 OLD_GRADES = {"B": "C", "C": "D"}
 VERIFY_AT_ONCE = 2_000
+NAMED_AT_MOST = 10  # rows that differ, in one message
+# Where things stand in an event as `Check.record` wants it.
+KIND_AT, OCCURRED_AT, PAYLOAD_AT = COLUMNS.index("kind"), COLUMNS.index("occurred_at"), len(COLUMNS)
+RFC_3339 = "%Y-%m-%dT%H:%i:%s.%fZ"
 
 
 class Event(NamedTuple):
@@ -91,13 +114,40 @@ def fold(events: Iterable[Event]) -> dict[str, Any]:
 
 
 def apply(row: dict[str, Any], event: Event) -> None:
-	for column, value in event.facts.items():
-		row[column] = from_utc_text(value) if column in INSTANTS else value
-	if "evidence_grade" in event.facts and "double_opt_in" not in event.facts:
+	facts = {
+		column: from_utc_text(value) if column in INSTANTS else value for column, value in event.facts.items()
+	}
+	_apply(row, event.kind.value, event.occurred_at, facts)
+
+
+def _apply(row: dict[str, Any], kind: str, occurred_at: Any, facts: dict[str, Any]) -> None:
+	row.update(facts)
+	if "evidence_grade" in facts and "double_opt_in" not in facts:
 		row["evidence_grade"] = OLD_GRADES.get(str(row["evidence_grade"]), row["evidence_grade"])
-	if event.kind in STATUS_AFTER:
-		row["status"] = STATUS_AFTER[event.kind].value
-		row["since"] = event.occurred_at
+	if status := STATUS_BY_KIND.get(kind):
+		row["status"] = status
+		row["since"] = occurred_at
+
+
+def differences(
+	doctype: str, stored: Mapping[str, Any], folded: dict[str, Any], is_whole: bool
+) -> dict[str, Any]:
+	"""Return the columns in which a row isn't what its events fold to, each with what they say (ST-02).
+
+	Args:
+		is_whole: no event was erased, so what none of them says isn't so.
+	"""
+	if is_whole:
+		folded = {**UNSAID[doctype], **folded}
+	found = {
+		column: folded[column]
+		for column in COLUMNS_OF[doctype]
+		if column in folded and column in stored and (stored[column] or None) != (folded[column] or None)
+	}
+	# Core lets a Company be renamed or merged, and writes the new name into each row that links to it.
+	if found.get("company") and not frappe.db.exists("Company", found["company"], cache=True):
+		del found["company"]
+	return found
 
 
 def insert(
@@ -310,10 +360,16 @@ def verify(
 	Returns:
 		`ok`, `checked` (number of events), `first_bad` (name of the first event, record or seal that doesn't
 		agree), `problem`, and `seal`, the number of the last one. It proves that records weren't changed,
-		not that they are true (AU-10).
+		not that they are true (AU-10). Records whose rows aren't what their events say come last: only events
+		that are sound say so.
 	"""
-	check = Check(_seals(), anchors)
-	bad = _first_bad(check, progress) or _event_of_no_record(check.checked) or check.first_bad_seal()
+	check, rows = Check(_seals(), anchors), _Rows()
+	bad = (
+		_first_bad(check, rows, progress)
+		or _event_of_no_record(check.checked)
+		or check.first_bad_seal()
+		or rows.first_bad()
+	)
 	return {
 		"ok": not bad,
 		"checked": check.checked,
@@ -330,26 +386,78 @@ def _seals() -> list[frappe._dict]:
 	return [row | {name: utc_text(row[name]) for name in instants} for row in seals]
 
 
-def _first_bad(check: Check, progress: Callable[[int], None]) -> Problem | None:
+class _Rows:
+	"""Compares the rows that are asked, by the gate and by all others, with the events they are made of."""
+
+	def __init__(self) -> None:
+		self.differ = 0
+		self._first: Problem | None = None
+		self._named: list[str] = []
+
+	def compare(self, doctype: str, stored: dict[str, Any], events: list[tuple]) -> Problem | None:
+		"""Compare a row with its events, once they are known to be sound; instants are text in both."""
+		folded: dict[str, Any] = {}
+		is_whole = True
+		try:
+			for row in events:
+				payload = row[PAYLOAD_AT]
+				facts = json.loads(payload)["facts"] if payload else {}
+				is_whole = is_whole and bool(facts)
+				_apply(folded, row[KIND_AT], row[OCCURRED_AT], facts)
+			differing = differences(doctype, stored, folded, is_whole)
+		except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+			return Problem(events[-1][0], NOT_OURS)
+		if differing:
+			self.differ += 1
+			name = stored["name"]
+			text = f"{doctype} differs from its events in {', '.join(differing)}"
+			self._first = self._first or Problem(name, text)
+			if self.differ <= NAMED_AT_MOST:
+				self._named.append(name)
+		return None
+
+	def first_bad(self) -> Problem | None:
+		others = self._named[1:]
+		if not self._first or not others:
+			return self._first
+		more = self.differ - len(self._named)
+		named = ", ".join(others) + (f" and {more} more" if more else "")
+		return self._first._replace(text=f"{self._first.text}; so do others: {named}")
+
+
+def _first_bad(check: Check, rows: _Rows, progress: Callable[[int], None]) -> Problem | None:
 	"""Go through all records in the order of their names, which is the order of the lines in a seal."""
 	for doctype in RECORDS:
 		last: str | None = ""
 		while last is not None:
-			heads = frappe.db.sql(
-				f"select name, last_hash from `tab{doctype}` where name > %s order by name limit %s",
-				[last, VERIFY_AT_ONCE],
-			)
-			first, last = last, heads[-1][0] if heads else None
-			events, named = _events_between(doctype, first, last), {name for name, _head in heads}
-			for record, rows in events.items():
+			stored = _rows_after(doctype, last)
+			first, last = last, stored[-1]["name"] if stored else None
+			events, named = _events_between(doctype, first, last), {row["name"] for row in stored}
+			for record, its_events in events.items():
 				if record not in named:
-					return Problem(rows[0][0], "its record is missing")
-			for record, head in heads:
-				bad = check.record(doctype, record, head, events.get(record, []))
+					return Problem(its_events[0][0], "its record is missing")
+			for row in stored:
+				its_events = events.get(row["name"], [])
+				bad = check.record(doctype, row["name"], row["last_hash"], its_events) or rows.compare(
+					doctype, row, its_events
+				)
 				if bad:
 					return bad
 			progress(sum(map(len, events.values())))
 	return None
+
+
+def _rows_after(doctype: str, name: str) -> list[dict[str, Any]]:
+	stored = set(frappe.db.get_table_columns(doctype))
+	names = ["name", "last_hash", *(column for column in COLUMNS_OF[doctype] if column in stored)]
+	columns = ", ".join(
+		f"date_format(`{column}`, %(rfc_3339)s)" if column in INSTANTS else f"`{column}`" for column in names
+	)
+	found = frappe.db.sql(
+		f"select {columns} from `tab{doctype}` where name > %(after)s order by name limit %(limit)s",
+		{"rfc_3339": RFC_3339, "after": name, "limit": VERIFY_AT_ONCE},
+	)
+	return [dict(zip(names, row, strict=True)) for row in found]
 
 
 def _events_between(doctype: str, after: str, last: str | None) -> dict[str, list[tuple]]:
@@ -367,7 +475,7 @@ def _events_between(doctype: str, after: str, last: str | None) -> dict[str, lis
 		left join `tabConsent Event Payload` payload on payload.name = event.name
 		where {record} > %(after)s {up_to}
 		order by {record}, event.seq""",
-		{"rfc_3339": "%Y-%m-%dT%H:%i:%s.%fZ", "after": after, "last": last},
+		{"rfc_3339": RFC_3339, "after": after, "last": last},
 	):
 		found.setdefault(name, []).append(row)
 	return found

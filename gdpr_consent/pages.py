@@ -93,6 +93,8 @@ def as_the_person() -> Iterator[None]:
 def behind_a_link(get_context: Callable) -> Callable:
 	"""Let `get_context` raise what is wrong with the link of its page, and show that plainly (TK-10)."""
 
+	door = get_context.__module__.rpartition(".")[2]
+
 	@wraps(get_context)
 	def show(context: frappe._dict) -> None:
 		context.no_cache = 1
@@ -104,7 +106,7 @@ def behind_a_link(get_context: Callable) -> Callable:
 		except LinkNotValid as error:
 			_show_problem(context, error, 410)
 			try:
-				throttle.count_wrong_link()
+				throttle.count_wrong_link(door)
 			except TooManyAttempts as too_many:
 				_show_problem(context, too_many, 429)
 		except TooManyAttempts as error:

@@ -27,7 +27,7 @@ KANTARA = "KI-CR-v1.1.0"
 SUBJECTS = uuid.UUID("5b0f3a52-6f39-4a3c-9f0e-5a0c2b1d7e64")  # namespace of pseudonyms, RFC 9562 §5.5
 
 # Columns of a Consent that are in its file. Who recorded it isn't: staff are nobody's business there.
-TOLD = tuple(column for column in register.PROJECTED if column not in ("recorded_by", "company"))
+TOLD = tuple(column for column in ledger.PROJECTED if column not in ("recorded_by", "company"))
 TOLD_OF_REFUSALS = (
 	*("kind", "email", "address_key", "channel", "purpose", "topic", "said_on", "lifted_on"),
 	*("source", "reason", "party_type", "party"),

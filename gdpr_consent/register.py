@@ -78,22 +78,6 @@ SAVEPOINT = "consent_register"  # whoever catches an error and commits stores no
 
 Row = dict[str, Any]
 
-# The columns of a Consent that its events make.
-PROJECTED = (
-	*("email", "address_key", "party_type", "party", "channel", "purpose", "topic", "company"),
-	*("legal_basis", "source", "status", "since", "given_on", "confirmed_on", "expires_on", "ended_on"),
-	*("recorded_by", "wording", "language", "reason", "evidence", "evidence_grade"),
-	*("double_opt_in", "country", "country_source", "asked_on", "asked_wording"),
-	*("supersedes", "superseded_by"),
-)
-
-
-# The columns of a Suppression.
-SAID_BY_A_NO = (
-	*("kind", "email", "address_key", "party_type", "party", "channel", "purpose", "topic", "said_on"),
-	*("lifted_on", "recorded_by", "source", "reason", "origin_doctype", "origin"),
-)
-
 
 class Scope(NamedTuple):
 	"""What a permission or a refusal is about. In a refusal, empty means every one."""
@@ -1610,8 +1594,7 @@ def _says_something(row: Row, is_theirs: bool) -> bool:
 def _erase_row(writing: _Writing, doctype: str, row: Row, erased: Iterable[str], act: Act) -> None:
 	"""Say again what a record says, without the columns that are erased."""
 	columns = frappe.get_meta(doctype).get_valid_columns()
-	said = PROJECTED if doctype == "Consent" else SAID_BY_A_NO
-	facts = {column: row.get(column) for column in said if column in columns}
+	facts = {column: row.get(column) for column in ledger.COLUMNS_OF[doctype] if column in columns}
 	facts |= {column: None for column in erased if column in columns}
 	for made_by_events in ("status", "since"):
 		facts.pop(made_by_events, None)
@@ -2153,7 +2136,7 @@ def _assign_topic(writing: _Writing, order: Order, noes: list[No]) -> str:
 
 def _again(row: Row) -> Row:
 	"""What a record says, for another one that says the same."""
-	facts = {column: row.get(column) for column in PROJECTED if column not in OF_ITS_OWN}
+	facts = {column: row.get(column) for column in ledger.PROJECTED if column not in OF_ITS_OWN}
 	return facts | {"recorded_by": frappe.session.user, "asked_on": None, "asked_wording": None}
 
 
@@ -2257,27 +2240,31 @@ def _restore(
 # --- proof --------------------------------------------------------------------------------------------------
 
 
-def rebuild(consent: str) -> Row:
-	"""Make the row of a consent anew from its events (ST-02).
+def rebuild(record: str) -> Row:
+	"""Make the row of a Consent or a Suppression anew from its events (ST-02).
 
 	Returns:
 		`name`, `changed`: the columns that differed, each with what was stored and what the events say.
 	"""
-	(found,) = _named("Consent", [consent])
-	with _Writing([found.address_key] if found.address_key else []):
-		(stored,) = _named("Consent", [consent])
-		events = ledger.read_events("Consent", [consent])[consent]
-		folded = ledger.fold(events)
-		if all(event.facts for event in events):  # nothing was erased, so what no event says isn't so
-			folded = dict.fromkeys(PROJECTED) | {"double_opt_in": 0} | folded
-		changed = {
-			column: {"stored": stored.get(column), "events": value}
-			for column, value in folded.items()
-			if (stored.get(column) or None) != (value or None)
-		}
-		if changed:
-			_update("Consent", [{**stored, **folded}], changed)
-	return {"name": consent, "changed": changed}
+	doctype = doctype_of(record)
+	_named(doctype, [record])
+	# The key in the row may be what is wrong with it.
+	key = ledger.fold(ledger.read_events(doctype, [record])[record]).get("address_key")
+	with _Writing([key] if key else []):
+		(stored,) = _named(doctype, [record])
+		events = ledger.read_events(doctype, [record])[record]
+		differing = ledger.differences(
+			doctype, stored, ledger.fold(events), is_whole=all(event.facts for event in events)
+		)
+		if differing:
+			ledger.update(doctype, [{**stored, **differing}], [*differing])
+	changed = {column: {"stored": stored[column], "events": value} for column, value in differing.items()}
+	return {"name": record, "changed": changed}
+
+
+def doctype_of(record: str) -> str:
+	"""Say whether a name is that of a Suppression. A name that is neither's is taken for a Consent's."""
+	return "Suppression" if frappe.db.exists("Suppression", record) else "Consent"
 
 
 # --- links --------------------------------------------------------------------------------------------------

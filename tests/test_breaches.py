@@ -41,6 +41,21 @@ def test_br_02_the_clock_runs_for_72_hours_through_a_weekend():
 	)
 
 
+@pytest.mark.parametrize(
+	("aware_on", "due_on"),
+	[
+		(datetime(2026, 3, 27, 12), datetime(2026, 3, 30, 13)),  # summer time begins on the 29th
+		(datetime(2026, 10, 24, 12), datetime(2026, 10, 27, 11)),  # and ends on the 25th
+		(datetime(2026, 10, 25, 12), datetime(2026, 10, 28, 12)),
+	],
+)
+def test_br_02_the_72_hours_are_real_ones_when_the_clocks_change(monkeypatch, aware_on, due_on):
+	for reader in ("gdpr_consent.clock", "frappe.utils.data"):
+		monkeypatch.setattr(f"{reader}.get_system_timezone", lambda: "Europe/Warsaw")
+	assert breaches.report_due_on(aware_on) == due_on
+	assert breaches.report_due_on(str(aware_on)) == due_on
+
+
 def test_br_02_the_hours_are_a_setting():
 	frappe.db.set_single_value("Consent Settings", "breach_report_hours", 96)
 	found = breach()

@@ -14,7 +14,7 @@ from conftest import give, wait_until
 
 import frappe
 
-from gdpr_consent import export, ledger, signatures
+from gdpr_consent import api, export, ledger, signatures
 
 
 def command(*arguments: str, site: str | None = None, commit: bool = True) -> subprocess.Popen:
@@ -116,8 +116,14 @@ def test_rebuild_puts_one_record_right(mailbox):
 def test_rebuild_all_goes_through_every_record(mailbox):
 	names = [give(mailbox()) for _ in range(3)]
 	frappe.db.set_value("Consent", names[1], "status", "Revoked", update_modified=False)
+	api.withdraw_consent(email=frappe.db.get_value("Consent", names[2], "email"))
+	key = frappe.db.get_value("Consent", names[2], "address_key")
+	(refusal,) = frappe.get_all("Suppression", {"address_key": key}, pluck="name")
+	frappe.db.set_value("Suppression", refusal, "lifted_on", "2026-03-01", update_modified=False)
 	code, said, _progress = run("rebuild", "--all")
-	assert code == 0 and f"✓ {frappe.db.count('Consent')} records rebuilt" in said and names[1] in said
+	total = frappe.db.count("Consent") + frappe.db.count("Suppression")
+	assert code == 0 and f"✓ {total} records rebuilt" in said
+	assert f"{names[1]}: status" in said and f"{refusal}: lifted_on" in said
 
 
 def with_a_lock_of_its_own(mailbox) -> tuple[str, str]:

@@ -241,6 +241,7 @@ def delete_event(name: str) -> None:
 def cut_off_the_last(chain: str) -> None:
 	delete_event(f"{chain}-3")
 	set_by_sql("Consent", chain, last_hash=frappe.db.get_value(EVENT, f"{chain}-2", "hash"), last_seq=2)
+	register.rebuild(chain)
 
 
 def delete_record(chain: str) -> None:
@@ -261,8 +262,8 @@ def add_event(chain: str, seal: int = 0) -> None:
 	long_ago = now_utc() - timedelta(days=900)
 	forged = event._replace(record=made, occurred_at=long_ago, recorded_at=long_ago)
 	heads = ledger.insert_events("Consent", [(forged, None)])
-	key = frappe.db.get_value("Consent", chain, "address_key")
-	ledger.insert("Consent", [{"name": made, "address_key": key, "last_seq": 1, "last_hash": heads[made]}])
+	row = ledger.fold([forged]) | {"name": made, "last_seq": 1, "last_hash": heads[made]}
+	ledger.insert("Consent", [row], columns=frappe.get_meta("Consent").get_valid_columns())
 	set_by_sql(EVENT, f"{made}-1", seal=seal)
 
 
@@ -421,6 +422,119 @@ def test_au_03_au_04_an_erasure_is_no_error(chain, when):
 	last = frappe.db.get_value(EVENT, {"consent": chain, "kind": "Erase"})
 	set_by_sql(PAYLOAD, last, payload=None, salt=None)
 	assert bad() == (last, "payload missing")
+
+
+# --- rows ---------------------------------------------------------------------------------------------------
+
+
+def found_here() -> tuple[str | None, str | None]:
+	"""What the site finds. An export holds no more of a row than who it is."""
+	found = ledger.verify()
+	assert offline()["ok"]
+	assert found["ok"] is (found["first_bad"] is None)
+	return found["first_bad"], found["problem"]
+
+
+def refusal_of(consent: str) -> str:
+	key = frappe.db.get_value("Consent", consent, "address_key")
+	return frappe.get_all("Suppression", {"address_key": key}, pluck="name", limit=1)[0]
+
+
+@pytest.mark.parametrize(
+	"edited",
+	[
+		{"status": "Given", "evidence_grade": "A"},
+		{"given_on": "2020-01-01"},
+		{"expires_on": None},
+		{"confirmed_on": "2026-03-01"},  # no event says anything about it
+		{"double_opt_in": 0},
+		{"email": "somebody@else.example"},
+		{"address_key": "1:ab"},
+		{"topic": "Another"},
+	],
+	ids=str,
+)
+def test_st_02_au_06_a_consent_edited_by_sql_is_found_and_rebuilt(chain, edited):
+	given = frappe.get_all("Consent", {"name": chain}, [*edited])[0]
+	assert found_here() == SOUND
+	set_by_sql("Consent", chain, **edited)
+	columns = [column for column in ledger.PROJECTED if column in edited]
+	assert found_here() == (chain, f"Consent differs from its events in {', '.join(columns)}")
+	assert not api.verify_ledger()["ok"]
+	assert [*api.rebuild(chain)["changed"]] == columns
+	assert found_here() == SOUND
+	assert frappe.get_all("Consent", {"name": chain}, [*edited]) == [given]
+
+
+@pytest.mark.parametrize(
+	("column", "value"),
+	[
+		("lifted_on", "2026-03-01"),
+		("said_on", "2020-01-01"),
+		("kind", "Bounce"),
+		("address_key", "1:ab"),
+		("purpose", "Sales"),
+	],
+)
+def test_st_02_au_06_a_suppression_edited_by_sql_is_found_and_rebuilt(chain, column, value):
+	refusal = refusal_of(chain)
+	before = frappe.db.get_value("Suppression", refusal, "*")
+	assert before[column] != value
+	set_by_sql("Suppression", refusal, **{column: value})
+	assert found_here() == (refusal, f"Suppression differs from its events in {column}")
+	assert api.rebuild(refusal)["changed"].keys() == {column}
+	assert found_here() == SOUND
+	after = frappe.db.get_value("Suppression", refusal, "*")
+	assert {**before, "modified": None} == {**after, "modified": None}
+	assert api.rebuild(refusal) == {"name": refusal, "changed": {}}
+
+
+def test_st_02_an_erased_row_is_compared_with_what_is_left_of_its_events(chain):
+	register.erase([frappe.db.get_value("Consent", chain, "email")], [])
+	assert found_here() == SOUND
+	set_by_sql("Consent", chain, status="Given", email="somebody@else.example")
+	assert found_here() == (chain, "Consent differs from its events in email, status")
+	api.rebuild(chain)
+	assert found_here() == SOUND
+
+
+def test_au_06_all_rows_that_differ_are_told_and_events_before_them(chain, mailbox, monkeypatch):
+	monkeypatch.setattr(ledger, "NAMED_AT_MOST", 2)
+	first, second, third = sorted([chain, record(mailbox()), record(mailbox())])
+	for name in (first, second, third):
+		set_by_sql("Consent", name, status="Given")
+	told = f"Consent differs from its events in status; so do others: {second} and 1 more"
+	assert found_here() == (first, told)
+	set_by_sql(EVENT, f"{second}-2", kind="Confirm")
+	assert bad() == (f"{second}-2", "event changed")
+
+
+def test_a_company_that_core_renamed_is_no_difference(chain):
+	company = frappe.db.get_value("Consent", chain, "company") or frappe.get_all("Company", pluck="name")[0]
+	(event,) = ledger.read_events("Consent", [chain])[chain][-1:]
+	assert event.facts.get("company") in (None, company)
+	folded = {"company": "One that is called otherwise now"}
+	assert ledger.differences("Consent", {"company": company}, folded, is_whole=False) == {}
+	folded = {"company": company}
+	assert ledger.differences("Consent", {"company": "Another"}, folded, is_whole=False) == folded
+
+
+def test_rows_cost_no_statement_each(chain, mailbox, monkeypatch):
+	asked: list[object] = []
+	sql = frappe.db.sql
+
+	def statements() -> int:
+		asked.clear()
+		assert ledger.verify()["ok"]
+		return len(asked)
+
+	statements()  # what is cached for everybody is
+	monkeypatch.setattr(
+		frappe.db, "sql", lambda query, *more, **named: asked.append(query) or sql(query, *more, **named)
+	)
+	few = statements()
+	record(mailbox())
+	assert statements() == few
 
 
 # --- whatever is done ---------------------------------------------------------------------------------------
@@ -854,6 +968,21 @@ def test_au_06_the_night_seals_and_verifies_and_alerts_when_it_fails(chain, bulk
 	frappe.db.commit()
 	assert seals.nightly() == []
 	assert problem not in self_check.find_problems()
+
+
+def test_au_06_the_night_alerts_when_a_row_opens_what_its_events_close(chain, bulk, forget_the_night):
+	officer, refusal = bulk.user("Privacy Officer"), refusal_of(chain)
+	set_by_sql("Suppression", refusal, lifted_on="2026-03-01")
+	frappe.db.commit()
+	problem = f"{refusal} isn't as it was written: Suppression differs from its events in lifted_on"
+	try:
+		assert seals.nightly() == [problem]
+	finally:
+		register.rebuild(refusal)
+		frappe.db.commit()
+	alerts = frappe.get_all("Notification Log", {"for_user": officer}, pluck="subject")
+	assert alerts == [f"The ledger isn't sound: {problem}"]
+	assert seals.nightly() == []
 
 
 def test_au_06_a_night_that_didnt_come_is_said(site, forget_the_night):

@@ -2,6 +2,7 @@
 
 from email.parser import Parser
 from email.policy import SMTP
+from pathlib import Path
 
 import pytest
 from conftest import give
@@ -9,7 +10,7 @@ from conftest import reason_on_the_server as reason
 
 import frappe
 
-from gdpr_consent import api, links, register
+from gdpr_consent import api, identity, links, register, throttle
 from gdpr_consent.api import check_consent
 from gdpr_consent.exceptions import LinkNotValid
 
@@ -136,6 +137,47 @@ def test_tk_03_old_links_go_on_working_after_the_key_is_changed(mailbox):
 		assert links.sign(links.UNSUBSCRIBE, "x") != token
 	finally:
 		frappe.conf[links.KEYS_SETTING] = old
+
+
+@pytest.mark.usefixtures("fresh_counters")
+def test_wb_03_wrong_links_are_counted_at_the_door_too_and_valid_ones_never(asked, web):
+	def answer_to(token: str):
+		return web.call("POST", "/api/method/gdpr_consent.api.confirm_consent", data={"t": token})
+
+	for _time in range(throttle.WRONG_LINKS_AN_HOUR):
+		assert "LinkNotValid" in answer_to("wrong").text
+	assert "TooManyAttempts" in answer_to("wrong").text
+	email, url = asked()
+	for _time in range(2):
+		assert answer_to(url.split("t=")[1]).status_code == 200
+	assert reason(email) == "VALID_CONSENT"
+	assert web.call("GET", "/consent/unsubscribe?t=wrong").status_code == 429  # one count for all doors
+
+
+@pytest.mark.usefixtures("fresh_counters")
+def test_wb_12_a_wrong_link_is_logged_without_a_token_or_an_address(web):
+	log = Path(frappe.get_site_path("logs", "gdpr_consent.security.log"))
+	before = log.stat().st_size if log.exists() else 0
+	for path in (
+		"/consent/confirm",
+		"/consent/preferences",
+		"/consent/unsubscribe",
+		"/unsubscribe.jo@x.example",
+	):
+		web.call("POST", path, data={"t": "nonsense"})
+	web.call("POST", "/api/method/gdpr_consent.api.confirm_consent", data={"t": "nonsense"})
+	text = log.read_bytes()[before:].decode()
+	client = identity.client_key("127.0.0.1")
+	doors = ("confirm", "preferences", "unsubscribe", "stop", "confirm_consent")
+	assert [line.split("hour: ")[1] for line in text.splitlines()] == [
+		f"{door}, client {client}" for door in doors
+	]
+	for secret in ("nonsense", "127.0.0.1", "jo@x.example"):
+		assert secret not in text
+	for _time in range(throttle.WRONG_LINKS_AN_HOUR + 5):
+		web.call("POST", "/consent/confirm", data={"t": "nonsense"})
+	lines = log.read_bytes()[before:].decode().splitlines()
+	assert len(lines) == throttle.WRONG_LINKS_AN_HOUR + 1  # whoever goes on doesn't fill the log
 
 
 def test_wb_02_an_address_gets_a_few_confirmation_mails_a_day(mailbox, smtp):

@@ -145,8 +145,8 @@ class Register(RuleBasedStateMachine):
 		for row in rows:
 			assert [event.seq for event in events[row.name]] == list(range(1, row.last_seq + 1))
 			folded = ledger.fold(events[row.name])
-			assert {column: folded.get(column) for column in register.PROJECTED} == {
-				column: row[column] for column in register.PROJECTED
+			assert {column: folded.get(column) for column in ledger.PROJECTED} == {
+				column: row[column] for column in ledger.PROJECTED
 			}
 
 	@invariant()

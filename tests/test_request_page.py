@@ -128,6 +128,26 @@ def test_wb_01_the_answer_is_the_same_byte_for_byte(bulk, web):
 		request_of(email)
 
 
+def test_wb_02_strangers_cause_so_many_mails_an_hour_all_together(bulk, web):
+	"""The request stands, and the answer is the same; what staff sends isn't counted."""
+	first, fresh, mailed = bulk.mailbox(), bulk.mailbox(), bulk.mailbox()
+	before = web.call("POST", PAGE, data=form(first))
+	request_of(first)
+	counter = frappe.cache.make_key("consent_strangers_mails:all")
+	wait_until(lambda: frappe.cache.get(counter))
+	assert int(frappe.cache.get(counter)) == 1 and 0 < frappe.cache.ttl(counter) <= throttle.AN_HOUR
+	frappe.cache.incrby(counter, throttle.STRANGERS_MAILS_AN_HOUR - 1)
+	after = web.call("POST", PAGE, data=form(fresh))
+	assert (before.status_code, before.content) == (after.status_code, after.content)
+	assert request_of(fresh).status == "Received"
+	frappe.db.rollback()
+	assert frappe.db.count("Email Queue Recipient", {"recipient": first}) == 1
+	assert frappe.db.count("Email Queue Recipient", {"recipient": fresh}) == 0
+	assert throttle.may_mail(address_key(mailed))
+	frappe.set_user("Guest")
+	assert not throttle.may_mail(address_key(mailed))
+
+
 def test_wb_01_the_answer_takes_the_same_work(bulk, monkeypatch):
 	"""Counted, not timed: the same statements until the answer has left, and the search only after it."""
 	from frappe.app import application

@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from conftest import examples, give
+from conftest import examples, give, remove_sending, send_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -326,6 +326,55 @@ def test_ds_07_without_a_known_address_nobody_is_asked_for_an_identity_card(ask,
 	letter = letters_of(name)[-1]
 	assert letter.recipients == "jo@unknown.example"
 	assert "send a copy of an identity card" in letter.content
+
+
+def test_ds_04_the_clock_stops_only_if_the_person_was_asked(ask, address, contact, smtp_server):
+	"""By mail, or on a day that the officer names: a letter, a call."""
+	by_name = ask(email=None, requester_name="Jo Doe", received_on=days_ago(20)).name
+	with pytest.raises(RequestIncomplete, match="Person Told On"):
+		rights_api.ask_identity(by_name)
+	assert state(by_name, "identity_asked_on") == ("Received", None)
+	assert rights_api.ask_identity(by_name, told_on=days_ago(5)) == {"sent": False}
+	assert state(by_name, "identity_asked_on") == ("Identity Open", getdate(days_ago(5)))
+	with pytest.raises(RequestIncomplete, match="Person Told On"):
+		handling.ask_identity(by_name)  # nor is anybody asked again
+
+	name = ask(received_on=days_ago(20)).name
+	numbers = [{"phone": "+48 601 234 567", "is_primary_mobile_no": 1}]
+	handling.add_record(name, "Contact", contact(address(), phone_nos=numbers).name)
+	(known_number,) = [
+		one for one in handling.known_addresses(frappe.get_doc(DOCTYPE, name)) if "@" not in one
+	]
+	with pytest.raises(RequestIncomplete, match="Person Told On"):
+		handling.ask_identity(name, known_number)
+	handling.ask_identity(name, known_number, days_ago(0))
+	assert state(name, "identity_asked_on") == ("Identity Open", getdate())
+
+
+def test_ds_04_the_clock_goes_on_if_the_site_cant_send_mail(ask, smtp_server):
+	remove_sending()
+	try:
+		name = ask().name
+		with pytest.raises(RequestIncomplete, match="No mail can be sent"):
+			handling.ask_identity(name)
+		assert state(name, "identity_asked_on") == ("Received", None)
+	finally:
+		frappe.db.rollback()
+		send_to(smtp_server.port)
+
+
+@pytest.mark.parametrize("working_on_it", [False, True])
+def test_ds_04_the_clock_never_stops_for_somebody_who_is_known(ask, smtp_server, working_on_it):
+	name = ask().name
+	handling.confirm_identity(name, "Met in Person")
+	if working_on_it:
+		handling.start(name)
+	before, letters_before = state(name, "identity", "identity_confirmed_on"), letters_of(name)
+	with pytest.raises(RequestNotPossible, match="known who asks"):
+		handling.ask_identity(name)
+	assert state(name, "identity", "identity_confirmed_on") == before
+	assert letters_of(name) == letters_before
+	assert "ask_identity" not in overview.of(name)["actions"]
 
 
 def test_ds_04_only_the_pause_moves_the_deadline(ask, smtp_server):

@@ -130,14 +130,17 @@ def add_record(request: str, party_type: str, party: str) -> None:
 
 @frappe.whitelist(methods=["POST"])
 @says_why
-def ask_identity(request: str, address: str | None = None) -> dict[str, bool]:
+def ask_identity(request: str, address: str | None = None, told_on: Day | None = None) -> dict[str, bool]:
 	"""Ask whether it was really the person, at an address that we know, or where they wrote from (DS-07).
 
+	Args:
+		told_on: where no mail can be sent, as to a number: the day on which the person was asked.
+
 	Returns:
-		`sent`: whether a mail was sent. A number is to be called.
+		`sent`: whether a mail was sent.
 	"""
 	_only_officer(request)
-	return {"sent": handling.ask_identity(request, address or None)}
+	return {"sent": handling.ask_identity(request, address or None, told_on or None)}
 
 
 @frappe.whitelist(methods=["POST"])

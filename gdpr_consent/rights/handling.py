@@ -70,18 +70,31 @@ def known_addresses(doc: Document) -> list[str]:
 	return list(keys.values())
 
 
-def ask_identity(name: str, address: str | None = None) -> bool:
+def ask_identity(name: str, address: str | None = None, told_on: str | date | None = None) -> bool:
 	"""Ask whether it was really the person; the clock stands still until it is known.
 
 	Args:
 		address: one of `known_addresses`: it gets a link to confirm by. None: the person is asked, where they
 			wrote from, to get in touch from an address or a number that we know.
+		told_on: the day on which the person was asked; needed where no mail is sent, as to a number.
 
 	Returns:
-		whether a mail was sent: not to a number, which is to be called.
+		whether a mail was sent.
+
+	Raises:
+		RequestNotPossible: it is known who they are, or needn't be.
+		RequestIncomplete: an address of somebody else, or nobody was asked: the clock stops for no other
+			reason.
 	"""
 	doc = requests.get(name, Status.RECEIVED, Status.IN_PROGRESS, Status.IDENTITY_OPEN)
 	_check_needs_identity(doc)
+	if doc.identity == Identity.CONFIRMED.value:
+		raise RequestNotPossible(
+			_(
+				"It is known who asks in {0}, so nobody is asked again, and the clock goes on (Art. 12(6)"
+				" GDPR)."
+			).format(frappe.bold(doc.name))
+		)
 	if address and address not in known_addresses(doc):
 		raise RequestIncomplete(
 			_("{0} isn't on a record of this request. Choose one of those listed.").format(
@@ -90,6 +103,7 @@ def ask_identity(name: str, address: str | None = None) -> bool:
 		)
 	by_mail = not (address and identity.is_phone_number(address))
 	sent = by_mail and (_send_challenge(doc, address) if address else _ask_to_get_in_touch(doc))
+	asked_on = told(doc, sent, told_on)
 	if doc.status == Status.IDENTITY_OPEN.value:
 		requests.note(name, _("The person was asked again who they are."))
 	else:
@@ -97,10 +111,10 @@ def ask_identity(name: str, address: str | None = None) -> bool:
 			name,
 			Status.IDENTITY_OPEN,
 			identity=Identity.OPEN.value,
-			identity_asked_on=getdate(),
+			identity_asked_on=asked_on,
 			identity_confirmed_on=None,
 		)
-	return bool(sent)
+	return sent
 
 
 def check_right(doc: Document, right: Right) -> None:

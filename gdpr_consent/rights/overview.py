@@ -102,7 +102,6 @@ def _actions(doc: Document) -> list[str]:
 	actions += OWN_ACTIONS.get((doc.right, status), ())
 	if status == Status.IN_PROGRESS.value:
 		actions += ["answer_request"]
-		actions += ["ask_identity"] if doc.identity == Identity.CONFIRMED.value else []
 	if status in (Status.RECEIVED.value, Status.IDENTITY_OPEN.value, Status.IN_PROGRESS.value):
 		actions += ["include_records", "add_record"]
 	if status in {one.value for one in handling.NOT_RUNNING}:

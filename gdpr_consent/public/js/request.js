@@ -361,10 +361,14 @@ function ask_identity(frm, { known_addresses }) {
 			select_field("address", __("Ask at"), [...known_addresses, where_they_wrote_from], {
 				default: known_addresses[0] || where_they_wrote_from,
 			}),
+			HAND(),
 		],
 		__("Ask"),
 		"ask_identity",
-		({ address }) => ({ address: known_addresses.includes(address) ? address : null }),
+		({ address, told_on }) => ({
+			address: known_addresses.includes(address) ? address : null,
+			told_on,
+		}),
 	);
 }
 
