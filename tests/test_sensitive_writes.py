@@ -454,6 +454,60 @@ def test_a_form_that_sends_the_field_empty_saves_the_rest(committed_customer, st
 			assert tax_id_of(committed_customer) == stored
 
 
+# --- questions that come as something else ------------------------------------------------------------------
+
+CHART = {
+	"doctype": "ToDo",
+	"name": "Guess",
+	"document_type": "Customer",
+	"chart_type": "Group By",
+	"type": "Bar",
+	"group_by_type": "Count",
+	"group_by_based_on": "customer_group",
+	"filters_json": "[]",
+}
+BY_TAX_ID = CHART | {"group_by_based_on": "tax_id"}
+WHERE_TAX_ID = CHART | {"filters_json": '[["Customer", "tax_id", "like", "DE%"]]'}
+CARD = {"document_type": "Email Queue", "function": "Count"}
+SUM = {"document_type": "Customer", "function": "Maximum", "aggregate_function_based_on": "tax_id"}
+METHOD = "/api/method/frappe.desk.doctype"
+QUESTIONS = {
+	"chart": (f"{METHOD}.dashboard_chart.dashboard_chart.get", {"chart": BY_TAX_ID, "no_cache": 1}),
+	"chart, filtered": (
+		f"{METHOD}.dashboard_chart.dashboard_chart.get",
+		{"chart": WHERE_TAX_ID, "no_cache": 1},
+	),
+	"chart of v2": ("/api/v2/method/Dashboard Chart/get", {"chart": BY_TAX_ID, "no_cache": 1}),
+	"count": ("/api/v2/doctype/Email Queue/count", {"filters": {"message": ["like", "%x%"]}}),
+	"count, in three parts": ("/api/v2/doctype/Email Queue/count", {"filters": [["message", "like", "%x%"]]}),
+	"card": (
+		f"{METHOD}.number_card.number_card.get_result",
+		{"doc": CARD, "filters": {"message": ["like", "%x%"]}},
+	),
+	"card, in three parts": (
+		f"{METHOD}.number_card.number_card.get_result",
+		{"doc": CARD, "filters": [["message", "like", "%x%"]]},
+	),
+	"card of v2": (
+		"/api/v2/method/Number Card/get_result",
+		{"doc": CARD, "filters": [["message", "like", "%x%"]]},
+	),
+	"card that computes": (f"{METHOD}.number_card.number_card.get_result", {"doc": SUM, "filters": []}),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_fp_03_no_question_passes_as_something_else(committed_customer, staff, question):
+	path, form = QUESTIONS[question]
+	query = {name: json.dumps(value) for name, value in form.items()}
+	asked = [
+		staff("System Manager", *STAFF, *more).call("GET", path, params=query)
+		for more in ((), ("Sensitive Data Viewer",))
+	]
+	assert asked[0].status_code == 403 and "FieldProtected" in asked[0].text, asked[0].text
+	assert asked[1].status_code == 200, asked[1].text
+
+
 # --- revealing ----------------------------------------------------------------------------------------------
 
 

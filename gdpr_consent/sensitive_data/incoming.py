@@ -294,14 +294,15 @@ def _check_lists_of_the_website(form: dict) -> None:
 def _check_settings(form: dict) -> None:
 	"""Charts and cards keep their filters; who shows one asks it. The preview of a Webhook shows a record."""
 	if command().endswith("dashboard_chart.get"):
-		chart = parsed(form.get("chart")) or {}
-		name = form.get("chart_name") or chart.get("chart_name") or chart.get("name")
-		if name and frappe.db.exists("Dashboard Chart", name):
-			_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
-		_refuse_setting({"doctype": "Dashboard Chart"} | dict(chart))
+		chart = parsed(form.get("chart"))
+		of_chart = (chart.get("chart_name"), chart.get("name")) if isinstance(chart, dict) else ()
+		for name in filter(None, (form.get("chart_name"), *of_chart)):  # what is kept for one counts, too
+			_check_is_name("chart_name", name)
+			if frappe.db.exists("Dashboard Chart", name):
+				_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
 	if command().endswith("auto_repeat.generate_message_preview"):
 		_refuse_preview(form.get("name"))
-	for parameter in ("doc", "docs", "document"):  # the last one in the REST API v2
+	for parameter in DOCUMENTS:
 		value = parsed(form.get(parameter))
 		for doc in value if isinstance(value, list) else [value]:
 			if isinstance(doc, dict):
@@ -327,13 +328,13 @@ SHOW_A_RECORD = (
 
 def _refuse_setting(doc: dict) -> None:
 	about = doc.get("document_type")
-	if doc.get("doctype") in ("Dashboard Chart", "Number Card") and about:
+	if isinstance(about, str):  # whatever it says that it is: the core doesn't look, and computes
 		for parameter in ("filters_json", "dynamic_filters_json"):
 			for of, text in _texts_of_filters(parsed(doc.get(parameter)), [about]):
 				_refuse_if_hidden(text, of)
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
-				_refuse_if_hidden(doc[parameter], about)
+				_refuse_if_hidden(str(doc[parameter]), about)
 	for shown_by, parameter, chosen in SHOW_A_RECORD:
 		if doc.get("doctype") == shown_by and doc.get(chosen):
 			refuse_if_it_hides(doc.get(parameter))
@@ -373,10 +374,7 @@ def _check_documents() -> None:
 	wrong, so that the answer tells nothing of what is stored. Forms send such a field empty, or as a new
 	document has it."""
 	for document, is_new in documents():
-		if isinstance(document.get("name"), dict | list):  # the core would look for the record by these
-			frappe.throw(
-				_("{0} has to be the name of one record.").format(frappe.bold("name")), ArgumentNotValid
-			)
+		_check_is_name("name", document.get("name"))
 		for about, part in _with_rows(document):
 			for name in sorted(rights.hidden_fields(about) & rights.locked_fields(about)):
 				value = part.get(name)
@@ -384,6 +382,13 @@ def _check_documents() -> None:
 					is_new and str(value) == str(frappe.new_doc(about).get(name))
 				):
 					refuse_writing(about, name)
+
+
+def _check_is_name(parameter: str, value: Any) -> None:
+	"""The core takes a dict or a list for a question by which to look for the record."""
+	if isinstance(value, dict | list):
+		told = _("{0} has to be the name of one record.").format(frappe.bold(parameter))
+		frappe.throw(told, ArgumentNotValid)
 
 
 def _with_rows(document: dict) -> Iterator[tuple[str, dict]]:
