@@ -43,7 +43,7 @@ def as_clerk(clerk: str):
 
 def ask(path: str = "/api/method/any.app.method", method: str = "GET", **form) -> None:
 	"""Let a request pass the first door."""
-	frappe.local.request = SimpleNamespace(path=path, method=method)
+	frappe.local.request = SimpleNamespace(path=path, method=method, headers={})
 	frappe.local.form_dict = frappe._dict(form)
 	try:
 		incoming.check_request()

@@ -1,5 +1,6 @@
 """Saving without the right keeps what is stored; trying to write is an error. Who sees a value is logged."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
@@ -361,16 +362,16 @@ def guesses(customer: str, value: str) -> dict[str, tuple]:
 
 
 class Anyone:
-	"""Somebody without a session, or who has one of the website."""
+	"""Somebody without a session of the desk: a guest, a user of the website, or a program."""
 
-	def __init__(self, web: Web, user: str | None = None) -> None:
-		self.web, self.cookies = web, {}
+	def __init__(self, web: Web, user: str | None = None, headers: dict[str, str] | None = None) -> None:
+		self.web, self.cookies, self.headers = web, {}, headers or {}
 		if user:
 			answer = web.call("POST", "/api/method/login", data={"usr": user, "pwd": "admin"})
 			self.cookies = answer.cookies.get_dict()
 
 	def call(self, method: str, path: str, **more):
-		headers = {"Accept": "application/json"} | more.pop("headers", {})
+		headers = {"Accept": "application/json"} | self.headers | more.pop("headers", {})
 		return self.web.call(method, path, cookies=self.cookies, headers=headers, **more)
 
 
@@ -506,6 +507,71 @@ def test_fp_03_no_question_passes_as_something_else(committed_customer, staff, q
 	]
 	assert asked[0].status_code == 403 and "FieldProtected" in asked[0].text, asked[0].text
 	assert asked[1].status_code == 200, asked[1].text
+
+
+# --- with a token instead of a session ----------------------------------------------------------------------
+
+
+@pytest.fixture(params=["API key", "Basic", "OAuth"])
+def with_token(request, site: str, web: Web) -> Iterator[Callable[..., Anyone]]:
+	"""Make a user with the roles given, who calls with a token of the kind."""
+	made = []
+
+	def authorised(*roles: str) -> Anyone:
+		email = f"{frappe.generate_hash(length=10)}@gdpr-test.example"
+		user = frappe.new_doc("User", email=email, first_name="Test", send_welcome_email=0)
+		user.append_roles(*roles)
+		key, secret = frappe.generate_hash(length=15), frappe.generate_hash(length=15)
+		user.update({"api_key": key, "api_secret": secret})
+		user.insert()
+		made.append(user)
+		pair = f"{key}:{secret}"
+		header = {"API key": f"token {pair}", "Basic": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+		if request.param == "OAuth":
+			client = frappe.new_doc("OAuth Client", app_name=email, scopes="all")
+			client.update({"redirect_uris": "https://a.example", "default_redirect_uri": "https://a.example"})
+			client.insert()
+			bearer = frappe.new_doc("OAuth Bearer Token", client=client.name, user=email, scopes="all")
+			bearer.update({"access_token": secret, "expires_in": 3600, "status": "Active"})
+			bearer.expiration_time = frappe.utils.add_to_date(None, hours=1)
+			made.extend([client.save(), bearer.insert()])
+			header["OAuth"] = f"Bearer {secret}"
+		frappe.db.commit()
+		return Anyone(web, headers={"Authorization": header[request.param]})
+
+	yield authorised
+	frappe.db.rollback()
+	for doc in reversed(made):
+		frappe.delete_doc(doc.doctype, doc.name, force=True)
+	frappe.db.commit()
+
+
+def test_who_calls_with_a_token_has_their_own_rights(committed_customer, with_token):
+	"""FP-01: Frappe reads the token only after the hooks of a request."""
+	path = f"/api/resource/Customer/{committed_customer}"
+	found = {"filters": json.dumps([["tax_id", "=", TAX_ID]])}
+	clerk, viewer = with_token(*STAFF), with_token(*STAFF, "Sensitive Data Viewer")
+	editor = with_token(*STAFF, "Sensitive Data Editor")
+	for refused in (
+		clerk.call("GET", "/api/resource/Customer", params=found),
+		clerk.call("PUT", path, json={"tax_id": OTHER}),
+		viewer.call("PUT", path, json={"tax_id": OTHER}),
+	):
+		assert refused.status_code == 403 and "Tax ID" in refused.text, refused.text
+	answer = viewer.call("GET", "/api/resource/Customer", params=found)
+	assert [row["name"] for row in answer.json()["data"]] == [committed_customer]
+	answer = editor.call("PUT", path, json={"tax_id": OTHER})
+	assert answer.status_code == 200, answer.text
+	frappe.db.rollback()
+	assert tax_id_of(committed_customer) == OTHER
+
+
+@pytest.mark.parametrize("header", ["token a:b", "Bearer none", "Basic ???", "token", "nonsense of three"])
+def test_a_wrong_token_is_what_it_is_for_the_core(committed_customer, web, header):
+	path = f"/api/resource/Customer/{committed_customer}"
+	answer = Anyone(web, headers={"Authorization": header}).call("GET", path)
+	assert answer.status_code in (401, 403, 417), answer.text
+	assert TAX_ID not in answer.text
 
 
 # --- revealing ----------------------------------------------------------------------------------------------
