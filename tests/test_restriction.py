@@ -106,15 +106,15 @@ def staff(bulk: BulkUpdates, web) -> dict[str, str]:
 	return web.login(user)
 
 
-def names_over_http(web, cookies: dict[str, str], leads: tuple[str, str], command: str, **more) -> str:
+def names_over_http(
+	web, cookies: dict[str, str], leads: tuple[str, str], command: str, api: str = "/api/method", **more
+) -> str:
 	form = {
 		"doctype": "Lead",
 		"fields": json.dumps(["`tabLead`.`name`"]),
 		"filters": json.dumps([["Lead", "name", "in", leads]]),
 	}
-	answer = web.call(
-		"GET", f"/api/method/frappe.desk.reportview.{command}", params=form | more, cookies=cookies
-	)
+	answer = web.call("GET", f"{api}/frappe.desk.reportview.{command}", params=form | more, cookies=cookies)
 	assert answer.status_code == 200, answer.text
 	return answer.text
 
@@ -126,8 +126,18 @@ def test_ds_20_they_are_in_no_report_view_and_in_no_file_but_marked_in_the_list(
 	assert free in in_list and restricted in in_list
 	in_report = names_over_http(web, staff, leads, "get", view="Report")
 	assert free in in_report and restricted not in in_report
-	in_file = names_over_http(web, staff, leads, "export_query", file_format_type="CSV", title="Leads")
-	assert free in in_file and restricted not in in_file
+	for api in ("/api/method", "/api/v2/method"):
+		asked = {"file_format_type": "CSV", "title": "Leads", "api": api}
+		in_file = names_over_http(web, staff, leads, "export_query", **asked)
+		assert free in in_file and restricted not in in_file, api
+	template = {
+		"doctype": "Lead",
+		"export_fields": json.dumps({"Lead": ["name"]}),
+		"export_records": "all",
+		"file_type": "CSV",
+	}
+	answer = web.call("GET", "/api/v2/method/Data Import/download_template", params=template, cookies=staff)
+	assert free in answer.text and restricted not in answer.text
 
 
 def test_ds_20_a_saved_report_of_the_report_builder_leaves_them_out(leads, user_with_roles):

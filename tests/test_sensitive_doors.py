@@ -10,9 +10,9 @@ from werkzeug.wrappers import Response
 
 import frappe
 
-from gdpr_consent import tasks
+from gdpr_consent import tasks, this_request
 from gdpr_consent.clock import add_months, now_utc
-from gdpr_consent.exceptions import FieldProtected
+from gdpr_consent.exceptions import ArgumentNotValid, FieldProtected
 from gdpr_consent.sensitive_data import (
 	access_log,
 	documents,
@@ -52,7 +52,7 @@ def as_clerk(clerk: str):
 
 def ask(path: str = "/api/method/any.app.method", method: str = "GET", **form) -> None:
 	"""Let a request pass the first door."""
-	frappe.local.request = SimpleNamespace(path=path, method=method)
+	frappe.local.request = SimpleNamespace(path=path, method=method, headers={})
 	frappe.local.form_dict = frappe._dict(form)
 	try:
 		incoming.check_request()
@@ -157,6 +157,52 @@ def test_no_order_group_or_expression_by_a_hidden_field_passes(as_clerk, form):
 )
 def test_what_has_nothing_to_do_with_it_passes(as_clerk, form):
 	ask(**form)
+
+
+def test_a_chart_is_looked_for_by_its_name(as_clerk):
+	"""FP-03: not by a question, and a decoy doesn't hide whose kept figures are asked for."""
+	frappe.set_user("Administrator")
+	values = {"chart_type": "Group By", "document_type": "Customer", "group_by_based_on": "tax_id"}
+	chart = frappe.new_doc("Dashboard Chart", chart_name=frappe.generate_hash(length=8), **values)
+	chart.update({"group_by_type": "Count", "type": "Bar", "filters_json": "[]"})
+	chart.insert()
+	frappe.set_user(as_clerk)
+	path = "/api/v2/method/Dashboard Chart/get"
+	with pytest.raises(FieldProtected):
+		ask(path, chart={"chart_name": "Harmless", "name": chart.name})
+	with pytest.raises(ArgumentNotValid):
+		ask(path, chart_name={"name": chart.name})
+
+
+PREPARED = "frappe.core.doctype.prepared_report.prepared_report"
+
+
+@pytest.mark.parametrize(
+	("path", "command", "about"),
+	[
+		("/api/method/frappe.client.get", "frappe.client.get", ()),
+		("/api/method/frappe.client.get/more", "frappe.client.get", ()),
+		("/api/v1/method/frappe.client.get", "frappe.client.get", ()),
+		("/api/v2/method/frappe.client.get/", "frappe.client.get", ()),
+		("/api/v2/method/run_doc_method", "run_doc_method", ()),
+		("/api/v2/method/Prepared Report/download_attachment", f"{PREPARED}.download_attachment", ()),
+		("/api/v2/method/No Such DocType/get", "get", ()),
+		("/api/resource/Customer", "", ("Customer",)),
+		("/api/v1/resource/Customer/A/B", "", ("Customer",)),
+		("/api/v2/document/Customer/A/copy", "", ("Customer",)),
+		("/api/v2/document/Customer/A/method/get", "", ("Customer",)),
+		("/api/v2/doctype/Customer/count", "", ("Customer",)),
+		("/api/v2/doctype/Customer/meta", "", ("Customer",)),
+		("/app/customer", "", ()),
+	],
+)
+def test_a_request_is_read_as_the_core_routes_it(path, command, about):
+	frappe.local.request = SimpleNamespace(path=path, method="GET")
+	frappe.local.form_dict = frappe._dict()
+	try:
+		assert (this_request.command(), this_request.doctypes()) == (command, about)
+	finally:
+		del frappe.local.request
 
 
 # --- answers ------------------------------------------------------------------------------------------------

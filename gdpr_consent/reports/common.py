@@ -18,6 +18,7 @@ from frappe.utils.data import sha256_hash
 from gdpr_consent.clock import from_system_time, now_utc, to_system_time
 from gdpr_consent.exceptions import FilterNotValid, InvalidPeriod
 from gdpr_consent.policy import MarketingGround, Permission, Status, status_at
+from gdpr_consent.this_request import command
 
 ON_SCREEN, IN_FILE = 1_000, 50_000  # rows
 STARTS_NO_TEXT = frozenset("=+-@\t\r\n\0")  # but a formula, in a spreadsheet (WB-10)
@@ -57,7 +58,7 @@ def check_may_read(doctype: str) -> None:
 
 def is_on_screen() -> bool:
 	"""Whether the rows go to the desk. A file, a mail, a prepared report and a script get them otherwise."""
-	return bool(getattr(frappe.local, "request", None)) and frappe.form_dict.get("cmd") == SHOWN_BY
+	return bool(getattr(frappe.local, "request", None)) and command() == SHOWN_BY
 
 
 def most_rows() -> int:

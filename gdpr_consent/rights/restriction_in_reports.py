@@ -16,6 +16,7 @@ from gdpr_consent import identity
 from gdpr_consent.identity import Person
 from gdpr_consent.rights.requests import OFFICER
 from gdpr_consent.rights.restriction import FIELD, restricted
+from gdpr_consent.this_request import command
 
 BOOKS = ("Accounts", "Regional", "Stock")
 REGISTER = "GDPR Consent"  # its reports prove what was done
@@ -60,8 +61,9 @@ def conditions(user: str | None = None, doctype: str = "Contact") -> str:
 def _is_for_a_report() -> bool:
 	if frappe.flags.gdpr_list_is_a_report:
 		return True
-	form = frappe.form_dict if getattr(frappe.local, "request", None) else {}
-	return form.get("view") == "Report" or str(form.get("cmd") or "").endswith(FILES_OF_LISTS)
+	if not getattr(frappe.local, "request", None):
+		return False
+	return frappe.form_dict.get("view") == "Report" or command().endswith(FILES_OF_LISTS)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint
 
+from gdpr_consent import this_request
 from gdpr_consent.exceptions import ConsentError, FieldProtected
 from gdpr_consent.sensitive_data import access_log, incoming, redaction, reports, rights, rules, templates
 
@@ -21,7 +22,8 @@ def has_permission(doc: Any, ptype: str | None = None, user: str | None = None, 
 	"""Hook for all DocTypes: refuse a document that holds another value of a locked field than is stored.
 
 	Frappe would put the stored value back without a word, and the user would believe that it was saved. It
-	asks here before it does that.
+	asks here before it does that. What the request itself brings of a hidden field was refused before
+	(`incoming`), whatever is stored: here are values that the server has put together.
 	"""
 	if doc.doctype == "File":
 		return _may_read_file(doc)
@@ -31,30 +33,47 @@ def has_permission(doc: Any, ptype: str | None = None, user: str | None = None, 
 		return False if _tells_hidden(doc, user) else ALLOWED
 	if ptype == "print" and isinstance(doc, frappe.model.document.Document):
 		redaction.empty(doc)  # core's newer printing renders margins of it before anything of ours is asked
-	if ptype in ("write", "create") and isinstance(doc, frappe.model.document.Document):
-		_refuse_foreign_values(doc, user)
+	is_asked = ptype in ("write", "create") and not frappe.flags.gdpr_asks_the_others
+	if is_asked and isinstance(doc, frappe.model.document.Document):
+		_refuse_foreign_values(doc, ptype, user)
 	return ALLOWED
 
 
 def _downloads_a_file() -> bool:
 	"""The core asks for the rights to what a file is attached to, and not for those to the file."""
 	path = frappe.request.path if getattr(frappe.local, "request", None) else ""
-	return path.startswith("/private/files/") or incoming.command().endswith("download_file")
+	return path.startswith("/private/files/") or this_request.command().endswith("download_file")
 
 
-def _refuse_foreign_values(doc: Any, user: str | None) -> None:
+def _refuse_foreign_values(doc: Any, ptype: str, user: str | None) -> None:
 	tables = [field.options for field in doc.meta.get_table_fields()]
 	if not any(rules.protected_fields(part) for part in (doc.doctype, *tables)):
 		return
 	for part in (doc, *doc.get_all_children()):
+		hidden = rights.hidden_fields(part.doctype, user)
 		locked = sorted(rights.locked_fields(part.doctype, user))
-		wanted = {name: part.get(name) for name in locked if part.get(name) is not None}
+		held = {name: part.get(name) for name in locked}
+		wanted = {
+			name: value
+			for name, value in held.items()
+			if value is not None and not (name in hidden and value in incoming.NOTHING)
+		}
 		if not wanted:
 			continue
-		stored = _stored(part, [*wanted])
+		stored = _stored(part, [*wanted], user)
 		for name, value in wanted.items():
-			if _text(_cast(part, name, value)) not in stored[name]:
+			if _text(_cast(part, name, value)) not in stored[name] and _others_allow(doc, ptype, user):
 				incoming.refuse_writing(part.doctype, name)
+
+
+def _others_allow(doc: Any, ptype: str, user: str | None) -> bool:
+	"""Frappe asks here before it looks at roles, shares and User Permissions. Who may not write the record is
+	told nothing of what it holds."""
+	frappe.flags.gdpr_asks_the_others = True
+	try:
+		return frappe.has_permission(doc.doctype, ptype, doc, user)
+	finally:
+		frappe.flags.gdpr_asks_the_others = False
 
 
 def _cast(part: Any, name: str, value: Any) -> Any:
@@ -62,20 +81,20 @@ def _cast(part: Any, name: str, value: Any) -> Any:
 	return part.cast(value, part.meta.get_field(name))
 
 
-def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
+def _stored(part: Any, names: list[str], user: str | None) -> dict[str, set[str]]:
 	"""Return by field which values it may have without having been written by the user."""
 	row = None
 	if part.get("name") and not part.is_new():
 		if part.meta.issingle:
 			row = {name: frappe.db.get_single_value(part.doctype, name) for name in names}
 		else:
-			row = frappe.db.get_value(part.doctype, part.name, names, as_dict=True)
+			row = _row(part.doctype, part.name, names)
 	if row:
 		return {name: {_text(_cast(part, name, row[name]))} for name in names}
 	blank = frappe.new_doc(part.doctype)
-	original = part.get("amended_from") and frappe.db.get_value(
-		part.doctype, part.amended_from, names, as_dict=True
-	)
+	original = _row(part.doctype, part.get("amended_from"), names)
+	if original and not frappe.has_permission(part.doctype, "read", part.amended_from, user):
+		original = None
 	return {
 		name: {"", "0", "0.0"}  # what an empty field is in a new document
 		| {
@@ -84,6 +103,12 @@ def _stored(part: Any, names: list[str]) -> dict[str, set[str]]:
 		}
 		for name in names
 	}
+
+
+def _row(doctype: str, name: Any, fields: list[str]) -> dict[str, Any] | None:
+	"""Read a record by what may have come from outside: the database takes a dict for a question."""
+	is_name = name and isinstance(name, str | int)
+	return frappe.db.get_value(doctype, name, fields, as_dict=True) if is_name else None
 
 
 def _text(value: Any) -> str:
@@ -96,7 +121,8 @@ def _source(doc: Any, name: str) -> Any:
 	field = doc.meta.get_field(link)
 	if not source or not field or not doc.get(link) or not frappe.get_meta(field.options).has_field(source):
 		return None
-	return frappe.db.get_value(field.options, doc.get(link), source)
+	row = _row(field.options, doc.get(link), [source])
+	return row and row[source]
 
 
 def validate(doc: Any, _method: str | None = None) -> None:

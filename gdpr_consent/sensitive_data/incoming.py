@@ -13,12 +13,24 @@ from typing import Any
 
 import frappe
 from frappe import _
+from frappe.auth import validate_auth
 from frappe.model import default_fields
 
 from gdpr_consent.exceptions import ArgumentNotValid, FieldProtected
 from gdpr_consent.sensitive_data import reports, rights, rules
+from gdpr_consent.this_request import (
+	DOCTYPES,
+	DOCUMENTS,
+	FILTERS,
+	body,
+	command,
+	doctype,
+	doctypes,
+	documents,
+	parsed,
+	resource_of_rows,
+)
 
-FILTERS = ("filters", "or_filters", "current_filters", "export_filters", "query_filters")
 ORDERS = (
 	"order_by",
 	"group_by",
@@ -32,9 +44,10 @@ ORDERS = (
 )
 COLUMNS = ("fields", "fieldname", "fields_to_fetch")
 EXPORTED = ("export_fields", "select_columns")
-DOCTYPES = ("doctype", "reference_doctype", "document_type", "ref_doctype", "dt", "goal_doctype")
 # In these the name of a field says nothing: what is read is filtered, what is written is compared.
-HARMLESS = (*COLUMNS, *EXPORTED, "txt", "value", "reason", "data", "doc", "docs")
+HARMLESS = (*COLUMNS, *EXPORTED, *FILTERS, *DOCUMENTS, "txt", "value", "reason", "data")
+#: What stands in a field that nobody has filled in.
+NOTHING = (None, "", 0, "0", "0.0")
 LISTS = (
 	"frappe.client.get_list",
 	"frappe.client.get_value",
@@ -56,7 +69,10 @@ def check_request() -> None:
 			see, or the request sets one that the user may not write
 	"""
 	frappe.flags.gdpr_asked_for = frozenset()
-	if not rules.all_rules().fields or (frappe.session.user == "Administrator" and not _asks_for_fields()):
+	if not rules.all_rules().fields:
+		return
+	validate_auth()  # Frappe reads a token only after this hook, and would find who asks to be a guest
+	if frappe.session.user == "Administrator" and not _asks_for_fields():
 		return
 	try:
 		_check_form(frappe.form_dict)
@@ -67,51 +83,18 @@ def check_request() -> None:
 
 def _check_form(form: frappe._dict) -> None:
 	for parameter in FILTERS:
-		for of, text in _texts_of_filters(_parsed(form.get(parameter)), doctypes()):
+		for of, text in _texts_of_filters(parsed(form.get(parameter)), doctypes()):
 			_refuse_if_hidden(text, of)
 	for parameter in ORDERS:
-		for _of, text in _texts_of_filters([_parsed(form.get(parameter))], ()):
+		for _of, text in _texts_of_filters([parsed(form.get(parameter))], ()):
 			_refuse_if_hidden(text, doctypes())
 	_check_names(form)
 	_check_lists_of_the_website(form)
 	_check_columns(form)
 	_check_writing(form)
+	_check_documents()
 	_check_settings(form)
 	reports.check_request(command(), form)
-
-
-def command() -> str:
-	"""Return the dotted name of the method that the request calls, or an empty text. `cmd` goes before the
-	path, as in `frappe.app.application`."""
-	if frappe.form_dict.get("cmd"):
-		return str(frappe.form_dict["cmd"])
-	return _after(["api", "method"], ["api", "v1", "method"], ["api", "v2", "method"])
-
-
-def _resource() -> str:
-	return _after(["api", "resource"], ["api", "v1", "resource"], ["api", "v2", "document"])
-
-
-def _after(*starts: list[str]) -> str:
-	parts = frappe.request.path.strip("/").split("/") if getattr(frappe.local, "request", None) else []
-	for start in starts:
-		if parts[: len(start)] == start and len(parts) > len(start):
-			return parts[len(start)]
-	return ""
-
-
-def doctypes() -> tuple[str, ...]:
-	"""Return every DocType that the request may be about. Which one counts is up to the method that it
-	calls, so that a decoy in another parameter doesn't help."""
-	named = (_resource(), *(frappe.form_dict.get(name) for name in DOCTYPES))
-	return tuple(dict.fromkeys(name for name in named if name and isinstance(name, str)))
-
-
-def doctype() -> str | None:
-	"""Return the DocType of the request, as the core's own methods take it."""
-	if frappe.form_dict.get("cmd") or not _resource():
-		return next(iter(name for name in doctypes() if name != _resource()), None)
-	return _resource()
 
 
 def doctype_of_list() -> str | None:
@@ -122,7 +105,7 @@ def doctype_of_list() -> str | None:
 	if command():
 		of_list = form.get("doctype") if command() in LISTS else None
 		return of_list if isinstance(of_list, str) else None
-	return None if "method" in frappe.request.path.split("/")[4:] else _resource() or None
+	return resource_of_rows() or None
 
 
 def protected_fields_asked_for() -> frozenset[str]:
@@ -143,7 +126,7 @@ def _check_columns(form: dict) -> None:
 		asked = {rules.WHOLE_RECORD}
 	protected = rules.protected_fields(about) if about else {}
 	for parameter in COLUMNS:
-		value = _parsed(form.get(parameter))
+		value = parsed(form.get(parameter))
 		for column in value if isinstance(value, list) else [value]:
 			if isinstance(column, str):
 				names = {name for _of, name in _names_in(column, about)}
@@ -169,11 +152,19 @@ def _check_names(form: dict) -> None:
 	"""Refuse a parameter that is the name of a hidden field: whatever the method does with it, it reads
 	it."""
 	about = doctypes()
+	others = form.keys() - {*HARMLESS, *DOCTYPES}
+	for parameter in others:
+		if isinstance(
+			form[parameter], dict | list
+		):  # which the core takes for filters, also in place of a name
+			for of, text in _texts_of_filters(form[parameter], about):
+				if " " not in text.strip():
+					_refuse_if_hidden(text, of)
 	hidden = frozenset().union(*(rights.hidden_fields(doctype) for doctype in about))
 	if not hidden:
 		return
-	for parameter in form.keys() - {*HARMLESS, *DOCTYPES}:
-		value = _parsed(form[parameter])
+	for parameter in others:
+		value = parsed(form[parameter])
 		for text in value if isinstance(value, list) else [value]:
 			if isinstance(text, str) and fold(text) in hidden:
 				_refuse_if_hidden(text, about)
@@ -186,7 +177,7 @@ def _is_single(doctype: str) -> bool:
 def _without_hidden(export_fields: Any, about: str | None) -> Any:
 	"""Take hidden fields out of what a template of Data Import is to hold; the core doesn't do it for tables
 	and for a field that follows another."""
-	wanted = _parsed(export_fields)
+	wanted = parsed(export_fields)
 	if not isinstance(wanted, dict):
 		return export_fields
 	for table, names in wanted.items():
@@ -197,7 +188,7 @@ def _without_hidden(export_fields: Any, about: str | None) -> Any:
 
 
 def _exported(export_fields: Any, about: str | None) -> set[str]:
-	wanted = _parsed(export_fields)
+	wanted = parsed(export_fields)
 	names = wanted.get(about) if isinstance(wanted, dict) else None
 	return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
@@ -238,10 +229,8 @@ def _texts_of_filters(node: Any, about: Iterable[str]) -> Iterator[tuple[tuple[s
 				yield within, part
 			else:
 				yield from _texts_of_filters(part, within)
-	elif (
-		isinstance(node, str) and node.lstrip().startswith(("{", "[")) and not isinstance(_parsed(node), str)
-	):
-		yield from _texts_of_filters(_parsed(node), about)
+	elif isinstance(node, str) and node.lstrip().startswith(("{", "[")) and not isinstance(parsed(node), str):
+		yield from _texts_of_filters(parsed(node), about)
 
 
 def fold(name: str) -> str:
@@ -309,15 +298,16 @@ def _check_lists_of_the_website(form: dict) -> None:
 def _check_settings(form: dict) -> None:
 	"""Charts and cards keep their filters; who shows one asks it. The preview of a Webhook shows a record."""
 	if command().endswith("dashboard_chart.get"):
-		chart = _parsed(form.get("chart")) or {}
-		name = form.get("chart_name") or chart.get("chart_name") or chart.get("name")
-		if name and frappe.db.exists("Dashboard Chart", name):
-			_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
-		_refuse_setting({"doctype": "Dashboard Chart"} | dict(chart))
+		chart = parsed(form.get("chart"))
+		of_chart = (chart.get("chart_name"), chart.get("name")) if isinstance(chart, dict) else ()
+		for name in filter(None, (form.get("chart_name"), *of_chart)):  # what is kept for one counts, too
+			_check_is_name("chart_name", name)
+			if frappe.db.exists("Dashboard Chart", name):
+				_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
 	if command().endswith("auto_repeat.generate_message_preview"):
 		_refuse_preview(form.get("name"))
-	for parameter in ("doc", "docs", "document"):  # the last one in the REST API v2
-		value = _parsed(form.get(parameter))
+	for parameter in DOCUMENTS:
+		value = parsed(form.get(parameter))
 		for doc in value if isinstance(value, list) else [value]:
 			if isinstance(doc, dict):
 				_refuse_setting(doc)
@@ -342,13 +332,13 @@ SHOW_A_RECORD = (
 
 def _refuse_setting(doc: dict) -> None:
 	about = doc.get("document_type")
-	if doc.get("doctype") in ("Dashboard Chart", "Number Card") and about:
+	if isinstance(about, str):  # whatever it says that it is: the core doesn't look, and computes
 		for parameter in ("filters_json", "dynamic_filters_json"):
-			for of, text in _texts_of_filters(_parsed(doc.get(parameter)), [about]):
+			for of, text in _texts_of_filters(parsed(doc.get(parameter)), [about]):
 				_refuse_if_hidden(text, of)
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
-				_refuse_if_hidden(doc[parameter], about)
+				_refuse_if_hidden(str(doc[parameter]), about)
 	for shown_by, parameter, chosen in SHOW_A_RECORD:
 		if doc.get("doctype") == shown_by and doc.get(chosen):
 			refuse_if_it_hides(doc.get(parameter))
@@ -372,16 +362,50 @@ def _check_writing(form: dict) -> None:
 	compared with what is stored when it is saved (`documents.has_permission`)."""
 	named: Iterable[str] = ()
 	if command() == "frappe.client.set_value":
-		value = _parsed(form.get("fieldname"))
+		value = parsed(form.get("fieldname"))
 		named = value if isinstance(value, dict) else [value]
 	elif frappe.request.method in ("PUT", "PATCH") and frappe.request.path.startswith("/api/"):
-		body = _parsed(form.get("data"))
-		named = {*form, *(body if isinstance(body, dict) else ())}
+		named = {*form, *body()}
 	elif command().endswith("bulk_update.submit_cancel_or_update_docs"):
-		named = _parsed(form.get("data")) or ()
+		named = parsed(form.get("data")) or ()
 	for about in doctypes():
 		for name in rights.locked_fields(about).intersection(fold(str(name)) for name in named):
 			refuse_writing(about, name)
+
+
+def _check_documents() -> None:
+	"""Refuse a document that brings a value of a field that its sender may neither see nor write, right or
+	wrong, so that the answer tells nothing of what is stored. Forms send such a field empty, or as a new
+	document has it."""
+	for document, is_new in documents():
+		_check_is_name("name", document.get("name"))
+		for about, part in _with_rows(document):
+			for name in sorted(rights.hidden_fields(about) & rights.locked_fields(about)):
+				value = part.get(name)
+				if value not in NOTHING and not (
+					is_new and str(value) == str(frappe.new_doc(about).get(name))
+				):
+					refuse_writing(about, name)
+
+
+def _check_is_name(parameter: str, value: Any) -> None:
+	"""The core takes a dict or a list for a question by which to look for the record."""
+	if isinstance(value, dict | list):
+		told = _("{0} has to be the name of one record.").format(frappe.bold(parameter))
+		frappe.throw(told, ArgumentNotValid)
+
+
+def _with_rows(document: dict) -> Iterator[tuple[str, dict]]:
+	about = document["doctype"]
+	yield about, document
+	if any(about in parents for parents in rules.all_rules().tables.values()):
+		for field in frappe.get_meta(about).get_table_fields():
+			rows = document.get(field.fieldname)
+			yield from (
+				(field.options, row)
+				for row in (rows if isinstance(rows, list) else ())
+				if isinstance(row, dict)
+			)
 
 
 def refuse_writing(doctype: str, fieldname: str) -> None:
@@ -392,12 +416,3 @@ def refuse_writing(doctype: str, fieldname: str) -> None:
 		FieldProtected,
 		title=_("Protected Field"),
 	)
-
-
-def _parsed(value: Any) -> Any:
-	if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-		try:
-			return json.loads(value)
-		except ValueError:
-			return value
-	return value

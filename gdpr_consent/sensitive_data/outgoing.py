@@ -12,6 +12,7 @@ from typing import Any
 import frappe
 from frappe import _
 
+from gdpr_consent import this_request
 from gdpr_consent.failures import log_failure
 from gdpr_consent.sensitive_data import access_log, incoming, rights, rules
 from gdpr_consent.sensitive_data.redaction import Redaction, mask_words, secrets_of
@@ -56,8 +57,8 @@ def _redact(response: Any) -> None:
 def _secrets_of_the_form() -> list[str]:
 	"""Return what the record of a form holds and the user may not see, to take it out of its timeline, where
 	mails, comments and versions from before the app repeat it."""
-	form, about = frappe.form_dict, incoming.doctype()
-	if not incoming.command().startswith("frappe.desk.form.") or not about:
+	form, about = frappe.form_dict, this_request.doctype()
+	if not this_request.command().startswith("frappe.desk.form.") or not about:
 		return []
 	hidden, name = rights.hidden_fields(about), form.get("name") or form.get("docname")
 	if not hidden or not isinstance(name, str) or frappe.get_meta(about).issingle:
@@ -82,7 +83,7 @@ def _masked(node: Any, secrets: list[str]) -> Any:
 
 def _note_asked(redaction: Redaction, asked: frozenset[str], answer: Any) -> None:
 	"""Note what rows show without its name: in a table, whose names stand apart, or under another name."""
-	doctype = incoming.doctype()
+	doctype = this_request.doctype()
 	if not doctype or not isinstance(answer, dict):
 		return
 	message = answer.get("message", answer.get("data"))
@@ -126,13 +127,13 @@ def _write_log(seen: dict[str, dict[str, set[str]]]) -> None:
 		if doctype:
 			access_log.record("View", doctype, fields, names or named[:1])
 		elif not frappe.flags.gdpr_report_is_logged:  # rows of a report, or what a method says of something
-			access_log.record("View", incoming.doctype() or "", fields, named[-1:])
+			access_log.record("View", this_request.doctype() or "", fields, named[-1:])
 	frappe.db.commit()  # nosemgrep: Frappe has ended the request's transaction before
 
 
 def _log_export(asked: frozenset[str]) -> None:
 	"""A file that was made of a list: it holds the records that the same question finds now."""
-	doctype, form = incoming.doctype(), frappe.form_dict
+	doctype, form = this_request.doctype(), frappe.form_dict
 	fields = asked - rights.hidden_fields(doctype) if doctype else ()
 	if not fields or form.get("export_records") == "blank_template":
 		return

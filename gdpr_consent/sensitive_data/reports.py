@@ -7,6 +7,7 @@ from typing import Any
 import frappe
 from frappe import _
 
+from gdpr_consent import this_request
 from gdpr_consent.exceptions import FieldProtected
 from gdpr_consent.sensitive_data import access_log, redaction, rights, rules
 
@@ -49,7 +50,7 @@ def _log(report: Any, shown: set[str], columns: list, rows: list) -> None:
 		name = redaction.name_of_column(columns[named])
 		cells = (row.get(name) for row in rows)
 	names = {str(cell) for cell in cells if cell} if named is not None else set()
-	how = "Export" if "export" in (frappe.form_dict.get("cmd") or "") else "Report"
+	how = "Export" if "export" in this_request.command() else "Report"
 	access_log.record(how, report.ref_doctype, shown, names or [report.name])
 	frappe.flags.gdpr_report_is_logged = True
 	frappe.local.flags.commit = True  # a report may be asked for by GET
