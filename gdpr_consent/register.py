@@ -337,6 +337,20 @@ class _Writing:
 			self.now,
 		)
 
+	def allows(self, row: Row, in_other_words: bool) -> bool:
+		"""Whether a marketing mail may stand on a consent now; see `permission_of`."""
+		scope = _scope_of(row)
+		return decide(
+			scope.topic,
+			[
+				permission_of(one, in_other_words)
+				for one in self.consents[row["address_key"]]
+				if (one["channel"], one["purpose"]) == (scope.channel, scope.purpose)
+			],
+			[refusal_of(one) for one in self.refusals(row["address_key"], scope, is_marketing=True)],
+			self.now,
+		).allowed
+
 	def refusals(self, key: str, scope: Scope, is_marketing: bool) -> list[Row]:
 		"""List the suppressions that touch a scope; an objection to all marketing touches nothing else."""
 		return [
@@ -431,8 +445,15 @@ def _covers(said: Scope, scope: Scope) -> bool:
 	return all(part in ("", whole) for part, whole in zip(said, scope, strict=True))
 
 
-def permission_of(row: Row) -> Permission:
+def permission_of(row: Row, in_other_words: bool = False) -> Permission:
+	"""Return what a consent means by the rules of today.
+
+	Args:
+		in_other_words: take the words of it for today's, to ask about those that have changed since (V6).
+	"""
 	requirements = proof.requirements_for(row["purpose"], row["channel"])
+	if in_other_words:
+		requirements = requirements._replace(outdated_wordings=frozenset())
 	return Permission(
 		name=row["name"],
 		topic=row["topic"] or "",
@@ -973,6 +994,14 @@ def _request(
 	needs_opt_in[""] = (
 		all(needs_opt_in.values()) if asked.topics else proof.rule_of(subject.place.country).double_opt_in
 	)
+	if not by_the_person and any(not row.get("lifted_on") for row in _bounces(writing, subject.key)):
+		raise StandingRefusal(
+			_(
+				"Mail to this address comes back. Ask the person for another address, or lift the bounce if"
+				" it works again."
+			),
+			Reason.SUPPRESSED,
+		)
 	at_once = by_the_person and evidence
 	pending = []
 	for topic in dict.fromkeys(["", *asked.topics]):
@@ -1046,7 +1075,8 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 		wordings: the Consent Wording that is shown, by consent.
 
 	Returns:
-		the records to ask about: those that are given, and against which no refusal stands.
+		the records to ask about: those that are given, and that a mail may stand on now, or might if it
+		weren't for the words that have changed.
 	"""
 	keys = {row.address_key for row in _named("Consent", consents) if row.address_key}
 	asked = []
@@ -1054,9 +1084,10 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 		for row in [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]:
 			if writing.end_if_over(row) or row["status"] != Status.GIVEN or not row["email"]:
 				continue
-			if writing.refused(row["address_key"], _scope_of(row), is_marketing=True):
+			wording = wordings.get(row["name"])
+			if not writing.allows(row, in_other_words=(row["wording"] or None) != (wording or None)):
 				continue
-			act = Act(CONTROLLER, row["source"], wording=wordings.get(row["name"]))
+			act = Act(CONTROLLER, row["source"], wording=wording)
 			asked.append(_ask_again(writing, row, act))
 			_mark_used(act.wording)
 	return asked
