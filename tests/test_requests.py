@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import frappe
 from frappe.utils import getdate
 
-from gdpr_consent import api, identity, standing
+from gdpr_consent import api, identity, register, standing
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
 	ConsentError,
@@ -276,6 +276,10 @@ def state(name: str, *fields: str):
 	return frappe.db.get_value(DOCTYPE, name, ["status", *fields] if fields else "status")
 
 
+def reason_of(email: str) -> str:
+	return api.check_consent([email])[email]["reason"]
+
+
 def letters_of(name: str) -> list[frappe._dict]:
 	"""What stands in the timeline of a request, oldest first."""
 	return frappe.get_all(
@@ -445,6 +449,42 @@ def test_art_21_2_an_objection_counts_at_once_for_every_address_of_the_person(
 	reasons = api.check_consent([at_home, at_work])
 	assert {reasons[email]["reason"] for email in (at_home, at_work)} == {"OBJECTED"}
 	assert "no marketing" in letters_of(name)[-1].content
+
+
+def test_ds_19_who_asks_to_be_erased_gets_no_more_marketing_at_once(ask, address, contact, smtp_server):
+	at_home, at_work = address(), address()
+	contact(at_home, at_work)
+	for email in (at_home, at_work):
+		give(email)
+	name = ask("Erasure", email=at_home).name
+	reasons = api.check_consent([at_home, at_work])
+	assert {reasons[email]["reason"] for email in (at_home, at_work)} == {"OBJECTED"}
+	assert state(name, "identity") == ("Received", "Open"), "the erasure itself waits for that"
+	assert "no marketing" in letters_of(name)[-1].content
+	handling.refuse(name, "Manifestly Unfounded", "You buy from us every day.")
+	assert reason_of(at_home) == "OBJECTED"
+	rows = register.request(email=at_home, by_the_person=True)
+	register.confirm([row["name"] for row in rows], register.now_utc())
+	assert reason_of(at_home) == "VALID_CONSENT"
+
+
+def test_ds_19_it_holds_for_whom_they_turn_out_to_be(ask, address, contact, smtp_server):
+	at_home, at_work = address(), address()
+	person = contact(at_work)
+	give(at_work)
+	name = ask("Erasure", email=at_home).name
+	handling.add_record(name, "Contact", person.name)
+	assert reason_of(at_work) == "VALID_CONSENT", "nobody knows yet who asks"
+	handling.confirm_identity(name, "Call to Known Number")
+	handling.start(name)
+	assert (reason_of(at_home), reason_of(at_work)) == ("OBJECTED", "OBJECTED")
+
+
+@pytest.mark.parametrize("right", ["Access", "Rectification", "Portability", "Human Review", "Information"])
+def test_ds_19_no_other_right_objects_to_marketing(ask, address, smtp_server, right):
+	give(email := address())
+	ask(right, email=email)
+	assert reason_of(email) == "VALID_CONSENT"
 
 
 def test_art_7_3_a_withdrawal_counts_at_once(ask, address, smtp_server):
