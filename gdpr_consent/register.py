@@ -46,6 +46,7 @@ from gdpr_consent.identity import (
 	bare,
 	is_phone_number,
 	is_shared,
+	people_at,
 )
 from gdpr_consent.policy import (
 	ENDED_BY_OTHERS,
@@ -320,6 +321,20 @@ class _Writing:
 			self.now,
 		)
 
+	def allows(self, row: Row, in_other_words: bool) -> bool:
+		"""Whether a marketing mail may stand on a consent now; see `permission_of`."""
+		scope = _scope_of(row)
+		return decide(
+			scope.topic,
+			[
+				permission_of(one, in_other_words)
+				for one in self.consents[row["address_key"]]
+				if (one["channel"], one["purpose"]) == (scope.channel, scope.purpose)
+			],
+			[refusal_of(one) for one in self.refusals(row["address_key"], scope, is_marketing=True)],
+			self.now,
+		).allowed
+
 	def refusals(self, key: str, scope: Scope, is_marketing: bool) -> list[Row]:
 		"""List the suppressions that touch a scope; an objection to all marketing touches nothing else."""
 		return [
@@ -414,8 +429,15 @@ def _covers(said: Scope, scope: Scope) -> bool:
 	return all(part in ("", whole) for part, whole in zip(said, scope, strict=True))
 
 
-def permission_of(row: Row) -> Permission:
+def permission_of(row: Row, in_other_words: bool = False) -> Permission:
+	"""Return what a consent means by the rules of today.
+
+	Args:
+		in_other_words: take the words of it for today's, to ask about those that have changed since (V6).
+	"""
 	requirements = proof.requirements_for(row["purpose"], row["channel"])
+	if in_other_words:
+		requirements = requirements._replace(outdated_wordings=frozenset())
 	return Permission(
 		name=row["name"],
 		topic=row["topic"] or "",
@@ -956,6 +978,14 @@ def _request(
 	needs_opt_in[""] = (
 		all(needs_opt_in.values()) if asked.topics else proof.rule_of(subject.place.country).double_opt_in
 	)
+	if not by_the_person and any(not row.get("lifted_on") for row in _bounces(writing, subject.key)):
+		raise StandingRefusal(
+			_(
+				"Mail to this address comes back. Ask the person for another address, or lift the bounce if"
+				" it works again."
+			),
+			Reason.SUPPRESSED,
+		)
 	at_once = by_the_person and evidence
 	pending = []
 	for topic in dict.fromkeys(["", *asked.topics]):
@@ -1029,7 +1059,8 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 		wordings: the Consent Wording that is shown, by consent.
 
 	Returns:
-		the records to ask about: those that are given, and against which no refusal stands.
+		the records to ask about: those that are given, and that a mail may stand on now, or might if it
+		weren't for the words that have changed.
 	"""
 	keys = {row.address_key for row in _named("Consent", consents) if row.address_key}
 	asked = []
@@ -1037,9 +1068,10 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 		for row in [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]:
 			if writing.end_if_over(row) or row["status"] != Status.GIVEN or not row["email"]:
 				continue
-			if writing.refused(row["address_key"], _scope_of(row), is_marketing=True):
+			wording = wordings.get(row["name"])
+			if not writing.allows(row, in_other_words=(row["wording"] or None) != (wording or None)):
 				continue
-			act = Act(CONTROLLER, row["source"], wording=wordings.get(row["name"]))
+			act = Act(CONTROLLER, row["source"], wording=wording)
 			asked.append(_ask_again(writing, row, act))
 			_mark_used(act.wording)
 	return asked
@@ -1219,7 +1251,11 @@ def _end_live(writing: _Writing, key: str, no: No, act: Act) -> list[str]:
 
 
 def _stands_already(writing: _Writing, key: str, no: No) -> bool:
-	"""Whether the same no stands, and the person confirmed nothing in its scope between the two."""
+	"""Whether the same no stands, and the person confirmed nothing in its scope between the two.
+
+	Who is restricted for themselves has a restriction of their own, so that it outlasts that of somebody else
+	who shares the address.
+	"""
 	said_on = no.said_on or writing.now
 	confirmed = [
 		row["confirmed_on"]
@@ -1230,11 +1266,16 @@ def _stands_already(writing: _Writing, key: str, no: No) -> bool:
 		row["kind"] == no.kind
 		and _scope_of(row) == no.scope
 		and not row.get("lifted_on")
+		and (no.kind != RefusalKind.RESTRICTION or not no.party or _whose(row) == (no.party_type, no.party))
 		# Each opt-out of core's is noted, or it would be looked at again every hour.
 		and (not no.origin or (row["origin_doctype"], row["origin"]) == (no.origin_doctype, no.origin))
 		and not any(row["said_on"] < yes <= said_on for yes in confirmed)
 		for row in writing.suppressions[key]
 	)
+
+
+def _whose(row: Row) -> tuple[str | None, str | None]:
+	return row.get("party_type"), row.get("party")
 
 
 def _suppress(writing: _Writing, key: str | None, no: No, act: Act) -> None:
@@ -1356,7 +1397,8 @@ def lift_restriction(
 ) -> list[str]:
 	"""End a restriction. The person is told before that (Art. 18(3), DS-20).
 
-	A restriction of somebody else who reads the same shared mailbox stays.
+	It ends for all addresses that it was said for, also those that the person doesn't have any more. One of
+	somebody else, who is restricted for themselves at the same address, stays.
 
 	Args:
 		informed_on: the day on which the person was told that it will be lifted.
@@ -1375,9 +1417,18 @@ def lift_restriction(
 		)
 	if informed_on > getdate():
 		raise InvalidPeriod(_("Person Told On {0} lies in the future.").format(informed_on))
-	keys = {key for key in address_keys(emails).values() if key}
-	with _Writing(keys) as writing:
-		found = _restrictions(writing, party_type, party)
+	keys = {key: email for email, key in address_keys(emails).items() if key}
+	people = [(party_type, party)] if party_type and party else _people_alone_at(keys.values())
+	theirs = [row for rows, _consents in _rows_of_parties(people).values() for row in rows if _restricts(row)]
+	with _Writing([*keys, *(row["address_key"] for row in theirs if row["address_key"])]) as writing:
+		names = {row["name"] for row in theirs}
+		found = [row for row in theirs if not row["address_key"]]
+		found += [
+			row
+			for key, rows in writing.suppressions.items()
+			for row in rows
+			if _restricts(row) and (row["name"] in names or (key in keys and not (party and row["party"])))
+		]
 		if any(informed_on < to_system_time(row["said_on"]).date() for row in found):
 			raise InvalidPeriod(
 				_("Person Told On {0} lies before the restriction itself.").format(informed_on)
@@ -1393,6 +1444,15 @@ def _check_reason(reason: str | None) -> None:
 		raise EvidenceMissing(_("Reason is missing. Say why, for whoever asks later."))
 
 
+def _people_alone_at(emails: Iterable[str]) -> set[tuple[str, str]]:
+	found = people_at(email for email in emails if not is_shared(email))
+	return {(person.party_type, person.party) for people in found.values() for person in people}
+
+
+def _restricts(row: Row) -> bool:
+	return row["kind"] == RefusalKind.RESTRICTION and not row.get("lifted_on")
+
+
 def _restrictions(writing: _Writing, party_type: str | None, party: str | None) -> list[Row]:
 	"""List the restrictions that stand at the addresses of a visit, or for a party without an address."""
 	whose = (party_type, party)
@@ -1401,15 +1461,8 @@ def _restrictions(writing: _Writing, party_type: str | None, party: str | None) 
 	return [
 		row
 		for row in rows
-		if row["kind"] == RefusalKind.RESTRICTION
-		and not row.get("lifted_on")
-		and not (
-			party
-			and row["party"]
-			and (row["party_type"], row["party"]) != whose
-			and row["email"]
-			and is_shared(row["email"])
-		)
+		if _restricts(row)
+		and not (party and row["party"] and _whose(row) != whose and row["email"] and is_shared(row["email"]))
 	]
 
 
@@ -1757,12 +1810,13 @@ def carry_refusals(
 	with _Writing([*old, *new]) as writing:
 		subject = Subject("", "", party_type, party, {**old, **new}, NOWHERE)
 		noes = _noes_of(writing, subject, *_rows_of_party(party_type, party))
-		emails: list[str | None] = [*new.values()]
-		if old.keys() - new.keys():
-			emails.append(None)  # kept with the person
-		entries = [
-			no._replace(email=email, party_type=party_type, party=party) for email in emails for no in noes
-		]
+		entries = [no._replace(email=email) for email in new.values() for no in noes]
+		if old.keys() - new.keys():  # kept with the person
+			entries += [
+				no._replace(email=None, party_type=party_type, party=party)
+				for no in noes
+				if not new or (no.party_type, no.party) == (party_type, party)
+			]
 		_say_no(writing, entries, Act(DATA_SUBJECT, reason=reason))
 
 
@@ -1828,7 +1882,8 @@ def _rows_of_parties(
 def _noes_of(writing: _Writing, subject: Subject, suppressions: list[Row], consents: list[Row]) -> list[No]:
 	"""Collect what one party refused, from the addresses given or under its name.
 
-	What was said from a role's mailbox, or at a telephone, isn't one person's word.
+	What was said from a role's mailbox, or at a telephone, isn't one person's word. A restriction stays that
+	of the party that it was said for, and ends with it.
 
 	Args:
 		suppressions, consents: what was recorded for the party, see `_rows_of_parties`.
@@ -1838,15 +1893,16 @@ def _noes_of(writing: _Writing, subject: Subject, suppressions: list[Row], conse
 		return []
 	own = {key for key, email in subject.theirs.items() if not is_shared(email)}
 	loaded_keys = {subject.key, *subject.theirs}
-	noes: dict[tuple[RefusalKind, Scope], No] = {}
+	noes: dict[tuple[RefusalKind, Scope, tuple[str | None, str | None]], No] = {}
 
 	def is_theirs(row: Row) -> bool:
-		return (row.get("party_type"), row.get("party")) == (party_type, party)
+		return _whose(row) == (party_type, party)
 
 	def note(kind: RefusalKind, row: Row, said_on: datetime) -> None:
-		no = No(kind, _scope_of(row), row["email"], said_on=said_on)
-		known = noes.setdefault((kind, no.scope), no)
-		noes[kind, no.scope] = max(known, no, key=lambda one: one.said_on)
+		whose = _whose(row) if kind == RefusalKind.RESTRICTION else (party_type, party)
+		no = No(kind, _scope_of(row), row["email"], *whose, said_on=said_on)
+		known = noes.setdefault((kind, no.scope, whose), no)
+		noes[kind, no.scope, whose] = max(known, no, key=lambda one: one.said_on)
 
 	for by_party, loaded, is_consent in (
 		(suppressions, writing.suppressions, False),

@@ -317,7 +317,7 @@ def test_ds_16_an_erasure_that_is_killed_again_and_again_ends_the_same(person, r
 	assert kills >= 5 and answer["status"] == "Fulfilled"
 	assert where_named(person) <= allowed_places(answer)
 	assert ledger.verify()["ok"]
-	assert api.check_consent([person.email])[person.email]["reason"] == "SUPPRESSED"
+	assert api.check_consent([person.email])[person.email]["reason"] == "OBJECTED"
 
 
 def test_ds_16_whoever_goes_on_knows_the_person_by_the_customer_that_has_a_new_name(person):

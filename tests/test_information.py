@@ -11,7 +11,7 @@ from conftest import V16, run_worker
 import frappe
 from frappe.utils import add_days, getdate, nowdate
 
-from gdpr_consent import tasks
+from gdpr_consent import register, tasks
 from gdpr_consent.api import object_to_marketing
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import NoticeNotPossible
@@ -274,6 +274,27 @@ def test_what_fails_for_one_is_done_for_the_others(duties, mailbox, smtp, monkey
 	assert frappe.db.get_value(DOCTYPE, first, "status") == "Due"
 	assert frappe.db.get_value(DOCTYPE, second, "status") == "Sent"
 	frappe.db.delete("Error Log", {"method": ["like", "Art. 14:%"]})
+
+
+@pytest.mark.parametrize("why", ["address", "record", "bounce"])
+def test_ds_20_em_19_who_cant_be_written_to_stays_due_and_says_why(duties, mailbox, smtp, why):
+	name = a_duty(email := mailbox())
+	duty = frappe.get_doc(DOCTYPE, name)
+	match why:
+		case "address":
+			register.restrict([email], reason="Disputes the data")
+		case "record":
+			register.restrict([], party_type=duty.party_type, party=duty.party, reason="Disputes the data")
+		case _:
+			register.note_bounce(email, register.now_utc(), "5.1.1")
+	assert information.send([name]) == 0
+	duty.reload()
+	assert (duty.status, duty.sent_on) == ("Due", None)
+	assert ("comes back" if why == "bounce" else "restricted") in duty.remark
+	assert smtp.deliveries == []
+	for row in frappe.get_all("Suppression", {"party": duty.party} if why == "record" else {"email": email}):
+		frappe.db.set_value("Suppression", row.name, "lifted_on", register.now_utc())
+	assert information.send([name]) == 1
 
 
 def test_only_officers_send_and_only_what_is_due(site, user_with_roles):

@@ -11,7 +11,7 @@ import frappe
 
 from gdpr_consent import api, ledger, links, proof, register, renewal, tasks
 from gdpr_consent.clock import now_utc
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.exceptions import ConsentError, StandingRefusal
 from gdpr_consent.identity import Person, people_at
 
 MARKETING = "Email Marketing"
@@ -489,3 +489,55 @@ def test_ca_15_who_is_about_to_expire_is_asked_once_while_it_is_valid(
 	assert {row["supersedes"] for row in renewed} == set(names)
 	assert all(row["expires_on"] > old for row in renewed)
 	assert reason(soon, committed_topic) == "VALID_CONSENT"
+
+
+def cant_be_asked(mailbox, topic: str, **more) -> list[str]:
+	"""Make people who agreed, and to whom nothing may be sent all the same; committed by the caller."""
+	restricted, bounced, unproven, without_purpose = (mailbox() for _number in range(4))
+	for email in (restricted, bounced):
+		give(email, **more)
+		give(email, topic, **more)
+	api.restrict(email=restricted, reason="Disputes the data")
+	register.note_bounce(bounced, now_utc(), "5.1.1")
+	for about in (None, topic):
+		api.record_consent(email=unproven, topic=about, source="Phone", evidence="She said so.", **more)
+	give(without_purpose, topic, **more)
+	return [restricted, bounced, unproven, without_purpose]
+
+
+def test_ca_15_ds_20_em_19_only_who_may_be_written_to_now_is_asked(
+	mailbox, committed_topic, smtp, notice_days
+):
+	dates = {"given_on": "2020-01-01", "expires_on": now_utc() + timedelta(days=10)}
+	nobody = cant_be_asked(mailbox, committed_topic, **dates)
+	frappe.db.commit()
+	notice_days(30)
+	renewal.remind()
+	assert [mails_to(email) for email in nobody] == [[], [], [], []]
+	assert set(frappe.get_all("Consent", {"email": ["in", nobody]}, pluck="asked_on")) == {None}
+	api.lift_restriction(email=nobody[0], reason="Settled.", informed_on=frappe.utils.today())
+	api.lift_bounce(nobody[1], "It works.")
+	frappe.db.commit()
+	renewal.remind()
+	assert [len(mails_to(email)) for email in nobody] == [1, 1, 0, 0]
+
+
+def test_v6_ds_20_em_19_nobody_else_is_asked_about_words_that_changed(
+	mailbox, committed_topic, wording, smtp
+):
+	first = wording(committed_topic, "News of A.")
+	nobody = cant_be_asked(mailbox, committed_topic, wording=None)
+	frappe.db.set_value("Consent", {"email": ["in", nobody], "topic": committed_topic}, "wording", first)
+	frappe.db.commit()
+	newest = wording(committed_topic, "News of A and B.", material=1)
+	assert renewal.ask_about(newest) == 0
+	assert [mails_to(email) for email in nobody] == [[], [], [], []]
+
+
+def test_em_19_staff_ask_nobody_whose_mailbox_returns_mail(mailbox, smtp):
+	email = mailbox()
+	register.note_bounce(email, now_utc(), "5.1.1")
+	with pytest.raises(StandingRefusal, match="comes back"):
+		api.request_consent(email)
+	assert mails_to(email) == []
+	assert register.request(email=email, by_the_person=True), "who signs up says that it works"

@@ -12,7 +12,7 @@ from werkzeug.test import Client
 import frappe
 from frappe.email.queue import flush
 
-from gdpr_consent import links, throttle
+from gdpr_consent import links, register, throttle
 from gdpr_consent.identity import address_key
 from gdpr_consent.rights import intake, requests
 
@@ -101,6 +101,21 @@ def test_ds_08_a_no_from_the_form_counts_without_the_mailbox(agreed, web):
 	web.call("POST", PAGE, data=form(withdraws, "Withdrawal:"))
 	wait_until(lambda: reason(objects) == "OBJECTED" and reason(withdraws) == "WITHDRAWN")
 	assert [request_of(email).status for email in (objects, withdraws)] == ["Fulfilled", "Fulfilled"]
+
+
+def test_ds_19_who_asks_to_be_erased_gets_no_marketing_before_the_mailbox_has_confirmed(agreed, web):
+	"""Like an objection, which anybody may send; nothing is erased by that."""
+	email = agreed()
+	web.call("POST", PAGE, data=form(email, "Erasure:"))
+	wait_until(lambda: reason(email) == "OBJECTED")
+	row = request_of(email)
+	assert (row.status, row.identity) == ("Received", "Open")
+	rows = register.request(email=email, by_the_person=True)
+	register.confirm([one["name"] for one in rows], register.now_utc())
+	frappe.db.commit()
+	web.call("POST", PAGE, data=form(email, "Erasure:"))
+	wait_until(lambda: reason(email) == "OBJECTED")
+	assert request_of(email).name == row.name, "the same request again"
 
 
 def test_art_21_1_a_confirmed_objection_restricts_at_once(bulk, smtp, web):

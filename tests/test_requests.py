@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import frappe
 from frappe.utils import getdate
 
-from gdpr_consent import api, identity, standing
+from gdpr_consent import api, identity, register, standing
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
 	ConsentError,
@@ -276,6 +276,10 @@ def state(name: str, *fields: str):
 	return frappe.db.get_value(DOCTYPE, name, ["status", *fields] if fields else "status")
 
 
+def reason_of(email: str) -> str:
+	return api.check_consent([email])[email]["reason"]
+
+
 def letters_of(name: str) -> list[frappe._dict]:
 	"""What stands in the timeline of a request, oldest first."""
 	return frappe.get_all(
@@ -496,6 +500,42 @@ def test_art_21_2_an_objection_counts_at_once_for_every_address_of_the_person(
 	assert "no marketing" in letters_of(name)[-1].content
 
 
+def test_ds_19_who_asks_to_be_erased_gets_no_more_marketing_at_once(ask, address, contact, smtp_server):
+	at_home, at_work = address(), address()
+	contact(at_home, at_work)
+	for email in (at_home, at_work):
+		give(email)
+	name = ask("Erasure", email=at_home).name
+	reasons = api.check_consent([at_home, at_work])
+	assert {reasons[email]["reason"] for email in (at_home, at_work)} == {"OBJECTED"}
+	assert state(name, "identity") == ("Received", "Open"), "the erasure itself waits for that"
+	assert "no marketing" in letters_of(name)[-1].content
+	handling.refuse(name, "Manifestly Unfounded", "You buy from us every day.")
+	assert reason_of(at_home) == "OBJECTED"
+	rows = register.request(email=at_home, by_the_person=True)
+	register.confirm([row["name"] for row in rows], register.now_utc())
+	assert reason_of(at_home) == "VALID_CONSENT"
+
+
+def test_ds_19_it_holds_for_whom_they_turn_out_to_be(ask, address, contact, smtp_server):
+	at_home, at_work = address(), address()
+	person = contact(at_work)
+	give(at_work)
+	name = ask("Erasure", email=at_home).name
+	handling.add_record(name, "Contact", person.name)
+	assert reason_of(at_work) == "VALID_CONSENT", "nobody knows yet who asks"
+	handling.confirm_identity(name, "Call to Known Number")
+	handling.start(name)
+	assert (reason_of(at_home), reason_of(at_work)) == ("OBJECTED", "OBJECTED")
+
+
+@pytest.mark.parametrize("right", ["Access", "Rectification", "Portability", "Human Review", "Information"])
+def test_ds_19_no_other_right_objects_to_marketing(ask, address, smtp_server, right):
+	give(email := address())
+	ask(right, email=email)
+	assert reason_of(email) == "VALID_CONSENT"
+
+
 def test_art_7_3_a_withdrawal_counts_at_once(ask, address, smtp_server):
 	email = address()
 	give(email)
@@ -586,6 +626,78 @@ def test_ds_20_what_two_requests_restrict_stays_until_both_are_over(known, ask, 
 	handling.take_back(second)
 	assert frappe.db.get_value("Contact", person.name, "processing_restricted") == 1
 	assert api.check_consent([email])[email]["reason"] == "RESTRICTED"
+
+
+def lift(name: str) -> None:
+	restriction.tell_before_lifting(name, "The suit is over.")
+	restriction.lift(name)
+
+
+def readdress(doctype: str, name: str, *emails: str) -> None:
+	record = frappe.get_doc(doctype, name)
+	if doctype == "Lead":
+		record.email_id = emails[0]
+	else:
+		record.email_ids = []
+		for email in emails:
+			record.append("email_ids", {"email_id": email, "is_primary": not record.email_ids})
+	record.save()
+
+
+def test_ds_20_a_restriction_that_was_lifted_doesnt_come_back_with_an_address(known, address):
+	"""Art. 18(1)(a): the address is contested, corrected, and then the restriction is lifted."""
+	wrong, right, next_one = address(), address(), address()
+	name, person = known("Restriction", email=wrong)
+	restriction.carry_out(name)
+	readdress("Contact", person.name, right)
+	lift(name)
+	whose = {"party": person.name, "kind": "Restriction", "lifted_on": ["is", "not set"]}
+	assert frappe.get_all("Suppression", whose) == []
+	readdress("Contact", person.name, next_one, wrong)
+	assert {one["reason"] for one in api.check_consent([wrong, right, next_one]).values()} == {"NO_CONSENT"}
+	assert standing.standings("Contact", [person.name])[person.name].value == "Nothing Known"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_ds_20_who_shares_an_address_and_is_restricted_for_themselves_stays_so(known, address, first):
+	shared = address()
+	both = [known("Restriction", email=shared) for _number in range(2)]
+	for name, person in both:
+		for row in frappe.get_doc(DOCTYPE, name).records:
+			frappe.db.set_value(row.doctype, row.name, "included", int(row.party == person.name))
+		restriction.carry_out(name)
+	(name, _person), (other, other_person) = both[first], both[1 - first]
+	lift(name)
+	assert api.check_consent([shared])[shared]["reason"] == "RESTRICTED"
+	assert frappe.db.get_value("Contact", other_person.name, "processing_restricted") == 1
+	lift(other)
+	assert api.check_consent([shared])[shared]["reason"] == "NO_CONSENT"
+
+
+def test_ds_20_a_restriction_ends_where_it_was_carried_to(known, address, lead):
+	"""Another record with the address got it along with a new address; it was said for the first one."""
+	shared, new = address(), address()
+	same_person = lead(shared)
+	name, person = known("Restriction", email=shared)
+	for row in frappe.get_doc(DOCTYPE, name).records:
+		frappe.db.set_value(row.doctype, row.name, "included", int(row.party == person.name))
+	restriction.carry_out(name)
+	readdress("Lead", same_person.name, new)
+	assert api.check_consent([new])[new]["reason"] == "RESTRICTED"
+	lift(name)
+	assert {one["reason"] for one in api.check_consent([shared, new]).values()} == {"NO_CONSENT"}
+	readdress("Lead", same_person.name, (third := address()))
+	assert api.check_consent([third])[third]["reason"] == "NO_CONSENT"
+
+
+def test_ds_20_lifted_by_an_address_it_ends_for_all_of_the_person(contact, address):
+	old, new, third = address(), address(), address()
+	person = contact(old)
+	api.restrict(email=old, reason="Disputes the data")
+	readdress("Contact", person.name, new)
+	api.lift_restriction(email=new, reason="Settled.", informed_on=str(getdate()))
+	readdress("Contact", person.name, third)
+	assert {one["reason"] for one in api.check_consent([new, third]).values()} == {"NO_CONSENT"}
 
 
 def test_ds_20_a_merge_keeps_the_restriction(known, contact, address):

@@ -70,7 +70,8 @@ def erased(request: str, person: PersonEverywhere) -> None:
 	frappe.db.commit()
 	erasure_run.work(request)
 	assert not frappe.db.exists("Lead", person.lead.name)
-	assert api.check_consent([person.email])[person.email]["reason"] == "SUPPRESSED"
+	assert api.check_consent([person.email])[person.email]["reason"] == "OBJECTED"
+	assert frappe.db.count("Suppression", {"origin": request, "kind": "Erasure"})
 
 
 def restricted(request: str, person: PersonEverywhere) -> None:

@@ -183,6 +183,160 @@ def test_re_02_a_no_goes_on_counting_for_all_addresses_of_the_person(ended, bulk
 		give(second, party_type="Contact", party=contact)
 
 
+# --- requests to confirm that nobody has answered -----------------------------------------------------------
+
+
+@pytest.fixture
+def lapsed(clock: Clock, mailbox, committed_topic):
+	"""Make committed requests of people who never confirmed; they were over on 4 March 2026."""
+
+	def make(email: str | None = None, **more) -> tuple[list[str], str]:
+		email = email or mailbox()
+		clock.at(2026, 3, 1, 9)
+		said = {"source": "Web Form", "declarations": {committed_topic: f"News for {email}, please"}}
+		rows = register.request(email=email, topics=[committed_topic], by_the_person=True, **said | more)
+		frappe.db.commit()
+		clock.at(2026, 3, 4, 10)
+		register.end_what_is_over()
+		return [row["name"] for row in rows], email
+
+	return make
+
+
+@pytest.fixture
+def lapsed_days(site: str) -> Iterator:
+	def set_days(days: int) -> None:
+		frappe.db.set_single_value("Consent Settings", "lapsed_retention_days", days)
+		frappe.db.commit()
+
+	before = frappe.db.get_single_value("Consent Settings", "lapsed_retention_days")
+	yield set_days
+	frappe.db.rollback()
+	set_days(before)
+
+
+def says_nothing(name: str, email: str) -> bool:
+	found = row(name)
+	events = frappe.get_all("Consent Event", {"consent": name}, ["*"])
+	return not (found.email or found.evidence) and email not in str([found, events, payloads(name)])
+
+
+def test_ca_12_a_site_has_30_days_unless_it_says_otherwise(site):
+	assert frappe.db.get_single_value("Consent Settings", "lapsed_retention_days") == 30
+
+
+@pytest.mark.parametrize(
+	("days", "today", "is_kept"),
+	[
+		(30, (2026, 4, 3), True),
+		(30, (2026, 4, 4), False),
+		(1, (2026, 3, 6), False),
+		(0, (2030, 1, 1), True),
+	],
+)
+def test_ca_12_an_address_that_was_never_confirmed_is_gone_after_so_many_days(
+	lapsed, lapsed_days, days, today, is_kept
+):
+	names, email = lapsed()
+	lapsed_days(days)
+	storage_limits.erase_outdated(date(*today))
+	assert [says_nothing(name, email) for name in names] == [not is_kept] * 2
+	assert {(row(name).status, row(name).address_key) for name in names} == {("Lapsed", address_key(email))}
+
+
+def test_ca_12_the_chain_holds_and_the_person_may_sign_up_again(lapsed, clock, committed_topic):
+	names, email = lapsed()
+	count = frappe.db.count("Consent", {"status": "Lapsed"})
+	assert storage_limits.erase_outdated(TODAY)["lapsed"] >= 2
+	assert storage_limits.erase_outdated(TODAY)["lapsed"] == 0, "once is enough"
+	assert frappe.db.count("Consent", {"status": "Lapsed"}) == count
+	assert ledger.verify()["problem"] is None
+	assert register.rebuild(names[0])["changed"] == {}
+	assert api.check_consent([email])[email]["reason"] == "LAPSED"
+	clock.at(2026, 11, 28, 9)
+	rows = register.request(email=email, topics=[committed_topic], by_the_person=True)
+	assert len(rows) == 2 and not {one["name"] for one in rows} & {*names}
+	made = clock.now
+	clock.forward(hours=1)
+	register.confirm([one["name"] for one in rows], made)
+	assert api.check_consent([email], topic=committed_topic)[email]["reason"] == "VALID_CONSENT"
+
+
+def test_ca_12_nobody_is_alerted_of_what_happens_every_night(lapsed, ended, bulk: BulkUpdates):
+	officer = {"for_user": bulk.user("Privacy Officer")}
+	lapsed()
+	storage_limits.erase_outdated(date(2026, 4, 4))
+	assert frappe.db.count("Notification Log", officer) == 0
+	ended(2018, 5, 1)
+	storage_limits.erase_outdated(date(2026, 4, 4))
+	assert frappe.db.count("Notification Log", officer) == 1
+
+
+def test_ca_12_an_interrupted_night_is_taken_up_in_the_next(lapsed, monkeypatch):
+	made = [lapsed() for _number in range(2)]
+	erase, done = register.erase_ended, []
+
+	def stops_after_one(consents):
+		if done:
+			raise KeyboardInterrupt
+		done.append(erase(consents))
+		return done[-1]
+
+	with monkeypatch.context() as broken:
+		broken.setattr(storage_limits, "AT_ONCE", 1)
+		broken.setattr(register, "erase_ended", stops_after_one)
+		with pytest.raises(KeyboardInterrupt):
+			storage_limits.erase_outdated(TODAY)
+	said = [says_nothing(name, email) for names, email in made for name in names]
+	assert said.count(True) == 1
+	storage_limits.erase_outdated(TODAY)
+	assert all(says_nothing(name, email) for names, email in made for name in names)
+
+
+@pytest.mark.parametrize("why", ["hold", "restriction", "request"])
+def test_re_03_a_request_to_confirm_that_is_needed_longer_stays(lapsed, bulk: BulkUpdates, why):
+	contact = bulk.contact(email := bulk.mailbox())
+	names, _email = lapsed(email)
+	made = []
+	match why:
+		case "hold":
+			made.append(("Legal Hold", hold("Contact", contact).name))
+		case "restriction":
+			register.restrict([email], reason="She asked for it.")
+		case _:
+			made.append(
+				("Data Subject Request", requests.open_request("Access", email=email, channel="Letter").name)
+			)
+	frappe.db.commit()
+	try:
+		storage_limits.erase_outdated(TODAY)
+		assert [row(name).email for name in names] == [email] * 2
+	finally:
+		for doctype, other in made:
+			frappe.db.delete(doctype, {"name": other})
+		frappe.db.commit()
+
+
+def test_ca_12_what_waits_for_an_answer_or_was_confirmed_is_left_alone(
+	lapsed, clock, mailbox, committed_topic
+):
+	clock.at(2026, 3, 1, 9)
+	confirmed, waiting = mailbox(), mailbox()
+	rows = register.request(email=confirmed, by_the_person=True)
+	clock.forward(hours=1)
+	register.confirm([one["name"] for one in rows], clock.now)
+	clock.at(2026, 4, 4)
+	register.request(email=waiting, by_the_person=True)
+	frappe.db.commit()
+	storage_limits.erase_outdated(date(2026, 4, 4))
+	assert {
+		one.email for one in frappe.get_all("Consent", {"email": ["in", [confirmed, waiting]]}, ["email"])
+	} == {
+		confirmed,
+		waiting,
+	}
+
+
 # --- requests -----------------------------------------------------------------------------------------------
 
 

@@ -224,13 +224,15 @@ def _after_the_pause(doc: Document) -> dict[str, Any]:
 
 
 def start(name: str) -> None:
-	"""Take a request in hand; from now on it is worked on. An objection restricts meanwhile."""
+	"""Take a request in hand; from now on it is worked on. An objection restricts meanwhile; of who is to be
+	erased, more records may be known by now that get no marketing."""
+	from gdpr_consent.rights import objection  # it needs what is here
+
 	doc = requests.get(name, Status.RECEIVED)
 	requests.move(name, Status.IN_PROGRESS)
 	if doc.right == Right.OBJECTION.value:
-		from gdpr_consent.rights import objection  # it needs what is here
-
 		objection.restrict_meanwhile(name)
+	objection.object_with_erasure(doc)
 
 
 def extend(name: str, ground: str, reason: str, told_on: str | date | None = None) -> None:

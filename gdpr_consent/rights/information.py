@@ -24,6 +24,7 @@ from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import NoticeNotPossible
 from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
+from gdpr_consent.policy import RefusalKind
 from gdpr_consent.rights import automated_decisions, letters, requests
 
 DOCTYPE = "Information Duty"
@@ -255,6 +256,8 @@ def start_sending(duties: list[str]) -> int:
 def send(duties: list[str]) -> int:
 	"""Send the notice of each duty that is still due, once for each person (never twice, LB-07).
 
+	Who is restricted, or whose mailbox returns mail, isn't written to: the duty stays due and says why.
+
 	Returns:
 		number of mails queued.
 	"""
@@ -279,6 +282,9 @@ def _send_one(name: str) -> bool:
 	if not claimed or not claimed[0].email:
 		return False
 	(row,) = claimed
+	if obstacle := _obstacle(row):
+		_close(duty.name == name, {"remark": obstacle})
+		return False
 	same_person = duty.name == name
 	if not identity.is_shared(row.email):
 		same_person |= duty.address_key == row.address_key
@@ -291,6 +297,27 @@ def _send_one(name: str) -> bool:
 	with print_language(_language_of(row.party_type, row.party)):
 		_mail(row.email, notice(row), DOCTYPE, name)
 	return True
+
+
+def _obstacle(row: Any) -> str | None:
+	"""Say why nobody is written to at an address now: the person is told when that ends, or by letter."""
+	said = frappe.qb.DocType("Suppression")
+	theirs = said.address_key == row.address_key
+	if row.party:
+		theirs |= (said.party_type == row.party_type) & (said.party == row.party)
+	kinds = set(
+		frappe.qb.from_(said)
+		.select(said.kind)
+		.where(theirs & said.lifted_on.isnull())
+		.where(
+			(said.kind == RefusalKind.RESTRICTION.value)
+			| ((said.kind == RefusalKind.BOUNCE.value) & (said.address_key == row.address_key))
+		)
+		.run(pluck=True)
+	)
+	if RefusalKind.RESTRICTION.value in kinds:
+		return _("Not sent: processing is restricted (Art. 18 GDPR).")
+	return _("Not sent: mail to this address comes back.") if kinds else None
 
 
 def _close(which: Any, values: dict[str, Any]) -> None:

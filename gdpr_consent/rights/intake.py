@@ -92,7 +92,9 @@ def _receive(email: str, chosen: Choice, requester_name: str, message: str, lang
 		},
 	)
 	if waiting:  # the same again: the mail may not have come
-		_ask_mailbox(frappe.get_doc(requests.DOCTYPE, waiting))
+		doc = frappe.get_doc(requests.DOCTYPE, waiting)
+		objection.object_with_erasure(doc)
+		_ask_mailbox(doc)
 		return
 	requests.open_request(
 		chosen.right,
@@ -107,6 +109,7 @@ def _receive(email: str, chosen: Choice, requester_name: str, message: str, lang
 
 def on_arrival(doc: Document) -> None:
 	"""Do what a new request asks for at once, or tell the person that it has arrived."""
+	objection.object_with_erasure(doc)
 	if objection.counts_at_once(doc):
 		objection.act_at_once(doc)
 	elif doc.channel == WEB_FORM:

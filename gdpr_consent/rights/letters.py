@@ -51,6 +51,10 @@ def what_is_asked(request: Any) -> str:
 	}[request.right]
 
 
+def no_marketing() -> str:
+	return _("We have recorded that you want no marketing from us. It counts from now on, and for good.")
+
+
 def your_rights() -> str:
 	"""Say where the person may complain (Art. 12(4), 77, 79)."""
 	authority = frappe.db.get_single_value("Consent Settings", "supervisory_authority")
@@ -123,6 +127,7 @@ def acknowledge(request: Any) -> bool:
 					day_in_words(request.received_on), day_in_words(request.due_on)
 				),
 				_("Its number is {0}.").format(request.name),
+				*([no_marketing()] if request.right == "Erasure" else ()),  # DS-19
 			],
 			closing=[your_rights()],
 		)

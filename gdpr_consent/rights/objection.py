@@ -1,5 +1,6 @@
 """Objection (Art. 21) and withdrawal (Art. 7(3)). A no to marketing counts at once and for good, without a
-word of why or a proof of who says it. An objection to other processing restricts until it is decided."""
+word of why or a proof of who says it; who asks to be erased says it, too. An objection to other processing
+restricts until it is decided."""
 
 import frappe
 from frappe import _
@@ -22,24 +23,38 @@ def counts_at_once(doc: Document) -> bool:
 
 def act_at_once(doc: Document) -> None:
 	"""Write the no into the register and close the request (DS-08, ST-05, ST-06)."""
-	act = register.Act(
-		source=register.source_if_known(doc.channel), reason=_("Asked for in {0}.").format(doc.name)
-	)
+	act = _act_of(doc)
 	with letters.in_language_of(doc):
 		if doc.right == Right.WITHDRAWAL.value:
 			_withdraw(doc, _purposes_to_withdraw(doc), act)
 			text = _("You have taken your consent back. We have recorded that, and it counts from now on.")
 		else:
-			for emails, party in _whom(doc):
-				register.object_to_marketing(emails, **party, act=act)
-			text = _(
-				"We have recorded that you want no marketing from us. It counts from now on, and for good."
-			)
+			_object(doc, act)
+			text = letters.no_marketing()
 	# Anybody may write anybody's address into the form, so that it could be used to molest them (WB-02).
 	if doc.channel == "Web Form" and not throttle.may_mail(doc.address_key):
 		requests.close_fulfilled(doc.name, text)
 	else:
 		requests.fulfil(doc.name, text)
+
+
+def object_with_erasure(doc: Document) -> None:
+	"""Stop marketing to whoever asks to be erased, without waiting for the erasure (Art. 17(1)(c), DS-19).
+
+	It needs as little proof of who asks as a mere objection, and stays if the request is refused.
+	"""
+	if doc.right == Right.ERASURE.value:
+		_object(doc, _act_of(doc))
+
+
+def _act_of(doc: Document) -> register.Act:
+	reason = _("Asked for in {0}.").format(doc.name)
+	return register.Act(source=register.source_if_known(doc.channel), reason=reason)
+
+
+def _object(doc: Document, act: register.Act) -> None:
+	for emails, party in _whom(doc):
+		register.object_to_marketing(emails, **party, act=act)
 
 
 def _whom(doc: Document) -> list[tuple[list[str], dict[str, str]]]:

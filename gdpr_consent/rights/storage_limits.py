@@ -1,12 +1,13 @@
 """Erases what is kept for claims once they can't be made any more: what ended consents stood on, and whom
-closed requests were about (Art. 5(1)(e), Art. 17(3)(e) GDPR, RE-01, DS-23).
+closed requests were about (Art. 5(1)(e), Art. 17(3)(e) GDPR, RE-01, DS-23). Who was asked to confirm and
+never did, with whom there is nothing to claim, is forgotten much sooner (CA-12).
 
 Whose data a Legal Hold keeps, who asked for restriction, and who waits for an answer, is left alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 
 import frappe
 from frappe import _
@@ -19,19 +20,23 @@ from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
-from gdpr_consent.policy import LIVE, RefusalKind
+from gdpr_consent.policy import LIVE, RefusalKind, Status
 from gdpr_consent.rights import package, requests
 
 AT_ONCE = 500
+ENDED = frozenset(Status) - LIVE
 
 Row = frappe._dict
 
 
 def erase_outdated(today: date) -> dict[str, int]:
-	"""Erase what is past its time, some at a time, and return how many consents and requests that were.
+	"""Erase what is past its time, some at a time, and return how many consents and requests that were, and
+	how many requests to confirm.
 
-	Commits after each part: it may be interrupted, and goes on the next night. The Privacy Officers are told.
+	Commits after each part: it may be interrupted, and goes on the next night. The Privacy Officers are told,
+	but not of who never confirmed, which is everyday.
 	"""
+	lapsed = _erase_lapsed(today)
 	erased = {"consents": _erase_evidence(today), "requests": _forget_requests(today)}
 	if any(erased.values()):
 		alert(
@@ -44,7 +49,7 @@ def erase_outdated(today: date) -> dict[str, int]:
 			"Consent Settings",
 		)
 		frappe.db.commit()  # nosemgrep: whoever is told finds it done
-	return erased
+	return erased | {"lapsed": lapsed}
 
 
 # --- the proof of consents that have ended ------------------------------------------------------------------
@@ -52,10 +57,17 @@ def erase_outdated(today: date) -> dict[str, int]:
 
 def _erase_evidence(today: date) -> int:
 	months = cint(frappe.db.get_single_value("Consent Settings", "evidence_retention_months"))
-	if not months:
-		return 0
+	return _erase_ended(first_day_kept(today, months), ENDED) if months else 0
+
+
+def _erase_lapsed(today: date) -> int:
+	days = cint(frappe.db.get_single_value("Consent Settings", "lapsed_retention_days"))
+	return _erase_ended(datetime.combine(today - timedelta(days), time()), {Status.LAPSED}) if days else 0
+
+
+def _erase_ended(limit: datetime, statuses: Collection[Status]) -> int:
 	done = 0
-	for rows in _ended_before(first_day_kept(today, months)):
+	for rows in _ended_before(limit, statuses):
 		try:
 			kept = _kept(rows)
 			erased = register.erase_ended(row.name for row in rows if row.name not in kept)
@@ -74,7 +86,7 @@ def first_day_kept(today: date, months: int) -> datetime:
 	return datetime(add_months(today, -months).year, 1, 1)
 
 
-def _ended_before(limit: datetime) -> Iterator[list[Row]]:
+def _ended_before(limit: datetime, statuses: Collection[Status]) -> Iterator[list[Row]]:
 	table, payload = frappe.qb.DocType("Consent"), frappe.qb.DocType("Consent Event Payload")
 	last = ""
 	while rows := (
@@ -83,7 +95,7 @@ def _ended_before(limit: datetime) -> Iterator[list[Row]]:
 		.on(payload.name == Concat(table.name, "-1"))
 		.select(table.name, table.email, table.address_key, table.party_type, table.party, table.evidence)
 		.where((table.name > last) & (table.ended_on < limit))
-		.where(table.status.notin([status.value for status in LIVE]))
+		.where(table.status.isin([status.value for status in statuses]))
 		.where(
 			table.email.isnotnull()
 			| table.evidence.isnotnull()
