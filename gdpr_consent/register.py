@@ -70,6 +70,7 @@ from gdpr_consent.waiting import see_what_others_did
 from gdpr_consent.words import reason_in_words
 
 CONSENT_BASIS = "Consent"
+CONFIRMABLE = (Status.REQUESTED, Status.GIVEN, Status.NOT_REQUIRED)
 CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
 REACHES_NUMBERS = {Channel.EMAIL.value: False, Channel.SMS.value: True, Channel.PHONE.value: True}
 SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
@@ -978,7 +979,8 @@ def _request(
 	needs_opt_in[""] = (
 		all(needs_opt_in.values()) if asked.topics else proof.rule_of(subject.place.country).double_opt_in
 	)
-	if not by_the_person and any(not row.get("lifted_on") for row in _bounces(writing, subject.key)):
+	mail_comes_back = any(not row.get("lifted_on") for row in _bounces(writing, subject.key))
+	if mail_comes_back and not by_the_person:
 		raise StandingRefusal(
 			_(
 				"Mail to this address comes back. Ask the person for another address, or lift the bounce if"
@@ -1002,12 +1004,12 @@ def _request(
 				reason,
 			)
 		live = writing.live(subject.key, scope)
-		if live and live["status"] == Status.GIVEN and not permission_of(live).is_proven and by_the_person:
-			if not at_once or reason or needs_opt_in[topic]:
+		if live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
+			if not by_the_person or not (mail_comes_back or _opens_nothing(live, rules)):
+				continue
+			if not at_once or reason or needs_opt_in[topic] or mail_comes_back:
 				pending.append(_ask_again(writing, live, act))
 				continue
-		elif live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
-			continue
 		if live and live["status"] == Status.REQUESTED:
 			pending.append(live)
 			continue
@@ -1039,6 +1041,15 @@ def _request(
 		else:
 			pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
 	return pending
+
+
+def _opens_nothing(live: Row, rules: Any) -> bool:
+	"""Whether marketing can't stand on a record that goes on: its proof isn't enough, or its basis isn't one
+	where the person is."""
+	permission = permission_of(live)
+	if permission.status == Status.GIVEN:
+		return not permission.is_proven
+	return bool(rules.is_marketing) and permission.ground != MarketingGround.EXISTING_CUSTOMER
 
 
 def _ask_again(writing: _Writing, live: Row, act: Act) -> Row:
@@ -1091,10 +1102,10 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 	with _Writing(keys) as writing:
 		rows = [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]
 		for row in rows:
-			if writing.end_if_over(row) or row["status"] not in (Status.REQUESTED, Status.GIVEN):
+			if writing.end_if_over(row) or row["status"] not in CONFIRMABLE:
 				continue
-			# Of a consent that is given, only a link that was made to renew it says anything more.
-			renews = row["status"] == Status.GIVEN
+			# Of a record that goes on, only a link that was made to renew it says anything more.
+			renews = row["status"] != Status.REQUESTED
 			if renews and not (row.get("asked_on") and row["since"] < row["asked_on"] <= issued_at):
 				continue
 			rules = frappe.get_cached_doc("Processing Purpose", row["purpose"])
@@ -1132,10 +1143,11 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 
 def _renew(writing: _Writing, live: Row, confirmed: Row, act: Act, company: str | None) -> None:
 	"""Put a confirmed consent in the place of one that goes on: same scope, new proof, new period (T10)."""
-	same = ("party_type", "party", "language", "legal_basis", "source", "country", "country_source")
+	same = ("party_type", "party", "language", "source", "country", "country_source")
 	facts = {
 		**_subject(live["email"], live["address_key"], _scope_of(live), company),
 		**{column: live.get(column) for column in same},
+		"legal_basis": CONSENT_BASIS,
 		"recorded_by": frappe.session.user,
 		"wording": act.wording,
 		**confirmed,

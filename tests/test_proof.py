@@ -360,6 +360,43 @@ def mails_to(email: str) -> list[str]:
 	return frappe.get_all("Email Queue", {"name": ["in", rows or [""]]}, pluck="message")
 
 
+def confirmed(asked: list[dict]) -> list[dict]:
+	return register.confirm([row["name"] for row in asked], now_utc())
+
+
+def test_so_07_who_is_no_customer_to_write_to_here_can_say_yes_themselves(
+	address, lead, topic, customers_may_be_written_to
+):
+	"""Their record goes on, and opens nothing where they are."""
+	email = lead(address(), country="Poland").email_id
+	before = give(email, legal_basis="Existing Customer")
+	assert reason(email) == "NO_CONSENT"
+	asked = register.request(email=email, topics=[topic], by_the_person=True)
+	assert {row["topic"] for row in asked} == {None, topic}
+	assert {row["legal_basis"] for row in confirmed(asked)} == {"Consent"}
+	assert (reason(email), reason(email, topic)) == ("VALID_CONSENT", "VALID_CONSENT")
+	assert frappe.db.get_value("Consent", before, "status") == "Superseded"
+	assert api.rebuild(before)["changed"] == {}
+
+
+def test_a_customer_who_may_be_written_to_isnt_asked_for_what_is_there(
+	address, lead, customers_may_be_written_to
+):
+	email = lead(address(), country="Germany").email_id
+	give(email, legal_basis="Existing Customer")
+	assert register.request(email=email, by_the_person=True) == []
+
+
+def test_em_19_who_has_agreed_and_whose_mail_came_back_can_say_that_it_works_again(address):
+	email = address()
+	give(email)
+	assert register.note_bounce(email, now_utc(), "550 5.1.1")
+	assert reason(email) == "SUPPRESSED"
+	asked = register.request(email=email, by_the_person=True)
+	assert confirmed(asked)
+	assert reason(email) == "VALID_CONSENT"
+
+
 @pytest.mark.parametrize("change", [{"text": "News of B."}, {"material": 1}, {"language": "pl"}])
 def test_lb_09_ca_06_what_somebody_agreed_to_stays_whatever_a_client_says(address, topic, change):
 	wording = frappe.new_doc(
