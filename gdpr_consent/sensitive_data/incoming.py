@@ -339,6 +339,10 @@ def _refuse_setting(doc: dict) -> None:
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
 				_refuse_if_hidden(str(doc[parameter]), about)
+	refuse_record_to_show(doc)
+
+
+def refuse_record_to_show(doc: Any) -> None:
 	for shown_by, parameter, chosen in SHOW_A_RECORD:
 		if doc.get("doctype") == shown_by and doc.get(chosen):
 			refuse_if_it_hides(doc.get(parameter))
