@@ -50,8 +50,7 @@ def resource_of_rows() -> str:
 def doctypes() -> tuple[str, ...]:
 	"""Return every DocType that the request may be about. Which one counts is up to the method that it
 	calls, so that a decoy in another parameter doesn't help."""
-	brought = (doc for name in DOCUMENTS for doc in _dicts_in(frappe.form_dict.get(name)))
-	named = (resource(), *(part.get(name) for part in (frappe.form_dict, *brought) for name in DOCTYPES))
+	named = (resource(), *(part.get(name) for part in (frappe.form_dict, *settings()) for name in DOCTYPES))
 	return tuple(dict.fromkeys(name for name in named if name and isinstance(name, str)))
 
 
@@ -70,6 +69,13 @@ def body() -> dict[str, Any]:
 		return {}
 	values = get_request_form_data() if "/resource/" in _route()[0] else frappe.form_dict
 	return values if isinstance(values, dict) else {}
+
+
+def settings() -> Iterator[dict[str, Any]]:
+	"""Yield what stands where the core takes documents, charts and cards from, whatever it says it is."""
+	for parameter in DOCUMENTS:
+		value = parsed(frappe.form_dict.get(parameter))
+		yield from (one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict))
 
 
 def documents() -> Iterator[tuple[dict[str, Any], bool]]:

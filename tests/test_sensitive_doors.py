@@ -205,6 +205,32 @@ def test_a_request_is_read_as_the_core_routes_it(path, command, about):
 		del frappe.local.request
 
 
+def test_fp_03_an_import_compares_no_hidden_column_with_what_is_stored(as_clerk):
+	"""Core says "No changes to update" to a row that has what is there."""
+
+	def import_columns(*columns: str) -> None:
+		content = f"{','.join(columns)}\n{','.join('x' for _column in columns)}"
+		file = frappe.new_doc("File", file_name="guesses.csv", content=content, is_private=1).insert()
+		values = {"reference_doctype": "Employee", "import_type": "Update Existing Records"}
+		frappe.new_doc("Data Import", import_file=file.file_url, **values).insert()
+
+	import_columns("ID", "Bio / Cover Letter")
+	with pytest.raises(FieldProtected, match="IBAN"):
+		import_columns("ID", "IBAN")
+	frappe.set_user("Administrator")
+	import_columns("ID", "IBAN")
+
+
+def test_fp_02_no_audit_trail_keeps_a_record_to_compare(as_clerk):
+	"""It was refused where a form sends it, and then compared from an Audit Trail that was stored with it."""
+	trail = frappe.get_doc("Audit Trail")
+	trail.update({"doctype_name": "Sales Order", "document": "SAL-ORD-0001-1"})
+	with pytest.raises(FieldProtected):
+		documents.validate(trail)
+	frappe.set_user("Administrator")
+	documents.validate(trail)
+
+
 # --- answers ------------------------------------------------------------------------------------------------
 
 plain = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8))

@@ -133,6 +133,9 @@ def validate(doc: Any, _method: str | None = None) -> None:
 		incoming.refuse(doc.document_type, doc.track_field)
 	if doc.doctype in templates.RENDERED:
 		_refuse_template_that_reads_more(doc)
+	if doc.doctype == "Data Import":
+		_refuse_to_import_hidden(doc)
+	incoming.refuse_record_to_show(doc)
 	protected = rules.protected_fields(doc.doctype)
 	if not protected:
 		return
@@ -143,6 +146,16 @@ def validate(doc: Any, _method: str | None = None) -> None:
 			doc.set(name, _source(doc, name))
 		if rule.sensitivity == "Special Category" and not rule.condition:
 			_refuse_without_condition(doc, name)
+
+
+def _refuse_to_import_hidden(doc: Any) -> None:
+	"""An import that would change nothing says so: it compares its file with what is stored."""
+	if not (doc.import_file or doc.google_sheets_url) or not rights.hidden_anywhere():
+		return
+	for column in doc.get_importer().import_file.header.columns:
+		field = None if column.skip_import else column.df
+		if field and field.fieldname in rights.hidden_fields(field.parent):
+			incoming.refuse_writing(field.parent, field.fieldname)
 
 
 def _refuse_to_make_searchable(doc: Any) -> None:

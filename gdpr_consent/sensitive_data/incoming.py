@@ -29,6 +29,7 @@ from gdpr_consent.this_request import (
 	documents,
 	parsed,
 	resource_of_rows,
+	settings,
 )
 
 ORDERS = (
@@ -82,16 +83,17 @@ def check_request() -> None:
 
 
 def _check_form(form: frappe._dict) -> None:
+	about = doctypes()
 	for parameter in FILTERS:
-		for of, text in _texts_of_filters(parsed(form.get(parameter)), doctypes()):
+		for of, text in _texts_of_filters(parsed(form.get(parameter)), about):
 			_refuse_if_hidden(text, of)
 	for parameter in ORDERS:
 		for _of, text in _texts_of_filters([parsed(form.get(parameter))], ()):
-			_refuse_if_hidden(text, doctypes())
-	_check_names(form)
+			_refuse_if_hidden(text, about)
+	_check_names(form, about)
 	_check_lists_of_the_website(form)
 	_check_columns(form)
-	_check_writing(form)
+	_check_writing(form, about)
 	_check_documents()
 	_check_settings(form)
 	reports.check_request(command(), form)
@@ -148,10 +150,9 @@ def _check_columns(form: dict) -> None:
 	frappe.flags.gdpr_asked_for = frozenset(asked)
 
 
-def _check_names(form: dict) -> None:
+def _check_names(form: dict, about: tuple[str, ...]) -> None:
 	"""Refuse a parameter that is the name of a hidden field: whatever the method does with it, it reads
 	it."""
-	about = doctypes()
 	others = form.keys() - {*HARMLESS, *DOCTYPES}
 	for parameter in others:
 		if isinstance(
@@ -306,11 +307,8 @@ def _check_settings(form: dict) -> None:
 				_refuse_setting(frappe.get_doc("Dashboard Chart", name).as_dict())
 	if command().endswith("auto_repeat.generate_message_preview"):
 		_refuse_preview(form.get("name"))
-	for parameter in DOCUMENTS:
-		value = parsed(form.get(parameter))
-		for doc in value if isinstance(value, list) else [value]:
-			if isinstance(doc, dict):
-				_refuse_setting(doc)
+	for doc in settings():
+		_refuse_setting(doc)
 
 
 def _refuse_preview(name: Any) -> None:
@@ -339,6 +337,10 @@ def _refuse_setting(doc: dict) -> None:
 		for parameter in ("group_by_based_on", "aggregate_function_based_on", "based_on", "value_based_on"):
 			if doc.get(parameter):
 				_refuse_if_hidden(str(doc[parameter]), about)
+	refuse_record_to_show(doc)
+
+
+def refuse_record_to_show(doc: Any) -> None:
 	for shown_by, parameter, chosen in SHOW_A_RECORD:
 		if doc.get("doctype") == shown_by and doc.get(chosen):
 			refuse_if_it_hides(doc.get(parameter))
@@ -357,9 +359,8 @@ def refuse_if_it_hides(doctype: Any) -> None:
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def _check_writing(form: dict) -> None:
-	"""Refuse a request that names a locked field to set it, even to nothing. What a whole document holds is
-	compared with what is stored when it is saved (`documents.has_permission`)."""
+def _check_writing(form: dict, about: tuple[str, ...]) -> None:
+	"""Refuse a request that names a locked field to set it, even to nothing."""
 	named: Iterable[str] = ()
 	if command() == "frappe.client.set_value":
 		value = parsed(form.get("fieldname"))
@@ -368,9 +369,9 @@ def _check_writing(form: dict) -> None:
 		named = {*form, *body()}
 	elif command().endswith("bulk_update.submit_cancel_or_update_docs"):
 		named = parsed(form.get("data")) or ()
-	for about in doctypes():
-		for name in rights.locked_fields(about).intersection(fold(str(name)) for name in named):
-			refuse_writing(about, name)
+	for of in about:
+		for name in rights.locked_fields(of).intersection(fold(str(name)) for name in named):
+			refuse_writing(of, name)
 
 
 def _check_documents() -> None:
