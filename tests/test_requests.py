@@ -35,6 +35,7 @@ from gdpr_consent.rights import (
 	reminders,
 	requests,
 	restriction,
+	subject,
 )
 from gdpr_consent.rights.requests import CLOSED, TRANSITIONS, Identity, Right, Status
 
@@ -186,6 +187,20 @@ def test_ds_23_nobody_writes_renames_or_deletes_one_past_the_module(ask):
 	):
 		with pytest.raises(RequestIsKept):
 			act()
+
+
+def test_ds_07_ds_13_nobody_at_a_couples_mailbox_is_ticked_or_known_by_it(ask, address, contact, lead):
+	"""Or one of them would be sent, or erase, what is about the other."""
+	ours, hers = address(), address()
+	for first_name in ("Anna", "Jan"):
+		contact(ours, first_name=first_name, last_name="Nowak")
+	contact(hers, first_name="Anna", last_name="Nowak")
+	lead(hers, first_name="anna")
+	assert [row.included for row in ask(email=ours).records] == [0, 0]
+	assert {row.included for row in ask(email=hers).records} == {1}
+	assert (subject.is_of_one_person(ours), subject.is_of_one_person(hers)) == (False, True)
+	named = ask(email=ours, party_type="Contact", party=identity.people_at([ours])[ours][0].party)
+	assert [row.included for row in named.records] == [1, 0]
 
 
 def test_ad_10_nobody_at_a_mailbox_that_several_people_read_is_ticked(ask, address, contact):

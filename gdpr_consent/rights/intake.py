@@ -14,7 +14,7 @@ from frappe.utils import getdate
 
 from gdpr_consent import identity, links, pages, register, throttle
 from gdpr_consent.exceptions import LinkNotValid, RequestIncomplete
-from gdpr_consent.rights import handling, letters, objection, requests
+from gdpr_consent.rights import handling, letters, objection, requests, subject
 from gdpr_consent.rights.requests import MARKETING, OTHER_PROCESSING, Identity, Right, Status
 
 WEB_FORM = "Web Form"
@@ -169,15 +169,10 @@ def confirm(doc: Document, step: str) -> bool:
 		return False
 	requests.write(doc.name, mailbox_confirmed_on=getdate())
 	requests.note(doc.name, _("The mailbox was confirmed."))
-	if doc.identity == Identity.OPEN.value and _is_of_one_person(doc):
+	if doc.identity == Identity.OPEN.value and subject.is_of_one_person(doc.email):
 		handling.confirm_identity(doc.name, "Link to Known Address")
 	if letters.acknowledge(doc):
 		requests.write(doc.name, acknowledged_on=getdate())
 	if doc.right == Right.OBJECTION.value and doc.status == Status.RECEIVED.value:
 		handling.start(doc.name)
 	return True
-
-
-def _is_of_one_person(doc: Document) -> bool:
-	"""Whether a record has the address, and nobody else is likely to read what is sent there (AD-10)."""
-	return not identity.is_shared(doc.email) and bool(identity.people_at([doc.email])[doc.email])

@@ -49,7 +49,7 @@ def candidates(
 
 	Returns:
 		`party_type`, `party`, `title`, `found_by` and `included`: 1 for the record named, and for whoever
-		holds the e-mail address, unless it is a role's mailbox. A telephone alone says too little.
+		holds the e-mail address, unless several people do. A telephone alone says too little.
 	"""
 	found: dict[Person, tuple[str, bool]] = {}
 	if party_type and party:
@@ -58,8 +58,9 @@ def candidates(
 	for address, found_by in ((email, "E-mail"), (phone, "Phone")):
 		if not address or not keys[address]:
 			continue
-		of_one = found_by == "E-mail" and not is_shared(address)
-		for person in people_at([address])[address]:
+		people = people_at([address])[address]
+		of_one = found_by == "E-mail" and not is_shared(address) and _bear_one_name(people)
+		for person in people:
 			found.setdefault(person, (found_by, of_one))
 		if found_by == "E-mail":
 			for name in _individuals(customers_with([address])):
@@ -81,6 +82,29 @@ def candidates(
 		}
 		for person, (found_by, included) in found.items()
 	]
+
+
+def is_of_one_person(email: str) -> bool:
+	"""Whether a record has the address, and nobody else is likely to read what is sent there: it is no role's
+	mailbox, and its records aren't called by the names of two people, such as a couple's (AD-10, DS-07)."""
+	people = people_at([email])[email]
+	return bool(people) and not is_shared(email) and _bear_one_name(people)
+
+
+def _bear_one_name(people: Iterable[Person]) -> bool:
+	"""Whether each name is a part of the longest: a Lead may have a Contact's first name alone, or none."""
+	people = list(people)
+	names = [
+		frozenset(re.findall(r"\w+", f"{first or ''} {last or ''}".casefold()))
+		for doctype in ("Contact", "Lead")
+		for _name, first, last in _read(
+			doctype,
+			[person.party for person in people if person.party_type == doctype],
+			["first_name", "last_name"],
+		)
+	]
+	longest = max(names, key=len, default=frozenset())
+	return all(name <= longest for name in names)
 
 
 def of_request(request: Document) -> Subject:
