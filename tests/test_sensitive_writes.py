@@ -455,6 +455,40 @@ def test_a_form_that_sends_the_field_empty_saves_the_rest(committed_customer, st
 			assert tax_id_of(committed_customer) == stored
 
 
+@pytest.fixture
+def public_form(site) -> Iterator[str]:
+	"""A Web Form that asks strangers for their tax number, and for nothing else that is protected."""
+	title = f"Form {frappe.generate_hash(length=8)}"
+	about = {"title": title, "route": frappe.scrub(title), "doc_type": "Customer"}
+	form = frappe.new_doc("Web Form", **about, published=1)
+	for name in ("customer_name", "tax_id"):
+		form.append("web_form_fields", {"fieldname": name, "fieldtype": "Data", "label": name})
+	form.insert()
+	frappe.db.commit()
+	yield form.name
+	frappe.db.rollback()
+	for name in frappe.get_all("Customer", {"customer_name": ["like", f"{form.name}%"]}, pluck="name"):
+		frappe.delete_doc("Customer", name, force=True)
+	form.delete()
+	frappe.db.commit()
+
+
+def test_strangers_fill_in_what_a_web_form_asks_them_for(public_form, web):
+	"""Whoever made the form asked for it; they learn nothing of what is stored."""
+	for form, is_taken in ((public_form, True), ("another", False)):
+		name = f"{public_form} {is_taken}"
+		doc = {"doctype": "Customer", "web_form_name": form, "customer_name": name, "tax_id": TAX_ID}
+		answer = web.call(
+			"POST",
+			"/api/method/frappe.website.doctype.web_form.web_form.accept",
+			data={"web_form": form, "data": json.dumps(doc)},
+		)
+		frappe.db.rollback()
+		assert (answer.status_code == 200) is is_taken, answer.text
+		stored = frappe.db.get_value("Customer", {"customer_name": name}, "tax_id")
+		assert stored == (TAX_ID if is_taken else None)
+
+
 # --- questions that come as something else ------------------------------------------------------------------
 
 CHART = {

@@ -377,16 +377,27 @@ def _check_writing(form: dict, about: tuple[str, ...]) -> None:
 def _check_documents() -> None:
 	"""Refuse a document that brings a value of a field that its sender may neither see nor write, right or
 	wrong, so that the answer tells nothing of what is stored. Forms send such a field empty, or as a new
-	document has it."""
+	document has it. What a Web Form asks for, anybody may tell it of themselves."""
+	asked_for = _asked_for_by_a_web_form()
 	for document, is_new in documents():
 		_check_is_name("name", document.get("name"))
 		for about, part in _with_rows(document):
 			for name in sorted(rights.hidden_fields(about) & rights.locked_fields(about)):
 				value = part.get(name)
-				if value not in NOTHING and not (
-					is_new and str(value) == str(frappe.new_doc(about).get(name))
-				):
+				may_be_new = is_new and (
+					str(value) == str(frappe.new_doc(about).get(name))
+					or (part is document and name in asked_for)
+				)
+				if value not in NOTHING and not may_be_new:
 					refuse_writing(about, name)
+
+
+def _asked_for_by_a_web_form() -> frozenset[str]:
+	form = frappe.form_dict.get("web_form")
+	if not command().endswith("web_form.accept") or not isinstance(form, str):
+		return frozenset()
+	rows = {"parent": form, "parenttype": "Web Form"}
+	return frozenset(frappe.get_all("Web Form Field", rows, pluck="fieldname"))
 
 
 def _check_is_name(parameter: str, value: Any) -> None:
