@@ -207,7 +207,7 @@ def test_a_card_and_the_first_steps_lead_on(filled, first_steps, bulk, desk):
 		doc = frappe.get_doc("Onboarding Step", step)
 		page.goto("/app/gdpr-consent")
 		if V16:
-			page.locator(".onb-panel").get_by_text(doc.title, exact=True).click()
+			page.locator(".onb-panel").get_by_text(doc.action_label, exact=True).click()
 		else:
 			widget = page.locator(".onboarding-widget-box")
 			widget.locator(".onboarding-step", has_text=doc.title).click()
