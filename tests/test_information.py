@@ -280,20 +280,21 @@ def test_what_fails_for_one_is_done_for_the_others(duties, mailbox, smtp, monkey
 def test_ds_20_em_19_who_cant_be_written_to_stays_due_and_says_why(duties, mailbox, smtp, why):
 	name = a_duty(email := mailbox())
 	duty = frappe.get_doc(DOCTYPE, name)
-	match why:
-		case "address":
-			register.restrict([email], reason="Disputes the data")
-		case "record":
-			register.restrict([], party_type=duty.party_type, party=duty.party, reason="Disputes the data")
-		case _:
-			register.note_bounce(email, register.now_utc(), "5.1.1")
+	emails = [email] if why == "address" else []
+	party = {"party_type": duty.party_type, "party": duty.party} if why == "record" else {}
+	if why == "bounce":
+		register.note_bounce(email, register.now_utc(), "5.1.1")
+	else:
+		register.restrict(emails, **party, reason="Disputes the data")
 	assert information.send([name]) == 0
 	duty.reload()
 	assert (duty.status, duty.sent_on) == ("Due", None)
 	assert ("comes back" if why == "bounce" else "restricted") in duty.remark
 	assert smtp.deliveries == []
-	for row in frappe.get_all("Suppression", {"party": duty.party} if why == "record" else {"email": email}):
-		frappe.db.set_value("Suppression", row.name, "lifted_on", register.now_utc())
+	if why == "bounce":
+		register.lift_bounce(email, "Works again.")
+	else:
+		register.lift_restriction(emails, **party, reason="Settled.", informed_on=getdate())
 	assert information.send([name]) == 1
 
 
