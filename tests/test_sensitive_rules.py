@@ -316,3 +316,10 @@ def test_the_journal_can_be_read_back_after_its_table_is_gone():
 	changes = json.loads(json.dumps(protection.journal(), default=str))
 	protection.undo([change for change in changes if change["ref_doctype"] == FREE])
 	assert rows() == before
+
+
+def test_forms_hear_what_stands_though_another_process_has_read_something_else_meanwhile():
+	frappe.get_doc("Sensitive Field", "Customer-tax_id").save()
+	frappe.cache.hset("bootinfo", "jo@rules.example", {"gdpr_sensitive_fields": {}})
+	frappe.db.rollback()
+	assert not frappe.cache.hget("bootinfo", "jo@rules.example")

@@ -28,6 +28,7 @@ def put_in_force(doctype: str) -> None:
 	def forget() -> None:
 		rules.forget()
 		frappe.clear_cache(doctype=doctype)
+		frappe.cache.delete_value("bootinfo")  # of all users: it names the fields that forms show as dots
 
 	# Another process may read the old state until we commit, and keep it; or keep ours if we roll back.
 	frappe.db.after_commit.add(forget)
