@@ -47,6 +47,8 @@ UNSAID = {
 INSTANTS = frozenset(
 	{"given_on", "confirmed_on", "expires_on", "ended_on", "since", "said_on", "lifted_on", "asked_on"}
 )
+# Core lets these be renamed or merged, and writes the new name into each row that links to one.
+RENAMED_BY_CORE = {"company": "Company", "country": "Country", "language": "Language"}
 STATUS_BY_KIND = {kind.value: status.value for kind, status in STATUS_AFTER.items()}
 AT_ONCE = 2_000  # rows a statement
 # What an event that says nothing of double opt-in meant by a grade: B a document, C words.
@@ -144,9 +146,9 @@ def differences(
 		for column in COLUMNS_OF[doctype]
 		if column in folded and column in stored and (stored[column] or None) != (folded[column] or None)
 	}
-	# Core lets a Company be renamed or merged, and writes the new name into each row that links to it.
-	if found.get("company") and not frappe.db.exists("Company", found["company"], cache=True):
-		del found["company"]
+	for column, master in RENAMED_BY_CORE.items():
+		if found.get(column) and not frappe.db.exists(master, found[column], cache=True):
+			del found[column]
 	return found
 
 
