@@ -329,6 +329,8 @@ READS = "{{ frappe.db.get_value('Customer', doc.customer, 'tax_id') }}"
 		("{{ (doc | attr('DB_GET' | lower))('tax_id') }}", True),
 		("{{ ([doc] | groupby('db_' ~ 'get')) }}", True),
 		("{{ doc.get_db_value('tax_id') }}", True),
+		("{{ doc.run_method('db_' ~ 'get', 'tax_id') }}", True),
+		("{{ doc.run_trigger('re' ~ 'load') }}", True),
 		("{{ doc.customer_name }} {{ frappe.utils.formatdate(doc.creation) }}", False),
 		(
 			"{% for row in doc.items %}{{ doc.items[loop.index0 - 1]['qty'] }}{% endfor %}",

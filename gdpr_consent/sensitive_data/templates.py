@@ -25,7 +25,8 @@ HARMLESS = re.compile(r"utils|format\w*|date_format|time_format|get_url|bold|lan
 READ_ANEW = frozenset(
 	{
 		*("db_get", "get_db_value", "get_doc_before_save", "get_latest", "get_parent_doc", "load_from_db"),
-		"reload",
+		*("load_doc_before_save", "reload"),
+		*("run_method", "run_trigger"),  # of any name, also one that is made as the template runs
 	}
 )
 SUSPICIOUS = re.compile(rf"\b(?:frappe|{'|'.join(READ_ANEW)})\b")
