@@ -149,6 +149,21 @@ def test_an_officer_corrects_what_is_wrong(desk, bulk, picture):
 	assert frappe.db.get_value("Contact", contact, "last_name") == "Nowak-Kowalska"
 
 
+def test_ds_04_the_clock_stops_only_on_a_day_on_which_the_person_was_asked(desk, bulk, picture):
+	name = opened("Access", requester_name="Jo Nowak", channel="Letter")
+	page = desk(bulk.user(*OFFICER))
+	page.goto(f"/app/data-subject-request/{name}")
+	expect(headline(page)).to_be_visible()
+	page.locator(".page-actions, .consent-headline").get_by_text("Ask Who They Are").locator(
+		"visible=true"
+	).first.click()
+	expect(page.locator(".modal.show input[data-fieldname=told_on]")).to_be_visible()
+	picture(page, "request-ask-identity", full_page=False)
+	page.evaluate("cur_dialog.set_value('told_on', frappe.datetime.get_today())")
+	submit(page)
+	assert status(name) == "Identity Open"
+
+
 def test_an_officer_extends_and_refuses(desk, bulk, picture):
 	name = opened("Access", email=bulk.mailbox())
 	page = desk(bulk.user(*OFFICER))
