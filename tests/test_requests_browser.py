@@ -159,6 +159,7 @@ def test_ds_04_the_clock_stops_only_on_a_day_on_which_the_person_was_asked(desk,
 	).first.click()
 	expect(page.locator(".modal.show input[data-fieldname=told_on]")).to_be_visible()
 	picture(page, "request-ask-identity", full_page=False)
+	page.wait_for_function("() => window.cur_dialog")
 	page.evaluate("cur_dialog.set_value('told_on', frappe.datetime.get_today())")
 	submit(page)
 	assert status(name) == "Identity Open"
