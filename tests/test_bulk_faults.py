@@ -3,6 +3,7 @@
 BU-06: each record is done once, and nothing waits for it longer than it has to.
 """
 
+import itertools
 import random
 import threading
 from collections.abc import Callable
@@ -48,6 +49,13 @@ def each_once(name: str, emails: list[str]) -> bool:
 	return len(done) == len(emails)
 
 
+def all_taken_back(emails: list[str]) -> bool:
+	frappe.db.rollback()
+	keys = [*address_keys(emails).values()]
+	rows = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["status", "last_seq"], limit=0)
+	return [(row.status, row.last_seq) for row in rows] == [("Revoked", 2)] * len(emails)
+
+
 # --- a worker that is killed --------------------------------------------------------------------------------
 
 
@@ -77,44 +85,179 @@ def test_bu_06_a_revert_that_is_killed_again_and_again_takes_each_back_once(
 		frappe.db.commit()
 		kills += is_killed(site, lambda: job.work(name), chance.randint(1, 80))
 	assert kills
-	keys = [*address_keys(emails).values()]
-	rows = frappe.get_all("Consent", {"address_key": ["in", keys]}, ["status", "last_seq"], limit=0)
-	assert [(row.status, row.last_seq) for row in rows] == [("Revoked", 2)] * 40
+	assert all_taken_back(emails)
 
 
 # --- a database that goes away ------------------------------------------------------------------------------
 
 
-def test_bu_06_a_connection_that_is_lost_again_and_again_loses_nothing(
-	bulk: BulkUpdates, small_chunks, monkeypatch
-):
+def another_connection():
+	conf = frappe.conf  # v16 doesn't look there itself
+	return frappe.database.get_db(
+		socket=conf.db_socket,
+		host=conf.db_host,
+		port=conf.db_port,
+		user=conf.db_user or conf.db_name,
+		password=conf.db_password,
+		cur_db_name=conf.db_name,
+	)
+
+
+def cut() -> None:
 	"""What a restart of the database looks like from here: the connection is cut, its locks are gone."""
+	elsewhere = another_connection()
+	elsewhere.sql(f"kill {frappe.db._conn.thread_id()}")
+	elsewhere.close()
+
+
+def before_each_query(monkeypatch, act: Callable[[str], object]) -> None:
+	sql = frappe.db.sql
+
+	def sql_after_act(query, *args, **more):
+		act(str(query))
+		return sql(query, *args, **more)
+
+	monkeypatch.setattr(frappe.db, "sql", sql_after_act)
+
+
+def work_while_the_connection_is_lost(monkeypatch, name: str, seed: int) -> None:
+	chance, seen, cuts = random.Random(seed), [], []
+
+	def now_and_then(query: str) -> None:
+		if seen and chance.random() < 0.02:
+			cuts.append(query)
+			cut()
+		seen.append(query)  # the first one takes the lock
+
+	with monkeypatch.context() as patched:
+		before_each_query(patched, now_and_then)
+		job.work(name)
+	assert cuts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bu_06_a_connection_that_is_lost_again_and_again_loses_nothing(
+	bulk: BulkUpdates, small_chunks, monkeypatch, seed: int
+):
+	"""Neither of the run, nor of the revert."""
 	name, emails = ready(bulk, 60)
-	chance = random.Random(8)
-	sql, cuts = frappe.db.sql, []
-
-	def cut_now_and_then(*args, **more):
-		if chance.random() < 0.02:
-			cuts.append(1)
-			conf = frappe.conf  # v16 doesn't look there itself
-			elsewhere = frappe.database.get_db(
-				socket=conf.db_socket,
-				host=conf.db_host,
-				port=conf.db_port,
-				user=conf.db_user or conf.db_name,
-				password=conf.db_password,
-				cur_db_name=conf.db_name,
-			)
-			elsewhere.sql(f"kill {frappe.db._conn.thread_id()}")
-			elsewhere.close()
-		return sql(*args, **more)
-
-	monkeypatch.setattr(frappe.db, "sql", cut_now_and_then)
-	job.work(name)
-	monkeypatch.undo()
-	assert len(cuts) >= 5
+	work_while_the_connection_is_lost(monkeypatch, name, seed)
 	assert api.status(name)["status"] == "Completed"
 	assert each_once(name, emails)
+	api.revert(name, "Wrong")
+	work_while_the_connection_is_lost(monkeypatch, name, seed)
+	assert api.status(name)["status"] == "Reverted"
+	assert all_taken_back(emails)
+
+
+def is_cut_before_query(monkeypatch, name: str, number: int) -> bool:
+	"""Work until it is done, with the connection cut once; return whether there were as many queries."""
+	seen = itertools.count(1)
+	with monkeypatch.context() as patched:
+		before_each_query(patched, lambda _query: next(seen) == number and cut())
+		job.work(name)
+	return next(seen) > number
+
+
+def test_bu_06_a_preview_is_whole_whenever_its_connection_is_lost(bulk: BulkUpdates, monkeypatch):
+	bulk.many_contacts(10)
+	records = bulk.people["Contact"][-10:]
+	name = bulk.make(RULE | {"records": records})
+	for number in itertools.count(2):  # the first one takes the lock
+		api.preview(name)
+		frappe.db.commit()
+		was_cut = is_cut_before_query(monkeypatch, name, number)
+		assert api.status(name)["status"] == "Previewed"
+		assert {item.target for item in bulk.items(name).values()} == set(records)
+		assert {item.plan for item in bulk.items(name).values()} == {"Change"}
+		if not was_cut:
+			break
+	assert number > 20
+
+
+def test_bu_06_a_run_does_each_once_whenever_its_connection_is_lost(
+	bulk: BulkUpdates, small_chunks, monkeypatch
+):
+	for number in itertools.count(2):
+		name, emails = ready(bulk, 5)
+		was_cut = is_cut_before_query(monkeypatch, name, number)
+		assert (api.status(name)["status"], api.status(name)["problem"]) == ("Completed", None)
+		assert each_once(name, emails)
+		if not was_cut:
+			break
+	assert number > 40
+
+
+@pytest.mark.parametrize(
+	"moments",
+	[
+		["`tabConsent Bulk Update Item`"],  # as it begins
+		["`position`", "get_lock"],  # as the lock that went with the connection is taken again
+		["`finished_on`"],
+		["release_lock"],
+	],
+)
+def test_bu_06_a_connection_may_be_lost_at_any_moment(
+	bulk: BulkUpdates, small_chunks, monkeypatch, moments: list[str]
+):
+	name, emails = ready(bulk, 8)
+	left = moments.copy()
+
+	def at_the_moment(query: str) -> None:
+		if left and left[0] in query:
+			del left[0]
+			cut()
+
+	with monkeypatch.context() as patched:
+		before_each_query(patched, at_the_moment)
+		job.work(name)
+	assert not left
+	assert (api.status(name)["status"], api.status(name)["problem"]) == ("Completed", None)
+	assert each_once(name, emails)
+
+
+def test_bu_06_a_server_that_is_slow_to_end_a_lost_connection_is_waited_for(
+	bulk: BulkUpdates, small_chunks, monkeypatch
+):
+	"""Until it has, the lock is held: by us, who are gone, which looks like another worker."""
+	name, emails = ready(bulk, 8)
+	holder = another_connection()
+	lock = job._name_of_lock(name)
+	released = threading.Timer(1, holder.close)
+
+	def lose_it(query: str) -> None:
+		if "`position`" in query and not released.is_alive() and not released.finished.is_set():
+			cut()
+			assert holder.sql("select get_lock(%s, 60)", lock)[0][0]
+			released.start()
+
+	with monkeypatch.context() as patched:
+		before_each_query(patched, lose_it)
+		job.work(name)
+	released.join()
+	assert api.status(name)["status"] == "Completed"
+	assert each_once(name, emails)
+
+
+def test_bu_06_what_is_paused_while_the_connection_is_lost_is_paused(
+	bulk: BulkUpdates, small_chunks, monkeypatch
+):
+	name, _emails = ready(bulk, 8)
+	paused = []
+
+	def pause(query: str) -> None:
+		if "`position`" in query and not paused:
+			paused.append(query)
+			cut()
+			elsewhere = another_connection()
+			elsewhere.sql("update `tabConsent Bulk Update` set status = 'Paused' where name = %s", name)
+			elsewhere.commit()
+			elsewhere.close()
+
+	with monkeypatch.context() as patched:
+		before_each_query(patched, pause)
+		job.work(name)
+	assert (api.status(name)["status"], api.status(name)["processed"]) == ("Paused", 0)
 
 
 def test_bu_06_a_deadlock_is_tried_again(bulk: BulkUpdates, site: str, small_chunks, monkeypatch):

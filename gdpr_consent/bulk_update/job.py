@@ -22,6 +22,7 @@ DOCTYPE = "Consent Bulk Update"
 LONGEST = 24 * 60 * 60  # seconds that one job may take; what is left then is taken up by the next
 TRIES = 20  # of one chunk, before a person has to look
 PATIENCE = 300  # seconds to wait for a database that restarts
+DYING = 30  # seconds until the server has let go of the lock of a connection that is gone
 BUSY = frozenset({1213, 1205, 1020})  # deadlock, lock timeout, changed since it was read
 CONNECTION_LOST = frozenset({0, 1053, 1927, 2002, 2003, 2006, 2013, 2055})
 
@@ -44,8 +45,8 @@ class SelectionChanged(ConsentError):
 	"""The items aren't any more those that were previewed, so nothing of it was run (BU-03)."""
 
 
-class TakenOver(Exception):
-	"""Another worker has come while this one was cut off from the database."""
+class Stopped(Exception):
+	"""Somebody has paused it, or another worker has come while this one was cut off from the database."""
 
 
 def start(bulk_update: str) -> None:
@@ -77,24 +78,33 @@ def work(bulk_update: str) -> None:
 	}
 	if not _lock(bulk_update):
 		return
-	frappe.db.commit()  # nosemgrep: nothing is written yet; another worker may have finished it meanwhile
-	phase = phase_of(bulk_update)
-	if not phase:
-		_unlock(bulk_update)
-		return
 	user = frappe.session.user
 	try:
-		frappe.set_user(frappe.db.get_value(DOCTYPE, bulk_update, USER_OF[phase]))
-		works[phase](bulk_update)
-	except TakenOver:
+		phase = persistently(bulk_update, lambda: _begin(bulk_update))
+		if not phase:
+			return
+		try:
+			works[phase](bulk_update)
+		except Stopped:
+			raise
+		except Exception as error:  # not passed on: core's log would name the people it was about
+			_note_failure(bulk_update, phase, error)
+	except Stopped:
 		pass
-	except Exception as error:  # not passed on: core's log would name the people it was about
-		_note_failure(bulk_update, phase, error)
 	finally:
 		frappe.set_user(user)
 		_unlock(bulk_update)
 	tell(bulk_update)
 	standing.take_up()
+
+
+def _begin(bulk_update: str) -> Phase | None:
+	"""Return what is to be done, if anything, and act for the user who asked for it."""
+	frappe.db.commit()  # nosemgrep: nothing is written yet; another worker may have finished it meanwhile
+	phase = phase_of(bulk_update)
+	if phase:
+		frappe.set_user(frappe.db.get_value(DOCTYPE, bulk_update, USER_OF[phase]))
+	return phase
 
 
 def phase_of(bulk_update: str) -> Phase | None:
@@ -103,7 +113,8 @@ def phase_of(bulk_update: str) -> Phase | None:
 
 
 def _note_failure(bulk_update: str, phase: Phase, error: Exception) -> None:
-	_rollback()
+	if not (_rolls_back() or _connect_again(bulk_update)):
+		return  # another worker is at it
 	log_failure(f"Consent Bulk Update: {phase.value}", bulk_update)
 	nothing_done = phase == Phase.PREVIEWING or isinstance(error, SelectionChanged)
 	back_to = "Draft" if nothing_done else "Paused"
@@ -127,28 +138,26 @@ def tell(bulk_update: str) -> None:
 # --- chunks -------------------------------------------------------------------------------------------------
 
 
-def in_chunks(bulk_update: str, phase: Phase, do_next: Callable[[], bool]) -> bool:
-	"""Do one chunk after the other, each in a transaction of its own.
+def in_chunks(bulk_update: str, phase: Phase, do_next: Callable[[], bool]) -> None:
+	"""Do one chunk after the other, each in a transaction of its own, until everything is done.
 
 	Args:
 		do_next: does a chunk, notes the position, and returns whether there may be another.
 
-	Returns:
-		whether everything is done. It isn't if somebody paused it.
+	Raises:
+		Stopped: somebody has paused it, or another worker has taken it over.
 	"""
 
 	def chunk() -> bool:
 		frappe.db.commit()  # nosemgrep: what follows reads what is on record now
+		if phase_of(bulk_update) != phase:  # also if the connection was lost, which may take minutes
+			raise Stopped
 		goes_on = do_next()
 		frappe.db.commit()  # nosemgrep: a chunk is done; an interruption loses nothing
 		return goes_on
 
-	while persistently(bulk_update, lambda: phase_of(bulk_update)) == phase:
-		goes_on = persistently(bulk_update, chunk)
+	while persistently(bulk_update, chunk):
 		tell(bulk_update)
-		if not goes_on:
-			return True
-	return False
 
 
 def persistently(bulk_update: str, action: Callable[[], Any]) -> Any:
@@ -170,12 +179,10 @@ def _may_try_again(bulk_update: str, error: BaseException) -> bool:
 	"""Bring the connection into a state in which the chunk can be done again, if the error allows it."""
 	if not is_of_the_database(error):
 		return False
-	if _code_of(error) in BUSY:
-		frappe.db.rollback()
+	if _code_of(error) in BUSY and _rolls_back():
 		return True
-	_connect_again()
-	if not _lock(bulk_update):  # it went with the connection
-		raise TakenOver from error
+	if not _connect_again(bulk_update):
+		raise Stopped from error
 	return True
 
 
@@ -187,25 +194,27 @@ def _code_of(error: BaseException | None) -> int | None:
 	return None
 
 
-def _connect_again() -> None:
+def _connect_again(bulk_update: str) -> bool:
+	"""Wait for the database, and return whether we have the lock again, which went with the connection."""
 	deadline = time.monotonic() + PATIENCE
 	while True:
 		try:
 			frappe.db.close()
 			frappe.db.connect()
-			frappe.db.rollback()
-			return
+			frappe.db.rollback()  # what was to follow the transaction that is gone, too
+			return _lock(bulk_update, DYING)
 		except DATABASE_ERRORS:
 			if time.monotonic() > deadline:
 				raise
 			time.sleep(0.5)
 
 
-def _rollback() -> None:
+def _rolls_back() -> bool:
 	try:
 		frappe.db.rollback()
 	except DATABASE_ERRORS:
-		_connect_again()
+		return False
+	return True
 
 
 # --- one worker at a time -----------------------------------------------------------------------------------
@@ -223,8 +232,8 @@ def _lock(what: str, seconds: int = 0) -> bool:
 def _unlock(what: str) -> None:
 	try:
 		frappe.db.sql("select release_lock(%s)", _name_of_lock(what))
-	except DATABASE_ERRORS:
-		_connect_again()  # and the lock went with the connection
+	except DATABASE_ERRORS:  # and the lock went with the connection
+		frappe.db.close()
 
 
 def is_at_work(bulk_update: str) -> bool:

@@ -11,7 +11,15 @@ from frappe.model.document import Document
 
 from gdpr_consent import register
 from gdpr_consent.bulk_update import items, selection, summary
-from gdpr_consent.bulk_update.job import DOCTYPE, Phase, SelectionChanged, in_chunks, is_of_the_database, tell
+from gdpr_consent.bulk_update.job import (
+	DOCTYPE,
+	Phase,
+	SelectionChanged,
+	in_chunks,
+	is_of_the_database,
+	persistently,
+	phase_of,
+)
 from gdpr_consent.bulk_update.preview import why_of
 from gdpr_consent.bulk_update.rules import Rule, read, read_to_take_back
 from gdpr_consent.bulk_update.words import Why
@@ -34,20 +42,28 @@ class _TooManyMails(Exception):
 
 def carry_out(bulk_update: str) -> None:
 	"""Carry out the items of the preview, from where an earlier run stopped."""
+	ahead = persistently(bulk_update, lambda: _planned(bulk_update))
+	_go_through(ahead, Phase.RUNNING, "Completed", _carry_out_planned)
+
+
+def take_back(bulk_update: str) -> None:
+	"""Take back what was done, from where an earlier attempt stopped."""
+	ahead = persistently(bulk_update, lambda: _done(bulk_update))
+	_go_through(ahead, Phase.REVERTING, "Reverted", _take_back_done)
+
+
+def _planned(bulk_update: str) -> "_Ahead":
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
 	if not doc.position and items.hash_of(bulk_update) != doc.selection_hash:
 		raise SelectionChanged(
 			_("The records aren't those of the preview any more. Make the preview anew, and look at it.")
 		)
-	ahead = _Ahead(doc, read(doc), doc.reason, ("plan", "Change"))
-	_go_through(doc, ahead, Phase.RUNNING, "Completed", _carry_out_planned)
+	return _Ahead(doc, read(doc), doc.reason, ("plan", "Change"))
 
 
-def take_back(bulk_update: str) -> None:
-	"""Take back what was done, from where an earlier attempt stopped."""
+def _done(bulk_update: str) -> "_Ahead":
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
-	ahead = _Ahead(doc, read_to_take_back(doc), doc.revert_reason, ("result", "Done"))
-	_go_through(doc, ahead, Phase.REVERTING, "Reverted", _take_back_done)
+	return _Ahead(doc, read_to_take_back(doc), doc.revert_reason, ("result", "Done"))
 
 
 Handler = Callable[[Document, list[Item]], list[Result]]
@@ -71,18 +87,19 @@ class _Ahead:
 
 	def take(self, position: str | None, size: int) -> list[Item]:
 		if not self.items or position != self.position:  # a chunk that failed is read again
-			self.items, self.position = items.next_in_chunk(self.doc.name, position, READ_AT_ONCE), position
-			self._make_orders()
+			found = items.next_in_chunk(self.doc.name, position, READ_AT_ONCE)
+			self._make_orders(found)
+			self.items, self.position = found, position  # kept once they have their orders, or all seem gone
 			frappe.db.commit()  # nosemgrep: nothing is written yet; what the register reads next is newer
 		return self.items[:size]
 
 	def is_done(self, chunk: list[Item]) -> None:
 		self.items, self.position = self.items[len(chunk) :], items.position_after(chunk)
 
-	def _make_orders(self) -> None:
+	def _make_orders(self, among: list[Item]) -> None:
 		column, value = self.concerned
 		for number, rule in self.rules.items():
-			mine = [item for item in self.items if item["rule"] == number and item[column] == value]
+			mine = [item for item in among if item["rule"] == number and item[column] == value]
 			found = selection.among(rule, [item["target"] for item in mine]) if mine else {}
 			here = [item for item in mine if item["target"] in found]
 			orders = selection.orders_for(rule, [found[item["target"]] for item in here], self.reason)
@@ -90,7 +107,8 @@ class _Ahead:
 				item["order"] = order._replace(state=item["state"])
 
 
-def _go_through(doc: Document, ahead: _Ahead, phase: Phase, status_after: str, handle: Handler) -> None:
+def _go_through(ahead: _Ahead, phase: Phase, status_after: str, handle: Handler) -> None:
+	doc = ahead.doc
 	asks = any(rule.action == BulkAction.ASK for rule in ahead.rules.values())
 
 	def next_chunk() -> bool:
@@ -102,19 +120,24 @@ def _go_through(doc: Document, ahead: _Ahead, phase: Phase, status_after: str, h
 		ahead.is_done(chunk)
 		return True
 
-	if in_chunks(doc.name, phase, next_chunk):
-		frappe.db.set_value(
-			DOCTYPE,
-			doc.name,
-			{
-				"status": status_after,
-				"finished_on": now_utc(),
-				"summary": json.dumps(summary.of(doc.name)),
-				"problem": None,
-			},
-		)
-		frappe.db.commit()  # nosemgrep: the work is complete
-		tell(doc.name)
+	in_chunks(doc.name, phase, next_chunk)
+	persistently(doc.name, lambda: _finish(doc.name, phase, status_after))
+
+
+def _finish(bulk_update: str, phase: Phase, status_after: str) -> None:
+	if phase_of(bulk_update) != phase:
+		return  # it is finished, and the connection was lost before we were told; or somebody has paused it
+	frappe.db.set_value(
+		DOCTYPE,
+		bulk_update,
+		{
+			"status": status_after,
+			"finished_on": now_utc(),
+			"summary": json.dumps(summary.of(bulk_update)),
+			"problem": None,
+		},
+	)
+	frappe.db.commit()  # nosemgrep: the work is complete
 
 
 def _handle_each_or_all(doc: Document, chunk: list[Item], handle: Handler) -> None:
