@@ -47,6 +47,10 @@ class EvidenceMissing(ConsentError):
 	"""Consent without a source and a proof of it (Art. 7(1), CA-05, CA-17)."""
 
 
+class NoSale(ConsentError):
+	"""The existing-customer rule without a sale that it could rest on (Art. 13(2) ePrivacy, SO-01)."""
+
+
 class StandingRefusal(ConsentError):
 	"""The person said no, and only the person can lift that (ST-07, ST-08).
 

@@ -28,7 +28,18 @@ Facts = dict[str, str | int | None]
 # The columns that the events of a record make.
 PROJECTED = (
 	*("email", "address_key", "party_type", "party", "channel", "purpose", "topic", "company"),
-	*("legal_basis", "source", "status", "since", "given_on", "confirmed_on", "expires_on", "ended_on"),
+	*(
+		"legal_basis",
+		"sale_doctype",
+		"sale",
+		"source",
+		"status",
+		"since",
+		"given_on",
+		"confirmed_on",
+		"expires_on",
+		"ended_on",
+	),
 	*("recorded_by", "wording", "language", "reason", "evidence", "evidence_grade"),
 	*("double_opt_in", "country", "country_source", "asked_on", "asked_wording"),
 	*("supersedes", "superseded_by"),

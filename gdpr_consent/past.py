@@ -11,7 +11,16 @@ from gdpr_consent.policy import Channel
 
 MOST_ADDRESSES = 50  # of one person; a Customer may have thousands
 TOLD = ("given_on", "confirmed_on", "expires_on")  # instants of a consent
-NAMED = ("legal_basis", "source", "wording", "evidence", "evidence_grade", "recorded_by")
+NAMED = (
+	"legal_basis",
+	"sale_doctype",
+	"sale",
+	"source",
+	"wording",
+	"evidence",
+	"evidence_grade",
+	"recorded_by",
+)
 
 
 def scope_of(purpose: str, topic: str | None) -> tuple[str, str | None]:

@@ -19,7 +19,7 @@ from frappe.model.document import Document
 from frappe.query_builder.functions import Max
 from frappe.utils import getdate
 
-from gdpr_consent import announcements, email_groups, journal, ledger, proof, standing
+from gdpr_consent import announcements, email_groups, journal, ledger, proof, sales, standing
 from gdpr_consent.clock import add_months, now_utc, to_system_time, utc_text
 from gdpr_consent.exceptions import (
 	ChangedMeanwhile,
@@ -30,6 +30,7 @@ from gdpr_consent.exceptions import (
 	InvalidPeriod,
 	LegalBasisNotAllowed,
 	NewerOnRecord,
+	NoSale,
 	NoStays,
 	OtherWording,
 	OverByNow,
@@ -135,6 +136,7 @@ class _Writing:
 		self._new: set[str] = set()
 		self.acts = 0  # events that aren't by the clock
 		self._wording_hashes: dict[str | None, str | None] = {None: None}
+		self._sales: dict[tuple[Scope, str], sales.Sale | None] = {}
 
 	def __enter__(self) -> "_Writing":
 		fresh = not self.dry_run and _lock(self.keys)
@@ -299,6 +301,22 @@ class _Writing:
 	@cached_property
 	def marketing_purposes(self) -> set[str]:
 		return set(frappe.get_all("Processing Purpose", {"is_marketing": 1}, pluck="name"))
+
+	def look_for_sales(self, wanted: Iterable[tuple["Subject", "Terms"]]) -> None:
+		"""Find for many people the newest sale about which each may be written to."""
+		by_scope: dict[Scope, tuple[Terms, list[Subject]]] = {}
+		for subject, terms in wanted:
+			by_scope.setdefault(terms.scope, (terms, []))[1].append(subject)
+		for scope, (terms, subjects) in by_scope.items():
+			groups = sales.advertised(scope.purpose, scope.topic)
+			buyers = {one.key: (one.email, one.party_type, one.party) for one in subjects if one.key}
+			found = sales.newest(buyers, terms.rules.company, groups, self.now)
+			self._sales |= {(scope, key): found.get(key) for key in buyers}
+
+	def sale_of(self, subject: "Subject", terms: "Terms") -> sales.Sale | None:
+		if (terms.scope, subject.key) not in self._sales:
+			self.look_for_sales([(subject, terms)])
+		return self._sales[terms.scope, subject.key]
 
 	# --- what policy needs to know ------------------------------------------------------------------------
 
@@ -630,8 +648,8 @@ def record(
 		evidence: URL of a File, or words.
 
 	Raises:
-		EvidenceMissing, StandingRefusal, TransitionNotAllowed, UnknownReference, LegalBasisNotAllowed,
-		InvalidPeriod, InvalidAddress
+		EvidenceMissing, NoSale, StandingRefusal, TransitionNotAllowed, UnknownReference,
+		LegalBasisNotAllowed, InvalidPeriod, InvalidAddress
 	"""
 	key = address_key(email)
 	terms = terms_of(purpose, topic, channel, legal_basis, source, wording, language)
@@ -671,7 +689,11 @@ class Terms(NamedTuple):
 
 	@property
 	def needs_proof(self) -> bool:
-		return self.legal_basis == CONSENT_BASIS or bool(
+		return self.legal_basis == CONSENT_BASIS or self.rests_on_a_sale
+
+	@property
+	def rests_on_a_sale(self) -> bool:
+		return bool(
 			self.rules.is_marketing and ground_of(self.legal_basis) == MarketingGround.EXISTING_CUSTOMER
 		)
 
@@ -735,13 +757,59 @@ def _record(
 		"evidence_grade": grade,
 		**_period(given_on, expires_on, terms.rules.validity_months, writing.now),
 	}
+	_check_not_refused(writing, terms, subject, noes)
+	if terms.rests_on_a_sale:
+		facts |= _facts_of_the_sale(writing, terms, subject, facts["expires_on"])
 	by_consent = terms.legal_basis == CONSENT_BASIS
 	kind = EventKind.GIVE if by_consent else EventKind.RECORD
 	act = Act(DATA_SUBJECT if by_consent else CONTROLLER, terms.source, reason, terms.wording)
-	_check_not_refused(writing, terms, subject, noes)
 	row = _replace(writing, writing.live(subject.key, terms.scope), kind, facts, act)
 	writing.end_if_over(row)
 	return row
+
+
+def _facts_of_the_sale(writing: _Writing, terms: Terms, subject: Subject, expires_on: datetime | None) -> Row:
+	"""Name the sale that the existing-customer rule rests on, as long as it does (SO-01 to SO-04, SO-08).
+
+	Raises:
+		EvidenceMissing: no wording that offered to object. NoSale
+	"""
+	if not (terms.wording and frappe.get_cached_value("Consent Wording", terms.wording, "offers_objection")):
+		raise EvidenceMissing(
+			_(
+				"{0} needs a wording that was shown with the sale and offers to object. Choose it as {1}, or"
+				" tick {2} in the wording, if its text does (Art. 13(2) ePrivacy)."
+			).format(
+				frappe.bold(_(terms.legal_basis)),
+				frappe.bold(_("Wording")),
+				frappe.bold(_("Offers to Object")),
+			)
+		)
+	sale = writing.sale_of(subject, terms)
+	if not sale:
+		raise NoSale(
+			_(
+				"Nobody at this address bought one of the products that {0} is about from {1} in the last {2}"
+				" months. Without such a sale {3} allows nothing (Art. 13(2) ePrivacy). The products are set"
+				" in {0}, in the field {4}."
+			).format(
+				frappe.bold(terms.scope.topic or terms.scope.purpose),
+				frappe.bold(sales.seller(terms.rules.company) or "?"),
+				sales.months(),
+				frappe.bold(_(terms.legal_basis)),
+				frappe.bold(_("Advertised Products")),
+			)
+		)
+	return _resting_on(sale, expires_on)
+
+
+def _resting_on(sale: sales.Sale, expires_on: datetime | None) -> Row:
+	until = sales.ends_on(sale)
+	return {
+		"sale_doctype": sale.doctype,
+		"sale": sale.name,
+		"expires_on": min(expires_on, until) if expires_on else until,
+	}
 
 
 def _facts_of(terms: Terms, subject: Subject) -> Row:
@@ -823,8 +891,8 @@ def _demands(scope: Scope, place: proof.Place) -> Row:
 
 
 def _same_facts(live: Row, facts: Row) -> bool:
-	same = ("legal_basis", "source", "given_on", "expires_on", "wording", "evidence")
-	return all((live.get(column) or None) == (facts[column] or None) for column in same)
+	same = ("legal_basis", "sale", "source", "given_on", "expires_on", "wording", "evidence")
+	return all((live.get(column) or None) == (facts.get(column) or None) for column in same)
 
 
 def _check_may_follow(live: Row, facts: Row) -> None:
@@ -1538,7 +1606,10 @@ def _bounces(writing: _Writing, key: str) -> list[Row]:
 # --- erasure ------------------------------------------------------------------------------------------------
 
 # What a record says about the person. The key stays: without the key of the site it tells nobody anything.
-PERSONAL = ("email", "party_type", "party", "reason", "evidence", "recorded_by", "origin_doctype", "origin")
+PERSONAL = (
+	*("email", "party_type", "party", "sale_doctype", "sale", "reason", "evidence", "recorded_by"),
+	*("origin_doctype", "origin"),
+)
 OF_THE_PROOF = ("email", "reason", "evidence", "recorded_by")
 ENDED_BY_ERASURE = {
 	Status.UNKNOWN: EventKind.INVALIDATE,
@@ -1674,6 +1745,43 @@ def revoke(consent: str, reason: str) -> Row:
 def end(consent: str, reason: str) -> Row:
 	"""End a record that rests on another legal basis."""
 	return _end(consent, EventKind.END, reason)
+
+
+def follow_sales() -> int:
+	"""Have records whose sale was cancelled rest on another one, or end (SO-01).
+
+	A cancelled invoice is often amended, so this is done once a day. Each is committed by itself.
+
+	Returns:
+		how many there were.
+	"""
+	names = sales.resting_on_cancelled()
+	for name in names:
+		_follow_sale(name)
+		frappe.db.commit()  # nosemgrep: one is done; an interruption loses nothing
+	return len(names)
+
+
+def _follow_sale(consent: str) -> None:
+	(found,) = _named("Consent", [consent])
+	with _Writing([found.address_key]) as writing:
+		row = next(one for one in writing.consents[found.address_key] if one["name"] == consent)
+		if row["status"] != Status.NOT_REQUIRED or writing.end_if_over(row):
+			return
+		rules = frappe.get_cached_doc("Processing Purpose", row["purpose"])
+		terms = Terms(
+			rules, _scope_of(row), row["legal_basis"], row["source"], row["wording"], row["language"]
+		)
+		place = proof.Place(row["country"], row["country_source"])
+		subject = Subject(row["email"], row["address_key"], row["party_type"], row["party"], {}, place)
+		act = Act(CONTROLLER, row["source"], _("The sale that it rested on was cancelled."), row["wording"])
+		sale = writing.sale_of(subject, terms)
+		if not sale:
+			writing.append("Consent", row, EventKind.END, act, {"ended_on": writing.now})
+			return
+		period = _period(None, None, rules.validity_months, writing.now)
+		facts = _again(row) | period | _resting_on(sale, period["expires_on"])
+		_replace(writing, row, EventKind.RECORD, facts, act)
 
 
 def invalidate(consent: str, reason: str, effective_from: datetime | None = None) -> Row:
@@ -2022,6 +2130,11 @@ def change_many(orders: list[Order], bulk_update: str, dry_run: bool = False) ->
 	"""
 	with _Writing({key for order in orders for key in order.keys}, bulk_update, dry_run) as writing:
 		by_party = _rows_of_parties(_parties_of(orders))
+		writing.look_for_sales(
+			(one.subject, one.terms)
+			for one in orders
+			if one.action == BulkAction.SET and one.terms.rests_on_a_sale
+		)
 		outcomes = [_change(writing, order, by_party) for order in orders]
 		for wording in {order.terms.wording for order in orders} if not dry_run else ():
 			_mark_used(wording)
@@ -2116,7 +2229,9 @@ def _set_one(writing: _Writing, order: Order, noes: list[No]) -> str:
 	live = writing.live(subject.key, terms.scope)
 	if live and live["status"] == Status.REQUESTED:
 		raise ConfirmationPending(_("The person was asked, and hasn't answered yet."))
-	if live and (_says_as_much(live, order) or not (is_proven or terms.legal_basis != CONSENT_BASIS)):
+	if live and (
+		_says_as_much(writing, live, order) or not (is_proven or terms.legal_basis != CONSENT_BASIS)
+	):
 		return live["name"]
 	if not live and terms.legal_basis == CONSENT_BASIS and not is_proven:
 		return _claim(writing, terms, subject, order.reason)["name"]
@@ -2132,8 +2247,12 @@ def _set_one(writing: _Writing, order: Order, noes: list[No]) -> str:
 	)["name"]
 
 
-def _says_as_much(live: Row, order: Order) -> bool:
+def _says_as_much(writing: _Writing, live: Row, order: Order) -> bool:
 	"""Whether a live record has the stronger proof, or says the same, where no other date is asked for."""
+	if order.terms.rests_on_a_sale:
+		sale = writing.sale_of(order.subject, order.terms)
+		if not sale or live.get("sale") != sale.name:
+			return False
 	by_consent = order.terms.legal_basis == CONSENT_BASIS
 	if live["status"] == Status.GIVEN and by_consent and (live["evidence_grade"] or "D") < order.grade:
 		return True

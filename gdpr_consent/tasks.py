@@ -33,6 +33,7 @@ def daily() -> None:
 	standing.start()
 	email_groups.reconcile_all()
 	delete_old_logs()
+	register.follow_sales()
 	renewal.remind()
 	reminders.remind()
 	items.delete_unused()

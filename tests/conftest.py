@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -35,9 +35,10 @@ import frappe
 from frappe.installer import update_site_config
 from frappe.utils.password import get_encryption_key, update_password
 
-from gdpr_consent import api, audience, journal, links, proof, register
+from gdpr_consent import api, audience, journal, links, proof, register, sales
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.bulk_update import job
+from gdpr_consent.clock import to_system_time
 from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 from gdpr_consent.standing import DOCTYPES
@@ -322,6 +323,84 @@ def _create_missing_document() -> None:
 def give(email: str, topic: str | None = None, **more) -> str:
 	"""Record a consent with a document, and return its name."""
 	return api.record_consent(email=email, topic=topic, **PROOF | more)["name"]
+
+
+def rest_on_sales(doctype: str, name: str) -> str:
+	"""Let a purpose, or a topic, rest on the existing-customer rule for every product; return a wording."""
+	about = frappe.get_doc(doctype, name)
+	about.append("item_groups", {"item_group": "All Item Groups"})
+	if doctype == "Processing Purpose":
+		about.append("allowed_legal_bases", {"legal_basis": "Existing Customer"})
+	about.save()
+	shown = (
+		{"purpose": name} if doctype == "Processing Purpose" else {"purpose": about.purpose, "topic": name}
+	)
+	text = "We write to you about similar products. You can object at any time, at no cost."
+	return (
+		frappe.new_doc("Consent Wording", **shown, language="en", text=text, offers_objection=1).insert().name
+	)
+
+
+def sell(email: str, on: date | None = None, doctype: str = "Sales Order", **more) -> str:
+	"""Store a sale to whoever has an address, without what selling takes in ERPNext; return its name.
+
+	Args:
+		on: the site's date; today, by the clock of the test, if not given.
+	"""
+	lead = frappe.db.get_value("Lead", {"email_id": email})
+	customer = frappe.new_doc("Customer", customer_name=f"Buyer {email}", lead_name=lead).insert().name
+	if not lead:
+		contact = frappe.db.get_value("Contact Email", {"email_id": email}, "parent")
+		person = (
+			frappe.get_doc("Contact", contact) if contact else frappe.new_doc("Contact", first_name=email)
+		)
+		if not contact:
+			person.append("email_ids", {"email_id": email, "is_primary": 1})
+		person.append("links", {"link_doctype": "Customer", "link_name": customer})
+		person.save()
+	item_group = more.pop("item_group", "Products")
+	values = {
+		"name": f"Sale {frappe.generate_hash(length=8)}",
+		"customer": customer,
+		"company": frappe.db.get_default("company"),
+		"docstatus": 1,
+		sales.SOLD_ON[doctype]: on or to_system_time(register.now_utc()).date(),
+	}
+	sale = frappe.get_doc({"doctype": doctype, **values, **more})
+	sale.db_insert()
+	item = frappe.new_doc(f"{doctype} Item", parent=sale.name, parenttype=doctype, parentfield="items")
+	item.update({"name": frappe.generate_hash(), "item_group": item_group}).db_insert()
+	return sale.name
+
+
+def forget_sales() -> None:
+	"""Take back what `sell` and `rest_on_sales` stored, where it was committed."""
+	buyers = frappe.get_all("Customer", {"customer_name": ["like", "Buyer %@%"]}, pluck="name") or ["none"]
+	to_buyers = {"link_doctype": "Customer", "link_name": ["in", buyers]}
+	contacts = frappe.get_all("Dynamic Link", to_buyers, pluck="parent") or ["none"]
+	made = frappe.get_all("Contact", {"name": ["in", contacts], "first_name": ["like", "%@%"]}, pluck="name")
+	for doctype in ("Contact Email", "Dynamic Link"):
+		frappe.db.delete(doctype, {"parent": ["in", made or ["none"]]})
+	frappe.db.delete("Contact", {"name": ["in", made or ["none"]]})
+	frappe.db.delete("Dynamic Link", to_buyers)
+	for doctype in sales.SOLD_ON:
+		sold = frappe.get_all(doctype, {"customer": ["in", buyers]}, pluck="name")
+		frappe.db.delete(f"{doctype} Item", {"parent": ["in", sold or ["none"]]})
+		frappe.db.delete(doctype, {"name": ["in", sold or ["none"]]})
+	frappe.db.delete("Customer", {"name": ["in", buyers]})
+	frappe.db.delete("Consent Wording", {"offers_objection": 1})
+	frappe.db.delete("Processing Purpose Legal Basis", {"legal_basis": "Existing Customer"})
+	frappe.db.delete("Advertised Item Group")
+	frappe.clear_cache()
+	frappe.db.commit()
+
+
+def give_to_customer(email: str, topic: str | None = None, purpose: str = "Email Marketing", **more) -> str:
+	"""Record that mail rests on a sale; `rest_on_sales` has to have been called for the scope."""
+	scope = {"purpose": purpose, "topic": topic or ["is", "not set"]}
+	wording = frappe.db.get_value("Consent Wording", scope | {"offers_objection": 1})
+	sell(email)
+	return give(email, topic, purpose=purpose, legal_basis="Existing Customer", wording=wording, **more)
 
 
 @pytest.fixture

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path as File
 
 import pytest
-from conftest import PLAIN_SITE, forget_sending, give, make_plain_site, remove_traces
+from conftest import (
+	PLAIN_SITE,
+	forget_sales,
+	forget_sending,
+	give,
+	give_to_customer,
+	make_plain_site,
+	remove_traces,
+	rest_on_sales,
+)
 from paths import Documents
 from trial import BLOCKED, FALSE_BLOCK, LEAK, State, Subject, Trial, as_table
 
@@ -96,13 +105,15 @@ class States:
 
 		def customer(person) -> None:
 			"""The purpose allows that ground only as long as it takes: it isn't open in every country."""
-			purpose = frappe.get_doc("Processing Purpose", MARKETING)
-			purpose.append("allowed_legal_bases", {"legal_basis": "Existing Customer"})
-			purpose.save()
+			rest_on_sales("Processing Purpose", MARKETING)
+			rest_on_sales("Subscription Topic", self.topic)
 			for topic in (None, self.topic):
-				give(person.email, topic, legal_basis="Existing Customer")
-			purpose.allowed_legal_bases.pop().delete()
-			frappe.clear_document_cache(purpose.doctype, purpose.name)
+				give_to_customer(person.email, topic)
+			for doctype, name in (("Processing Purpose", MARKETING), ("Subscription Topic", self.topic)):
+				frappe.db.delete("Advertised Item Group", {"parenttype": doctype, "parent": name})
+				frappe.clear_document_cache(doctype, name)
+			basis = {"parent": MARKETING, "legal_basis": "Existing Customer"}
+			frappe.db.delete("Processing Purpose Legal Basis", basis)
 
 		return {
 			"agreed": (State(lambda one: self.agree(one.email), BOTH), same("VALID_CONSENT")),
@@ -225,6 +236,7 @@ def trial(site, smtp_server, work_off_jobs) -> Iterator[Trial]:
 		yield trial
 	finally:
 		frappe.db.rollback()
+		forget_sales()
 		remove_traces([email for person in trial.people.values() for email in person[:3]])
 		trial.made.remove()
 		frappe.db.delete("Subscription Topic", {"name": ["in", [topic, vanishing]]})

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from conftest import PROOF, give
+from conftest import PROOF, give, give_to_customer, rest_on_sales
 
 import frappe
 
@@ -196,9 +196,7 @@ def test_na_05_grades_are_about_mail(phone_number):
 
 @pytest.fixture
 def customers_may_be_written_to(site):
-	purpose = frappe.get_doc("Processing Purpose", MARKETING)
-	purpose.append("allowed_legal_bases", {"legal_basis": "Existing Customer"})
-	purpose.save()
+	rest_on_sales("Processing Purpose", MARKETING)
 	yield
 	frappe.db.rollback()
 	frappe.clear_document_cache("Processing Purpose", MARKETING)
@@ -208,7 +206,7 @@ def test_so_07_the_existing_customer_rule_is_the_countrys(address, lead, rule, c
 	wanted = {"Germany": "EXISTING_CUSTOMER", "Poland": "NO_CONSENT", "France": "NO_CONSENT"}
 	people = {country: lead(address(), country=country).email_id for country in wanted}
 	for email in people.values():
-		give(email, legal_basis="Existing Customer")
+		give_to_customer(email)
 	assert {country: reason(email) for country, email in people.items()} == wanted
 	rule("Germany", existing_customer=0)
 	assert reason(people["Germany"]) == "NO_CONSENT"
@@ -369,7 +367,7 @@ def test_so_07_who_is_no_customer_to_write_to_here_can_say_yes_themselves(
 ):
 	"""Their record goes on, and opens nothing where they are."""
 	email = lead(address(), country="Poland").email_id
-	before = give(email, legal_basis="Existing Customer")
+	before = give_to_customer(email)
 	assert reason(email) == "NO_CONSENT"
 	asked = register.request(email=email, topics=[topic], by_the_person=True)
 	assert {row["topic"] for row in asked} == {None, topic}
@@ -383,7 +381,7 @@ def test_a_customer_who_may_be_written_to_isnt_asked_for_what_is_there(
 	address, lead, customers_may_be_written_to
 ):
 	email = lead(address(), country="Germany").email_id
-	give(email, legal_basis="Existing Customer")
+	give_to_customer(email)
 	assert register.request(email=email, by_the_person=True) == []
 
 

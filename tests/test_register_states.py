@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from conftest import PROOF, Clock, examples
+from conftest import PROOF, Clock, examples, rest_on_sales, sell
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -44,13 +44,16 @@ class Register(RuleBasedStateMachine):
 		frappe.new_doc("Contact", first_name=tag, email_ids=rows).insert()
 		other = frappe.copy_doc(frappe.get_doc("Processing Purpose", "Email Marketing"))
 		other.title = f"Marketing {tag}"
-		for basis in ("Existing Customer", "Legitimate Interests"):
-			other.append("allowed_legal_bases", {"legal_basis": basis})
+		other.append("allowed_legal_bases", {"legal_basis": "Legitimate Interests"})
 		self.purposes = ["Email Marketing", other.insert().name]
 		self.topics = [
 			frappe.new_doc("Subscription Topic", title=f"{tag} of {purpose}", purpose=purpose).insert().name
 			for purpose in self.purposes
 		]
+		scopes = [("Processing Purpose", self.purposes[1]), ("Subscription Topic", self.topics[1])]
+		self.shown = {name: rest_on_sales(doctype, name) for doctype, name in scopes}
+		for email in self.emails:
+			sell(email)
 		self.links: list[tuple[list[str], datetime]] = []
 		# When the last no and the last confirmation came, by address, purpose and topic; "" is the purpose.
 		self.noes: dict[tuple[str, str, str], datetime] = {}
@@ -75,7 +78,14 @@ class Register(RuleBasedStateMachine):
 				purpose=purpose_name,
 				topic=topic,
 				given_on=self.clock.now - timedelta(days=30) if late else None,
-				legal_basis="Existing Customer" if other_basis and purpose else "Consent",
+				**(
+					{
+						"legal_basis": "Existing Customer",
+						"wording": self.shown[topic or purpose_name],
+					}
+					if other_basis and purpose
+					else {}
+				),
 				**PROOF,
 			)
 		)

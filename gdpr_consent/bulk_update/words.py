@@ -28,6 +28,7 @@ class Why(str, Enum):
 	ERROR = "ERROR"
 	NO_STAYS = "NO_STAYS"
 	OVER = "OVER"
+	NO_SALE = "NO_SALE"
 
 
 def why_in_words(why: str) -> str:
@@ -52,6 +53,7 @@ def why_in_words(why: str) -> str:
 		Why.ERROR: _("An error, see the Error Log"),
 		Why.NO_STAYS: _("A no stays"),
 		Why.OVER: _("What was there before is over by now"),
+		Why.NO_SALE: _("Bought nothing that the mail is about, or too long ago"),
 	}
 	if why in Why.__members__:
 		return texts[Why(why)]

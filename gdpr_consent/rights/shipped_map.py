@@ -508,7 +508,10 @@ def holdings() -> list[Holding]:
 		Holding(
 			"Consent",
 			(PARTY, *_address("email")),
-			("email", "party_type", "party", "address_key", "reason", "evidence", "recorded_by"),
+			(
+				*("email", "party_type", "party", "address_key", "reason", "evidence", "recorded_by"),
+				*("sale_doctype", "sale"),
+			),
 			KEEP,
 			proof,
 			purpose=MARKETING,

@@ -226,6 +226,7 @@ function require_proof(dialog) {
 	const needed = NEED_PROOF.includes(dialog.get_value("legal_basis"));
 	const has_document = Boolean(dialog.get_value("document"));
 	set_property(dialog, "source", "reqd", needed);
+	set_property(dialog, "wording", "reqd", dialog.get_value("legal_basis") === "Existing Customer");
 	set_property(dialog, "evidence", "reqd", needed && !has_document);
 	set_property(dialog, "evidence", "hidden", has_document);
 }

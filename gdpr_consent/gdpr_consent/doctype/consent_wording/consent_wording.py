@@ -8,7 +8,7 @@ from frappe.utils import cint
 from gdpr_consent import proof
 from gdpr_consent.exceptions import ConsentError
 
-FROZEN = ("purpose", "topic", "language", "text", "material")
+FROZEN = ("purpose", "topic", "language", "text", "material", "offers_objection")
 
 
 class ConsentWording(Document):
