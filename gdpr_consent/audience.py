@@ -278,7 +278,7 @@ def _facts_at(
 	"""The same facts as they were at an instant, from the events up to it (ST-10, ST-11)."""
 	consent, suppression = frappe.qb.DocType("Consent"), frappe.qb.DocType("Suppression")
 	grounds = _grounds()
-	requirements = proof.requirements_for(purpose, channel)
+	requirements = proof.requirements_for(purpose, channel, at)
 	permissions: dict[str, list[Permission]] = {}
 	# What a record is about never changes, so it is read from its row: the payloads may have been erased.
 	about = {

@@ -11,7 +11,7 @@ import frappe
 from frappe.query_builder import DocType
 from frappe.query_builder.functions import Concat
 
-from gdpr_consent import ledger
+from gdpr_consent import ledger, policy_history
 from gdpr_consent.clock import now_utc, utc_text
 from gdpr_consent.identity import address_keys
 from gdpr_consent.policy import Channel, Decision
@@ -76,6 +76,7 @@ def log(
 				"reference_doctype": source[0],
 				"reference_name": source[1],
 				"signal": signal,
+				"policy_version": policy_history.version(),
 			}
 			for address, answer in answers.items()
 		],

@@ -6,7 +6,17 @@ import frappe
 from frappe.cache_manager import clear_controller_cache
 from frappe.custom.doctype.custom_field.custom_field import create_custom_fields
 
-from gdpr_consent import export, identity, legacy, links, register, replay, signatures, standing
+from gdpr_consent import (
+	export,
+	identity,
+	legacy,
+	links,
+	policy_history,
+	register,
+	replay,
+	signatures,
+	standing,
+)
 from gdpr_consent.custom_fields import BLOCKED, MODULE, PROPERTIES, WITH_BLOCKED, custom_fields
 from gdpr_consent.gate import self_check
 from gdpr_consent.seeds import DEFAULT_PURPOSE, ROLES, SEEDS
@@ -94,6 +104,7 @@ def complete() -> None:
 	_add_month_given()
 	for doctype, columns, index in (*INDEXES_OF_OURS, *INDEXES_OF_REPORTS):
 		frappe.db.add_index(doctype, columns, index)
+	policy_history.keep_up()
 	legacy.take_over()
 	replay.every_few_minutes()
 	protect_sensitive_fields()

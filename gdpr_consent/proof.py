@@ -4,11 +4,13 @@ Rules are data (Consent Country Rule, Processing Purpose). They are read here, a
 weighs: whether a consent is proven, and whether the existing-customer rule opens the channel.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import frappe
 
+from gdpr_consent import policy_history
 from gdpr_consent.identity import Person, people_at
 from gdpr_consent.policy import Channel, MarketingGround
 
@@ -79,37 +81,46 @@ def _rules() -> dict[str, list]:
 
 def _read_rules() -> dict[str, list]:
 	rule = frappe.qb.DocType("Consent Country Rule")
+	query = frappe.qb.from_(rule).select(
+		rule.applies_to, rule.double_opt_in, rule.existing_customer, rule.accepted_grades
+	)
+	return _rules_in(query.where(rule.enabled == 1).run(as_dict=True))
+
+
+def _rules_in(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
 	return {
-		country or "": [bool(double_opt_in), bool(existing_customer), GRADES[grades or "A or C"]]
-		for country, double_opt_in, existing_customer, grades in frappe.qb.from_(rule)
-		.select(rule.applies_to, rule.double_opt_in, rule.existing_customer, rule.accepted_grades)
-		.where(rule.enabled == 1)
-		.run()
+		row["applies_to"] or "": [
+			bool(row["double_opt_in"]),
+			bool(row["existing_customer"]),
+			GRADES[row["accepted_grades"] or "A or C"],
+		]
+		for row in rows
 	}
 
 
 def outdated_wordings() -> set[str]:
 	"""Name the wordings that a later version in the same language changes materially (V6)."""
-	return set(frappe.cache.get_value(OUTDATED, lambda: list(_read_outdated())))
+	return set(frappe.cache.get_value(OUTDATED, _read_outdated))
 
 
-def _read_outdated() -> Iterator[str]:
+def _read_outdated() -> list[str]:
 	wording = frappe.qb.DocType("Consent Wording")
-	newest_change: dict[tuple[str, str, str], int] = {}
-	rows = (
-		frappe.qb.from_(wording)
-		.select(
-			wording.name, wording.purpose, wording.topic, wording.language, wording.version, wording.material
-		)
-		.orderby(wording.version, order=frappe.qb.desc)
-		.run()
+	query = frappe.qb.from_(wording).select(
+		wording.name, wording.purpose, wording.topic, wording.language, wording.version, wording.material
 	)
-	for name, purpose, topic, language, version, material in rows:
-		scope = (purpose, topic or "", language)
-		if version < newest_change.get(scope, 0):
-			yield name
-		elif material and scope not in newest_change:
-			newest_change[scope] = version
+	return _outdated_in(query.run(as_dict=True))
+
+
+def _outdated_in(rows: Iterable[dict[str, Any]]) -> list[str]:
+	newest_change: dict[tuple[str, str, str], int] = {}
+	outdated = []
+	for row in sorted(rows, key=lambda one: one["version"], reverse=True):
+		scope = (row["purpose"], row["topic"] or "", row["language"])
+		if row["version"] < newest_change.get(scope, 0):
+			outdated.append(row["name"])
+		elif row["material"] and scope not in newest_change:
+			newest_change[scope] = row["version"]
+	return outdated
 
 
 def forget_rules() -> None:
@@ -175,8 +186,24 @@ class Requirements(NamedTuple):
 		return ground
 
 
-def requirements_for(purpose: str, channel: str) -> Requirements:
+def requirements_for(purpose: str, channel: str, at: datetime | None = None) -> Requirements:
+	"""Return the requirements in force now, or at an instant, naive UTC."""
+	if at:
+		return _requirements_at(purpose, channel, at)
 	return Requirements(channel, GRADES[_accepted_grades(purpose)], _rules(), frozenset(outdated_wordings()))
+
+
+def _requirements_at(purpose: str, channel: str, at: datetime) -> Requirements:
+	rules, wordings, grades = [], [], ""
+	for (doctype, name), said in policy_history.said_at(at).items():
+		if doctype == "Consent Country Rule" and said["enabled"]:
+			rules.append(said)
+		elif doctype == "Consent Wording":
+			wordings.append(said | {"name": name})
+		elif (doctype, name) == ("Processing Purpose", purpose):
+			grades = said["accepted_grades"] or ""
+	outdated = frozenset(_outdated_in(wordings))
+	return Requirements(channel, GRADES[grades], _rules_in(rules), outdated)
 
 
 def _accepted_grades(purpose: str) -> str:

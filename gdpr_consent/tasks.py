@@ -5,7 +5,17 @@ from datetime import datetime
 import frappe
 from frappe.utils import cint, getdate
 
-from gdpr_consent import breaches, email_groups, legacy, legal_hold, register, renewal, seals, standing
+from gdpr_consent import (
+	breaches,
+	email_groups,
+	legacy,
+	legal_hold,
+	policy_history,
+	register,
+	renewal,
+	seals,
+	standing,
+)
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
@@ -19,6 +29,7 @@ LOGS = (
 
 
 def hourly() -> None:
+	policy_history.keep_up()
 	legacy.take_over()
 	register.end_what_is_over()
 	email_groups.count_members()

@@ -35,7 +35,7 @@ import frappe
 from frappe.installer import update_site_config
 from frappe.utils.password import get_encryption_key, update_password
 
-from gdpr_consent import api, audience, journal, links, proof, register, sales
+from gdpr_consent import api, audience, journal, links, policy_history, proof, register, sales
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.bulk_update import job
 from gdpr_consent.clock import to_system_time
@@ -142,7 +142,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 	standing = Clock()
-	for module in (register, audience, links):
+	for module in (register, audience, links, policy_history):
 		monkeypatch.setattr(module, "now_utc", lambda: standing.now)
 	return standing
 

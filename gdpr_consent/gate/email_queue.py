@@ -13,7 +13,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint
 
-from gdpr_consent import audience, ledger, returned_mail
+from gdpr_consent import audience, ledger, policy_history, returned_mail
 from gdpr_consent.clock import now_utc
 from gdpr_consent.custom_fields import BLOCKED
 from gdpr_consent.gate.classify import SERVICE, MailClass, classify, shows_signs_of_marketing
@@ -194,6 +194,7 @@ def _log(mail: Any, found: MailClass, row: Any, address: str, decision: Decision
 				"reference_name": mail.reference_name,
 				"email_queue": mail.name,
 				"signal": found.signal,
+				"policy_version": policy_history.version(),
 			}
 		],
 		replace=True,

@@ -2,7 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from gdpr_consent import proof
+from gdpr_consent import policy_history, proof
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.rights import deadlines
 
@@ -20,6 +20,7 @@ class ConsentCountryRule(Document):
 
 	def on_update(self) -> None:
 		proof.forget_rules()
+		policy_history.note(self)
 
 	def on_trash(self) -> None:
 		if not self.applies_to:
@@ -27,6 +28,7 @@ class ConsentCountryRule(Document):
 
 	def after_delete(self) -> None:
 		proof.forget_rules()
+		policy_history.note_deletion(self)
 
 	def _check_holidays(self) -> None:
 		self.holidays = (self.holidays or "").strip().upper() or None

@@ -5,7 +5,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import cint
 
-from gdpr_consent import proof
+from gdpr_consent import policy_history, proof
 from gdpr_consent.exceptions import ConsentError
 
 FROZEN = ("purpose", "topic", "language", "text", "material", "offers_objection")
@@ -52,9 +52,11 @@ class ConsentWording(Document):
 
 	def on_update(self) -> None:
 		proof.forget_wordings()
+		policy_history.note(self)
 
 	def after_delete(self) -> None:
 		proof.forget_wordings()
+		policy_history.note_deletion(self)
 
 	def on_trash(self) -> None:
 		if self._is_used():

@@ -2,6 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent import policy_history
 from gdpr_consent.exceptions import LegalBasisNotAllowed
 
 
@@ -18,6 +19,12 @@ class ProcessingPurpose(Document):
 				LegalBasisNotAllowed,
 			)
 		self._keep_what_consents_rely_on()
+
+	def on_update(self) -> None:
+		policy_history.note(self)
+
+	def after_delete(self) -> None:
+		policy_history.note_deletion(self)
 
 	def _keep_what_consents_rely_on(self) -> None:
 		"""Records depend on the basis and the controller they were made under (LB-04, LB-11)."""
