@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import parse_qs
 
 import pytest
-from conftest import PROOF, V16, BulkUpdates, give
+from conftest import PROOF, V16, BulkUpdates, forget_sales, give, rest_on_sales, sell
 from playwright.sync_api import Page, expect
 
 import frappe
@@ -197,6 +197,52 @@ def test_each_button_does_what_it_says(bulk, story, desk, smtp, fresh_counters, 
 	closed(page)
 	expect(panel.locator(f"section[data-address='{home}']")).to_contain_text("Objected")
 	assert reason(home) == "OBJECTED"
+
+
+@pytest.fixture
+def resting_on_sales(bulk, site):
+	"""A wording of Email Marketing, which may rest on a sale of any product."""
+	yield rest_on_sales("Processing Purpose", MARKETING)
+	frappe.db.rollback()
+	forget_sales()
+
+
+def test_so_01_who_bought_something_may_be_recorded_as_a_customer(
+	bulk, mailbox, resting_on_sales, desk, picture
+):
+	"""Without a sale the dialog stays, and says what is missing."""
+	email = mailbox("jonas.{}@gartenbau.example")
+	lead = bulk.lead(email, country="Germany")
+	frappe.db.commit()
+	page = desk(bulk.user(*OFFICER))
+	panel = open_panel(page, "Lead", lead)
+	press(panel, "Record")
+	dialog = dialog_of(page)
+	fill(dialog, "email", email)
+	fill(dialog, "legal_basis", "Existing Customer")
+	expect(dialog.locator("[data-fieldname=wording] .reqd")).to_be_visible()
+	fill(dialog, "source", "Contract")
+	fill(dialog, "wording", resting_on_sales)
+	fill(dialog, "evidence", "Order form, with the sentence about our mail above the button")
+	press(dialog, "Record")
+	message = page.locator(".modal.show", has_text="Nobody at this address bought")
+	expect(message).to_be_visible()
+	assert "record_consent" in desk.errors[0]
+	desk.errors.clear()
+	picture(page, "record-without-a-sale", full_page=False)
+	sale = sell(email)
+	frappe.db.commit()
+	message.locator(".btn-modal-close").click()
+	press(dialog, "Record")
+	closed(page)
+	expect(panel.locator(f"section[data-address='{email}']")).to_contain_text("Existing customer")
+	picture(page, "recorded-with-a-sale", full_page=False)
+	frappe.db.rollback()
+	consent = frappe.get_all("Consent", {"email": email}, ["name", "sale", "sale_doctype"])[0]
+	assert (consent.sale_doctype, consent.sale) == ("Sales Order", sale)
+	page.goto(f"/app/consent/{consent.name}")
+	expect(page.locator("[data-fieldname=sale]:visible").first).to_contain_text(sale)
+	picture(page, "consent-with-a-sale")
 
 
 def test_the_export_is_asked_for_without_an_address_in_the_url(bulk, story, desk):
