@@ -82,7 +82,9 @@ def record_consent(
 		`name, status, email, purpose, topic, legal_basis, given_on, expires_on`
 
 	Raises:
-		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05).
+		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05); Existing Customer
+			without them, or without a wording that offers to object (SO-04).
+		NoSale: legal basis Existing Customer, and nothing sold that it could rest on (SO-01).
 		StandingRefusal: the person said no; only they can lift that (ST-08).
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
 	"""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
@@ -86,6 +87,35 @@ def try_canary(context: frappe._dict) -> None:
 	for mark, colour, path, why in lines:
 		click.secho(f"{mark} {path}" + (f": {why}" if why else ""), fg=colour)
 	_end(all(one.outcome != Outcome.LEAKED for one in tried))
+
+
+@group.command("senders", short_help="Can receivers tell that our mail is ours?")
+@click.option("--nameserver", metavar="ADDRESS", help="Ask this one instead of the machine's own.")
+@click.option("--port", default=53, show_default=True, help="Of the nameserver.")
+@click.option(
+	"--mail",
+	type=click.File("rb"),
+	help="A marketing mail as it came into a mailbox, with all headers: is one click signed, too?",
+)
+@pass_context
+def check_senders(context: frappe._dict, nameserver: str | None, port: int, mail: BinaryIO | None) -> None:
+	"""Look up SPF and DMARC of each domain that the site sends from, and the signature of a mail.
+
+	Prints what is there, or what to do. Changes nothing.
+	"""
+	from gdpr_consent import sender_check
+
+	with _site(context):
+		resolver = sender_check.resolver_at(nameserver, port)
+		domains = sender_check.domains()
+		found = [one for domain in domains for one in sender_check.check_domain(domain, resolver)]
+		if mail:
+			found.append(sender_check.check_mail(mail.read()))
+	for one in found:
+		click.secho(f"{'✓' if one.ok else '✗'} {one.about}: {one.says}", fg="green" if one.ok else "red")
+	if not found:
+		click.secho("- No Email Account sends anything.")
+	_end(all(one.ok for one in found))
 
 
 @group.command("verify", short_help="Was any event of the register changed?")

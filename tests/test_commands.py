@@ -41,7 +41,7 @@ def run(*arguments: str, **more) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-	"name", ["canary", "check", "verify", "seal", "replay", "export", "rebuild", "public-key"]
+	"name", ["canary", "check", "senders", "verify", "seal", "replay", "export", "rebuild", "public-key"]
 )
 def test_each_command_says_what_it_is_for(site, name):
 	code, said, _progress = run(name, "--help")
