@@ -15,11 +15,13 @@ MARKETING = "Email Marketing"
 
 
 @pytest.fixture(autouse=True)
-def since_long_ago(site: str):
-	"""The site is younger than the clock of the tests."""
+def noted_before(site: str):
+	"""Name what is on record; from now on all is, since long ago: the site is younger than the clock."""
+	noted = set(frappe.get_all(policy_history.DOCTYPE, pluck="about"))
+	policy_history.keep_up()  # other tests take wordings away by SQL
 	frappe.db.sql(f"update `tab{policy_history.DOCTYPE}` set `in_force_from` = '2020-01-01'")
 	frappe.clear_cache()
-	yield
+	yield noted
 	frappe.db.rollback()
 	frappe.clear_cache()
 
@@ -32,7 +34,8 @@ def newest() -> frappe._dict:
 	return frappe.get_all(policy_history.DOCTYPE, fields=["*"], order_by="number desc", limit=1)[0]
 
 
-def test_each_rule_is_on_record_from_the_beginning():
+def test_each_rule_is_on_record_from_the_beginning(noted_before):
+	assert {"Germany", "Poland", "Any Other Country", MARKETING} <= noted_before
 	for doctype in policy_history.DECISIVE:
 		names = set(frappe.get_all(doctype, pluck="name"))
 		noted = frappe.get_all(policy_history.DOCTYPE, {"about_doctype": doctype}, pluck="about")
