@@ -12,13 +12,7 @@ from gdpr_consent.policy import Channel
 MOST_ADDRESSES = 50  # of one person; a Customer may have thousands
 TOLD = ("given_on", "confirmed_on", "expires_on")  # instants of a consent
 NAMED = (
-	"legal_basis",
-	"sale_doctype",
-	"sale",
-	"source",
-	"wording",
-	"evidence",
-	"evidence_grade",
+	*("legal_basis", "sale_doctype", "sale", "source", "wording", "evidence", "evidence_grade"),
 	"recorded_by",
 )
 
@@ -46,9 +40,10 @@ def describe(
 		at, known_at: naive UTC, see `audience.decide_many`.
 
 	Returns:
-		rows with `email, allowed, reason, consent`, what the consent said then: `legal_basis, source,
-		wording, evidence, evidence_grade, recorded_by, given_on, confirmed_on, expires_on`, and `mails`: the
-		decisions about mails to this address that stood on that consent, for those who may see them.
+		rows with `email, allowed, reason, consent`, what the consent said then: `legal_basis,
+		sale_doctype, sale, source, wording, evidence, evidence_grade, recorded_by, given_on, confirmed_on,
+		expires_on`, and `mails`: the decisions about mails to this address that stood on that consent, for
+		those who may see them.
 	"""
 	emails = [email for email in identity.addresses_of(party_type, party) if "@" in email][:MOST_ADDRESSES]
 	answers = audience.decide_many(emails, purpose, topic, Channel.EMAIL.value, at, known_at)

@@ -316,7 +316,7 @@ class _Writing:
 	def sale_of(self, subject: "Subject", terms: "Terms") -> sales.Sale | None:
 		if (terms.scope, subject.key) not in self._sales:
 			self.look_for_sales([(subject, terms)])
-		return self._sales[terms.scope, subject.key]
+		return self._sales.get((terms.scope, subject.key))
 
 	# --- what policy needs to know ------------------------------------------------------------------------
 

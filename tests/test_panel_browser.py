@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import parse_qs
 
 import pytest
@@ -10,7 +10,7 @@ from conftest import PROOF, V16, BulkUpdates, forget_sales, give, rest_on_sales,
 from playwright.sync_api import Page, expect
 
 import frappe
-from frappe.utils import today
+from frappe.utils import now_datetime, today
 
 from gdpr_consent import api
 from gdpr_consent.clock import to_system_time
@@ -240,6 +240,15 @@ def test_so_01_who_bought_something_may_be_recorded_as_a_customer(
 	frappe.db.rollback()
 	consent = frappe.get_all("Consent", {"email": email}, ["name", "sale", "sale_doctype"])[0]
 	assert (consent.sale_doctype, consent.sale) == ("Sales Order", sale)
+	press(panel, "Was Mailable On …")
+	dialog = dialog_of(page)
+	page.wait_for_function("() => window.cur_dialog")
+	soon = (now_datetime() + timedelta(minutes=1)).isoformat(sep=" ", timespec="seconds")
+	page.evaluate("(at) => cur_dialog.set_value('at', at)", soon)
+	press(dialog, "Answer")
+	answer = dialog.locator("section", has_text="Existing Customer")
+	expect(answer.get_by_role("link", name=sale)).to_be_visible()
+	picture(page, "was-mailable-with-a-sale", full_page=False)
 	page.goto(f"/app/consent/{consent.name}")
 	expect(page.locator("[data-fieldname=sale]:visible").first).to_contain_text(sale)
 	picture(page, "consent-with-a-sale")

@@ -69,6 +69,7 @@ function row_html(row, at) {
 	const details = [
 		[__("Rests on"), consent],
 		[__("Legal Basis"), row.legal_basis && escape(__(row.legal_basis))],
+		[__("Sale"), row.sale && link_html(frappe.router.slug(row.sale_doctype), row.sale)],
 		[__("Given On"), local_time_html(row.given_on)],
 		[__("Expires On"), local_time_html(row.expires_on)],
 		[__("Source"), row.source && escape(__(row.source))],
