@@ -34,7 +34,7 @@ def note(events: Iterable[ledger.Event]) -> None:
 	if waiting is None:
 		waiting = frappe.local.consent_announcements = []
 		frappe.db.after_commit.add(_hand_over)
-		frappe.db.after_rollback.add(_forget)
+		frappe.db.after_rollback.add(forget)
 	waiting += [f"{record}-{seq}" for record, seq in changes.items()]
 
 
@@ -61,13 +61,14 @@ def _notifications() -> list[dict[str, Any]]:
 	return frappe.get_all("Notification", fields=["name", "event", "method"], filters=filters)
 
 
-def _forget() -> None:
+def forget() -> None:
+	"""Drop what was to be done after a commit that won't come."""
 	frappe.local.consent_announcements = None
 
 
 def _hand_over() -> None:
 	events = getattr(frappe.local, "consent_announcements", None) or []
-	_forget()
+	forget()
 	for start in range(0, len(events), AT_ONCE):
 		try:
 			frappe.enqueue(JOB, queue="default", events=events[start : start + AT_ONCE])

@@ -101,17 +101,18 @@ def _waiting() -> list[str | Line]:
 	if waiting is None:
 		waiting = frappe.local.consent_journal = []
 		frappe.db.after_commit.add(_keep)
-		frappe.db.after_rollback.add(_forget)
+		frappe.db.after_rollback.add(forget)
 	return waiting
 
 
-def _forget() -> None:
+def forget() -> None:
+	"""Drop what was to be done after a commit that won't come."""
 	frappe.local.consent_journal = None
 
 
 def _keep() -> None:
 	waiting = getattr(frappe.local, "consent_journal", None) or []
-	_forget()
+	forget()
 	try:
 		lines = [one for one in waiting if not isinstance(one, str)]
 		append([*lines_of([one for one in waiting if isinstance(one, str)]), *lines])

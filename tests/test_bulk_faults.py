@@ -4,6 +4,7 @@ BU-06: each record is done once, and nothing waits for it longer than it has to.
 """
 
 import itertools
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from conftest import PROOF, BulkUpdates, give, is_killed
 
 import frappe
 
-from gdpr_consent import ledger, register
+from gdpr_consent import journal, ledger, register
 from gdpr_consent.bulk_update import api, items, job, run
 from gdpr_consent.identity import address_keys
 
@@ -214,6 +215,37 @@ def test_bu_06_a_connection_may_be_lost_at_any_moment(
 	assert not left
 	assert (api.status(name)["status"], api.status(name)["problem"]) == ("Completed", None)
 	assert each_once(name, emails)
+
+
+def test_st_18_a_commit_that_fails_keeps_no_no_from_the_journal(
+	bulk: BulkUpdates, small_chunks, monkeypatch, tmp_path
+):
+	"""Nor those of the chunks after it."""
+	name, emails = ready(bulk, 12)
+	job.work(name)
+	records = bulk.people["Contact"][-12:]
+	ends = bulk.preview({"action": "Revoke", "records": records})
+	api.run(ends)
+	frappe.db.commit()
+	monkeypatch.setitem(frappe.conf, journal.FILE_SETTING, str(tmp_path / "noes.jsonl"))
+	chunks = itertools.count(1)
+	in_chunk = []
+
+	def cut_at_commit(query: str) -> None:
+		if query.startswith("UPDATE `tabConsent Bulk Update` SET `position`"):
+			in_chunk.append(next(chunks))
+		elif query == "commit" and in_chunk == [1]:
+			in_chunk.clear()
+			cut()
+
+	with monkeypatch.context() as patched:
+		before_each_query(patched, cut_at_commit)
+		job.work(ends)
+	assert api.status(ends)["status"] == "Completed"
+	kept = [json.loads(line) for line in (tmp_path / "noes.jsonl").read_text().splitlines()]
+	theirs = {"address_key": ["in", [*address_keys(emails).values()]]}
+	consents = frappe.get_all("Consent", theirs, pluck="name")
+	assert sorted(line["consent"] for line in kept) == sorted(consents)
 
 
 def test_bu_06_a_server_that_is_slow_to_end_a_lost_connection_is_waited_for(

@@ -14,7 +14,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from gdpr_consent import standing
+from gdpr_consent import announcements, journal, standing
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.failures import DATABASE_ERRORS, log_failure
 
@@ -202,6 +202,9 @@ def _connect_again(bulk_update: str) -> bool:
 			frappe.db.close()
 			frappe.db.connect()
 			frappe.db.rollback()  # what was to follow the transaction that is gone, too
+			# If it was the commit that failed, core has dropped these calls already.
+			announcements.forget()
+			journal.forget()
 			return _lock(bulk_update, DYING)
 		except DATABASE_ERRORS:
 			if time.monotonic() > deadline:
