@@ -39,6 +39,7 @@ from gdpr_consent.exceptions import (
 	UnknownReference,
 	WrongChannel,
 )
+from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import (
 	address_key,
 	address_keys,
@@ -1757,8 +1758,12 @@ def follow_sales() -> int:
 	"""
 	names = sales.resting_on_cancelled()
 	for name in names:
-		_follow_sale(name)
-		frappe.db.commit()  # nosemgrep: one is done; an interruption loses nothing
+		try:
+			_follow_sale(name)
+			frappe.db.commit()  # nosemgrep: one is done; an interruption loses nothing
+		except ConsentError:
+			frappe.db.rollback()
+			log_failure("A consent couldn't follow its sale", name)
 	return len(names)
 
 

@@ -86,15 +86,15 @@ def _customers_of(buyers: Mapping[str, Buyer]) -> dict[str, set[str]]:
 	contacts = [person.party for person in everybody if person.party_type == "Contact"]
 	leads = [person.party for person in everybody if person.party_type == "Lead"]
 	of_person = {("Contact", contact): found for contact, found in identity.customers_of(contacts).items()}
-	for customer, lead in frappe.get_all(
-		"Customer", {"lead_name": ["in", leads or [""]]}, ["name", "lead_name"], as_list=True
-	):
-		of_person.setdefault(("Lead", lead), []).append(customer)
+	customer = frappe.qb.DocType("Customer")
+	query = frappe.qb.from_(customer).select(customer.lead_name, customer.name)
+	for lead, name in query.where(customer.lead_name.isin(leads)).run() if leads else ():
+		of_person.setdefault(("Lead", lead), []).append(name)
 	return {
 		key: {
-			customer
+			name
 			for person in theirs
-			for customer in (
+			for name in (
 				[person.party] if person.party_type == "Customer" else of_person.get(tuple(person), ())
 			)
 		}

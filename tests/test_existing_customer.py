@@ -175,6 +175,46 @@ def test_so_01_a_cancelled_sale_gives_way_to_another_or_ends_it(german, wording,
 	assert register.follow_sales() == 0
 
 
+def test_one_that_cant_follow_stops_no_other(german, wording, monkeypatch):
+	emails = [german(), german()]
+	for email in emails:
+		sale = sell(email)
+		record(email, wording)
+		frappe.db.set_value("Sales Order", sale, "docstatus", 2)
+	follow, failed = register._follow_sale, []
+
+	def fails_once(name: str) -> None:
+		if not failed:
+			failed.append(name)
+			raise ConsentError
+		follow(name)
+
+	for way in ("commit", "rollback"):  # so that it is rolled back in the end
+		monkeypatch.setattr(frappe.db, way, lambda **_more: None)
+	monkeypatch.setattr(register, "_follow_sale", fails_once)
+	register.follow_sales()
+	monkeypatch.undo()
+	assert sorted(reason(email) for email in emails) == ["EXISTING_CUSTOMER", "NO_CONSENT"]
+
+
+def test_the_queries_for_a_sale_are_few_and_read_no_other_customer(address, wording, monkeypatch):
+	emails = [address() for _ in range(20)]
+	for email in emails:
+		sell(email)
+	sql, asked = frappe.db.sql, []
+
+	def note(query, *args, **more):
+		asked.append(str(query))
+		return sql(query, *args, **more)
+
+	groups = sales.advertised(MARKETING, None)
+	monkeypatch.setattr(frappe.db, "sql", note)
+	found = sales.newest({email: (email, None, None) for email in emails}, None, groups, register.now_utc())
+	assert found.keys() == set(emails)
+	assert len(asked) <= 6
+	assert not [query for query in asked if "lead_name" in query], "nobody of them is a Lead"
+
+
 def test_another_basis_of_no_marketing_needs_no_sale(address):
 	assert give(address(), purpose="Sales", legal_basis="Legitimate Interests")
 
