@@ -91,7 +91,9 @@ def try_canary(context: frappe._dict) -> None:
 
 @group.command("senders", short_help="Can receivers tell that our mail is ours?")
 @click.option("--nameserver", metavar="ADDRESS", help="Ask this one instead of the machine's own.")
-@click.option("--port", default=53, show_default=True, help="Of the nameserver.")
+@click.option(
+	"--port", type=click.IntRange(1, 65535), default=53, show_default=True, help="Of the nameserver."
+)
 @click.option(
 	"--mail",
 	type=click.File("rb"),
@@ -106,13 +108,16 @@ def check_senders(context: frappe._dict, nameserver: str | None, port: int, mail
 	from gdpr_consent import sender_check
 
 	with _site(context):
-		resolver = sender_check.resolver_at(nameserver, port)
+		try:
+			resolver = sender_check.resolver_at(nameserver, port)
+		except ValueError as error:
+			raise click.BadParameter(str(error), param_hint="--nameserver") from error
 		domains = sender_check.domains()
 		found = [one for domain in domains for one in sender_check.check_domain(domain, resolver)]
 		if mail:
 			found.append(sender_check.check_mail(mail.read()))
 	for one in found:
-		click.secho(f"{'✓' if one.ok else '✗'} {one.about}: {one.says}", fg="green" if one.ok else "red")
+		click.secho(one.line, fg="green" if one.ok else "red")
 	if not found:
 		click.secho("- No Email Account sends anything.")
 	_end(all(one.ok for one in found))

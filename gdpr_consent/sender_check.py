@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
 from email.utils import parseaddr
+from ipaddress import ip_address
 from typing import NamedTuple
 
 import dns.exception
@@ -25,16 +26,29 @@ class Finding(NamedTuple):
 	ok: bool
 	says: str
 
+	@property
+	def line(self) -> str:
+		"""For a terminal: what a domain or a mail says of itself comes from anybody."""
+		text = f"{'✓' if self.ok else '✗'} {self.about}: {self.says}"
+		return "".join(letter if letter.isprintable() else "?" for letter in text)
+
 
 class _NotAnswered(Exception):
 	"""The domain name system gave no answer at all, which says nothing about the domain."""
 
 
 def resolver_at(address: str | None = None, port: int = 53) -> dns.resolver.Resolver:
-	"""Return who is asked: the nameservers of this machine, or the one given."""
-	resolver = dns.resolver.Resolver(configure=not address)
+	"""Return who is asked: the nameservers of this machine, or the one given.
+
+	Raises:
+		ValueError: `address` is no IP address, or the machine knows no nameserver.
+	"""
+	try:
+		resolver = dns.resolver.Resolver(configure=not address)
+	except dns.resolver.NoResolverConfiguration as error:
+		raise ValueError("This machine knows no nameserver. Name one.") from error
 	if address:
-		resolver.nameservers, resolver.port = [address], port
+		resolver.nameservers, resolver.port = [str(ip_address(address))], port
 	resolver.lifetime = LONGEST
 	return resolver
 
@@ -88,9 +102,7 @@ def _texts_at(name: str, resolver: dns.resolver.Resolver) -> list[str]:
 		return []
 	except dns.exception.DNSException as error:
 		raise _NotAnswered from error
-	texts = (b"".join(record.strings).decode(errors="replace") for record in answer)
-	# Whoever owns the domain wrote them, and they are shown at a terminal.
-	return ["".join(letter if letter.isprintable() else "?" for letter in text) for text in texts]
+	return [b"".join(record.strings).decode(errors="replace") for record in answer]
 
 
 def check_mail(raw: bytes) -> Finding:
@@ -121,7 +133,10 @@ def _signatures_of(mail: Message) -> Iterator[dict[str, str]]:
 
 
 def _is_aligned(signer: str, domain: str) -> bool:
-	"""Relaxed: the one is the other, or above it (RFC 7489 §3.1.1); a top-level domain is nobody's."""
+	"""Relaxed: the one is the other, or above it (RFC 7489 §3.1.1); a top-level domain is nobody's.
+
+	Two domains beside each other might be, too; to know that takes the list of public suffixes.
+	"""
 	signer = signer.lower().rstrip(".")
 	if "." not in signer:
 		return False

@@ -77,6 +77,7 @@ def places(people: dict[str, str]) -> list[Place]:
 		a_list("Consent Bulk Update", KEEPERS),
 		a_list("Sensitive Field", OFFICERS),
 		a_list("Ledger Seal", OFFICERS),
+		a_list("Consent Policy Change", OFFICERS),
 		a_list("Sensitive Access Log", ONLY_OFFICER),
 		*(a_list(doctype, ONLY_OFFICER) for doctype in ONLY_FOR_OFFICERS),
 		a_list("Personal Data Breach", OFFICERS),

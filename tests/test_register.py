@@ -1222,8 +1222,11 @@ def one_of_each(address) -> dict[str, str]:
 	ledger.insert("Consent Decision", [{"name": decision, "allowed": 0, "reason": "WITHDRAWN"}])
 	seal = frappe.generate_hash()
 	ledger.insert("Ledger Seal", [{"name": seal, "number": 10**9}])
+	change = frappe.generate_hash()
+	ledger.insert("Consent Policy Change", [{"name": change, "number": 10**9}])
 	return {
 		"Ledger Seal": seal,
+		"Consent Policy Change": change,
 		"Consent": consent,
 		"Consent Event": f"{consent}-1",
 		"Consent Event Payload": f"{consent}-1",
@@ -1235,6 +1238,7 @@ def one_of_each(address) -> dict[str, str]:
 
 FIELD = {
 	"Ledger Seal": ("root", "ab"),
+	"Consent Policy Change": ("says", "{}"),
 	"Consent": ("status", "Given"),
 	"Consent Event": ("kind", "Confirm"),
 	"Consent Event Payload": ("payload", "{}"),

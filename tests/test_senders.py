@@ -18,6 +18,16 @@ from gdpr_consent import sender_check
 SPF, DMARC = "v=spf1 mx -all", "v=DMARC1; p=none; rua=mailto:d@shop.example"
 
 
+ONE_CLICK = "List-Unsubscribe: <https://shop.example/u>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n"
+
+
+def signed(by: str, headers: str) -> str:
+	return f"DKIM-Signature: v=1; a=rsa-sha256; d={by}; s=x;\n h={headers};\n bh=aaa; b=bbb\n"
+
+
+BOTH = "From:Subject:List-Unsubscribe:\n List-Unsubscribe-Post"
+
+
 class Nameserver:
 	"""Answers questions for TXT with what it was told; says that nothing else exists."""
 
@@ -96,16 +106,6 @@ def test_a_nameserver_that_fails_is_no_answer_about_the_domain(nameserver):
 	}
 
 
-ONE_CLICK = "List-Unsubscribe: <https://shop.example/u>\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\n"
-
-
-def signed(by: str, headers: str) -> str:
-	return f"DKIM-Signature: v=1; a=rsa-sha256; d={by}; s=x;\n h={headers};\n bh=aaa; b=bbb\n"
-
-
-BOTH = "From:Subject:List-Unsubscribe:\n List-Unsubscribe-Post"
-
-
 @pytest.mark.parametrize(
 	("headers", "is_sound"),
 	[
@@ -128,12 +128,22 @@ def test_nothing_that_a_domain_says_reaches_the_terminal_but_letters(nameserver)
 	nameserver.texts = {"shop.example": ["v=spf1 \\027[31m -all"]}
 	resolver = sender_check.resolver_at("127.0.0.1", nameserver.port)
 	(found, _dmarc) = sender_check.check_domain("shop.example", resolver)
-	assert found.says == "SPF: v=spf1 ?[31m -all"
+	assert found.line == "✓ shop.example: SPF: v=spf1 ?[31m -all"
+	signature = signed("x\x1b[31m.shop.example", BOTH)
+	mail = f"From: a@shop.example\n{ONE_CLICK}{signature}\n".encode()
+	assert sender_check.check_mail(mail).line.isprintable()
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\xff", b"Hello", b"From: nobody\n\n"])
 def test_what_is_no_mail_is_told_so(raw):
 	assert not sender_check.check_mail(raw).ok
+
+
+@pytest.mark.parametrize("option", [("--nameserver", "nobody"), ("--nameserver", "127.0.0.1", "--port", "0")])
+def test_a_nameserver_that_cant_be_is_told_so(site, option):
+	code, _said, error = run("senders", *option)
+	assert (code, "Traceback" in error) == (2, False)
+	assert option[-1] in error and option[-2] in error
 
 
 def test_the_command_tells_what_is_missing(site, nameserver, tmp_path):

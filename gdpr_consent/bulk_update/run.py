@@ -42,17 +42,17 @@ class _TooManyMails(Exception):
 
 def carry_out(bulk_update: str) -> None:
 	"""Carry out the items of the preview, from where an earlier run stopped."""
-	ahead = persistently(bulk_update, lambda: _planned(bulk_update))
+	ahead = persistently(bulk_update, lambda: _to_carry_out(bulk_update))
 	_go_through(ahead, Phase.RUNNING, "Completed", _carry_out_planned)
 
 
 def take_back(bulk_update: str) -> None:
 	"""Take back what was done, from where an earlier attempt stopped."""
-	ahead = persistently(bulk_update, lambda: _done(bulk_update))
+	ahead = persistently(bulk_update, lambda: _to_take_back(bulk_update))
 	_go_through(ahead, Phase.REVERTING, "Reverted", _take_back_done)
 
 
-def _planned(bulk_update: str) -> "_Ahead":
+def _to_carry_out(bulk_update: str) -> "_Ahead":
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
 	if not doc.position and items.hash_of(bulk_update) != doc.selection_hash:
 		raise SelectionChanged(
@@ -61,7 +61,7 @@ def _planned(bulk_update: str) -> "_Ahead":
 	return _Ahead(doc, read(doc), doc.reason, ("plan", "Change"))
 
 
-def _done(bulk_update: str) -> "_Ahead":
+def _to_take_back(bulk_update: str) -> "_Ahead":
 	doc = frappe.get_doc(DOCTYPE, bulk_update)
 	return _Ahead(doc, read_to_take_back(doc), doc.revert_reason, ("result", "Done"))
 
