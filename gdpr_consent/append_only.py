@@ -1,4 +1,4 @@
-"""Base of the register's DocTypes: read by everybody who may, written by `register.py` alone."""
+"""Base of the register's DocTypes: read by everybody who may, written by `register` alone."""
 
 from typing import NoReturn
 

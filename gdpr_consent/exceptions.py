@@ -102,7 +102,7 @@ class ConsentMissing(ConsentError):
 
 
 class RegisterIsAppendOnly(ConsentError):
-	"""Somebody tried to write a record of the register past `register.py` (AU-01)."""
+	"""Somebody tried to write a record of the register past `register` (AU-01)."""
 
 
 class LinkNotValid(ConsentError):

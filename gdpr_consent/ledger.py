@@ -1,4 +1,4 @@
-"""Writes and reads the events that each record of the register is made of; only `register.py` writes with it.
+"""Writes and reads the events that each record of the register is made of; only `register` writes with it.
 
 An event has two parts: an envelope without personal data, which is hashed and chained, and a payload that
 holds the data and can be erased later. The envelope holds a salted commitment to the payload, so that erasing

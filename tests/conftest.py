@@ -35,12 +35,13 @@ import frappe
 from frappe.installer import update_site_config
 from frappe.utils.password import get_encryption_key, update_password
 
-from gdpr_consent import api, audience, journal, links, policy_history, proof, register, sales
+from gdpr_consent import api, audience, journal, links, policy_history, proof, sales
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.bulk_update import job
 from gdpr_consent.clock import to_system_time
 from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
+from gdpr_consent.register import ends, writing
 from gdpr_consent.standing import DOCTYPES
 
 # No verdict by the clock of a busy machine. The same examples in every run; with --full, many and new ones.
@@ -142,7 +143,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 	standing = Clock()
-	for module in (register, audience, links, policy_history):
+	for module in (writing, ends, audience, links, policy_history):
 		monkeypatch.setattr(module, "now_utc", lambda: standing.now)
 	return standing
 
@@ -364,7 +365,7 @@ def sell(email: str, on: date | None = None, doctype: str = "Sales Order", **mor
 		"customer": customer,
 		"company": frappe.db.get_default("company"),
 		"docstatus": 1,
-		sales.SOLD_ON[doctype]: on or to_system_time(register.now_utc()).date(),
+		sales.SOLD_ON[doctype]: on or to_system_time(writing.now_utc()).date(),
 	}
 	sale = frappe.get_doc({"doctype": doctype, **values, **more})
 	sale.db_insert()

@@ -22,6 +22,7 @@ from frappe.utils import add_to_date, now_datetime
 
 from gdpr_consent import register
 from gdpr_consent.exceptions import LinkNotValid, PackageNotPossible, RequestNotPossible
+from gdpr_consent.policy import RefusalKind
 from gdpr_consent.rights import access, api, package, personal_data, requests, subject, traces
 from gdpr_consent.rights.masking import MASKED, Mask
 
@@ -294,7 +295,7 @@ def test_no_link_that_acts_for_the_person_is_in_it(person, request_of, smtp):
 def test_somebody_who_was_erased_learns_of_the_hash_that_is_left(mailbox, smtp):
 	"""DS-25"""
 	email = mailbox()
-	no = register.No(register.RefusalKind.OBJECTION, register.Scope("", "", ""), email)
+	no = register.No(RefusalKind.OBJECTION, register.Scope("", "", ""), email)
 	register.say_no([no], register.Act(source=None, reason=None))
 	frappe.db.set_value("Suppression", {"email": email}, {"email": None, "kind": "Erasure"})
 	frappe.db.commit()

@@ -17,6 +17,7 @@ import frappe
 from gdpr_consent import journal, ledger, register
 from gdpr_consent.bulk_update import api, items, job, run
 from gdpr_consent.identity import address_keys
+from gdpr_consent.register import writing
 
 RULE = {"action": "Set", "legal_basis": "Consent", "source": "Phone", "evidence_file": PROOF["evidence"]}
 KILLS = 50
@@ -413,11 +414,11 @@ def test_people_of_no_chunk_are_saved_while_one_is_open(
 ):
 	"""What a chunk locks is what it is about: whoever works on somebody else doesn't wait for it."""
 	name, emails = ready(bulk, 4)
-	shards = {register._shard(key) for key in address_keys(emails).values()}
+	shards = {writing.shard_of(key) for key in address_keys(emails).values()}
 	stranger = next(
 		email
 		for email in (bulk.mailbox() for _ in range(100))
-		if register._shard(address_keys([email])[email]) not in shards
+		if writing.shard_of(address_keys([email])[email]) not in shards
 	)
 	saved: list[str] = []
 	set_results = items.set_results

@@ -18,6 +18,7 @@ from gdpr_consent.bulk_update.rules import RuleNotValid
 from gdpr_consent.exceptions import NotNow, RegisterIsAppendOnly
 from gdpr_consent.identity import address_key
 from gdpr_consent.policy import RefusalKind
+from gdpr_consent.register import writing
 
 SET = {"action": "Set", "legal_basis": "Consent"}
 PROVEN = SET | {"source": "Phone", "evidence_file": PROOF["evidence"]}
@@ -1120,10 +1121,10 @@ def test_who_confirmed_since_keeps_their_yes(bulk: BulkUpdates, smtp, fresh_coun
 def test_what_is_over_by_now_does_not_come_back(bulk: BulkUpdates, monkeypatch):
 	email = bulk.mailbox()
 	contact = bulk.contact(email)
-	give(email, given_on="2026-01-05", expires_on=register.now_utc() + timedelta(hours=1))
+	give(email, given_on="2026-01-05", expires_on=writing.now_utc() + timedelta(hours=1))
 	name = bulk.run({"action": "Revoke", "records": [contact]})
-	later = register.now_utc() + timedelta(hours=2)
-	monkeypatch.setattr(register, "now_utc", lambda: later)
+	later = writing.now_utc() + timedelta(hours=2)
+	monkeypatch.setattr(writing, "now_utc", lambda: later)
 	item = revert(bulk, name)
 	assert (item.result, item.why) == ("Not Reverted", "OVER")
 	assert statuses(email) == ["Revoked"]

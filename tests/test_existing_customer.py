@@ -10,6 +10,7 @@ from frappe.utils import add_days, today
 
 from gdpr_consent import api, register, sales
 from gdpr_consent.exceptions import ConsentError, EvidenceMissing, NoSale
+from gdpr_consent.register import ends, writing
 
 MARKETING = "Email Marketing"
 
@@ -181,7 +182,7 @@ def test_one_that_cant_follow_stops_no_other(german, wording, monkeypatch):
 		sale = sell(email)
 		record(email, wording)
 		frappe.db.set_value("Sales Order", sale, "docstatus", 2)
-	follow, failed = register._follow_sale, []
+	follow, failed = ends._follow_sale, []
 
 	def fails_once(name: str) -> None:
 		if not failed:
@@ -191,7 +192,7 @@ def test_one_that_cant_follow_stops_no_other(german, wording, monkeypatch):
 
 	for way in ("commit", "rollback"):  # so that it is rolled back in the end
 		monkeypatch.setattr(frappe.db, way, lambda **_more: None)
-	monkeypatch.setattr(register, "_follow_sale", fails_once)
+	monkeypatch.setattr(ends, "_follow_sale", fails_once)
 	register.follow_sales()
 	monkeypatch.undo()
 	assert sorted(reason(email) for email in emails) == ["EXISTING_CUSTOMER", "NO_CONSENT"]
@@ -209,7 +210,7 @@ def test_the_queries_for_a_sale_are_few_and_read_no_other_customer(address, word
 
 	groups = sales.advertised(MARKETING, None)
 	monkeypatch.setattr(frappe.db, "sql", note)
-	found = sales.newest({email: (email, None, None) for email in emails}, None, groups, register.now_utc())
+	found = sales.newest({email: (email, None, None) for email in emails}, None, groups, writing.now_utc())
 	assert found.keys() == set(emails)
 	assert len(asked) <= 6
 	assert not [query for query in asked if "lead_name" in query], "nobody of them is a Lead"

@@ -17,6 +17,7 @@ from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import NoticeNotPossible
 from gdpr_consent.gate.classify import classify
 from gdpr_consent.identity import Person
+from gdpr_consent.register import writing
 from gdpr_consent.rights import api, information, requests, subject, traces
 
 DOCTYPE = "Information Duty"
@@ -283,7 +284,7 @@ def test_ds_20_em_19_who_cant_be_written_to_stays_due_and_says_why(duties, mailb
 	emails = [email] if why == "address" else []
 	party = {"party_type": duty.party_type, "party": duty.party} if why == "record" else {}
 	if why == "bounce":
-		register.note_bounce(email, register.now_utc(), "5.1.1")
+		register.note_bounce(email, writing.now_utc(), "5.1.1")
 	else:
 		register.restrict(emails, **party, reason="Disputes the data")
 	assert information.send([name]) == 0

@@ -9,6 +9,7 @@ from frappe.utils import add_days, now_datetime
 from gdpr_consent import api, ledger, legacy, register
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.identity import address_key
+from gdpr_consent.register import writing
 
 MARKETING = "Email Marketing"
 
@@ -21,7 +22,7 @@ def reason(email: str, topic: str | None = None, **more) -> str:
 def confirm(email: str, *topics: str) -> None:
 	"""The person's own later yes."""
 	names = [row["name"] for row in register.request(email=email, topics=topics, by_the_person=True)]
-	assert len(register.confirm(names, register.now_utc())) == len(names)
+	assert len(register.confirm(names, writing.now_utc())) == len(names)
 
 
 def rename(doc, new: str, merge: bool = False) -> str:

@@ -13,6 +13,7 @@ from gdpr_consent import api, ledger, links, proof, register, renewal, tasks
 from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import ConsentError, StandingRefusal
 from gdpr_consent.identity import Person, people_at
+from gdpr_consent.register import writing
 
 MARKETING = "Email Marketing"
 POSTAL = {"address_title": "Test", "address_line1": "1 rue X", "city": "X"}
@@ -55,7 +56,7 @@ def test_na_07_the_country_and_how_it_is_known_are_recorded(address, lead, conta
 		(person.email_ids[0].email_id, ("Customer", client.name), "France", "Person"),
 		(address(), (None, None), "Germany", "Company"),
 	):
-		name = give(email, party_type=party[0], party=party[1], given_on=register.now_utc())
+		name = give(email, party_type=party[0], party=party[1], given_on=writing.now_utc())
 		row = frappe.get_doc("Consent", name)
 		assert (row.country, row.country_source) == (country, source)
 
@@ -165,9 +166,9 @@ def test_the_grades_that_a_country_and_a_purpose_accept_decide_now_as_then(addre
 	email = lead(address(), country="France").email_id
 	rule("France", double_opt_in=0, accepted_grades="Any")
 	give(email, **WORDS)
-	assert (reason(email), reason(email, at=register.now_utc())) == ("VALID_CONSENT",) * 2
+	assert (reason(email), reason(email, at=writing.now_utc())) == ("VALID_CONSENT",) * 2
 	rule("France", accepted_grades="A, B or C")
-	assert (reason(email), reason(email, at=register.now_utc())) == ("NO_EVIDENCE",) * 2
+	assert (reason(email), reason(email, at=writing.now_utc())) == ("NO_EVIDENCE",) * 2
 	rule("France", accepted_grades="Any")
 	frappe.get_doc("Processing Purpose", MARKETING).update({"accepted_grades": "A"}).save()
 	try:

@@ -23,6 +23,7 @@ from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.gate import self_check
 from gdpr_consent.identity import Person, address_key
 from gdpr_consent.policy import Reason, RefusalKind
+from gdpr_consent.register import writing
 from gdpr_consent.rights import erasure, restriction, subject
 
 MARKETING = "Email Marketing"
@@ -188,7 +189,7 @@ def test_st_18_a_restriction_or_bounce_that_was_lifted_since_doesnt_come_back(fi
 	register.restrict([restricted], reason="She asked for it.")
 	today = frappe.utils.getdate()
 	register.lift_restriction([restricted], reason="It is settled.", informed_on=today)
-	register.note_bounce(bounced, register.now_utc(), "No such mailbox")
+	register.note_bounce(bounced, writing.now_utc(), "No such mailbox")
 	register.lift_bounce(bounced, "The mailbox was full.")
 	frappe.db.commit()
 	restore()
@@ -212,7 +213,7 @@ def test_st_18_a_no_that_the_person_has_lifted_since_stands_again(file, backup, 
 def test_st_18_a_person_who_was_erased_is_found_and_erased_again(file, backup, bulk: BulkUpdates):
 	contact = bulk.contact(email := bulk.mailbox())
 	give(email, party_type="Contact", party=contact)
-	day = register.now_utc()
+	day = writing.now_utc()
 	restore = backup()
 	erasure.carry_out(subject.of_people([Person("Contact", contact)]))
 	assert not frappe.db.exists("Contact", contact)
@@ -226,7 +227,7 @@ def test_st_18_a_person_who_was_erased_is_found_and_erased_again(file, backup, b
 	assert frappe.db.exists("Contact", contact), "nobody is erased by a job"
 	assert frappe.db.get_value("Suppression", {"address_key": address_key(email)}, "email") is None
 	assert replay.back_since(day) == [([Person("Contact", contact)], True)]
-	assert replay.back_since(register.now_utc()) == []
+	assert replay.back_since(writing.now_utc()) == []
 	assert len(list(replay.erase_again(replay.back_since(day)))) == 1
 	assert not frappe.db.exists("Contact", contact)
 	assert replay.back_since(day) == []
@@ -288,7 +289,7 @@ def act(email: str, what: str) -> None:
 				today = frappe.utils.getdate()
 				register.lift_restriction([email], reason="It is settled.", informed_on=today)
 			case "bounce":
-				register.note_bounce(email, register.now_utc(), "No such mailbox")
+				register.note_bounce(email, writing.now_utc(), "No such mailbox")
 			case "revoke":
 				given = {"address_key": address_key(email), "status": "Given"}
 				for name in frappe.get_all("Consent", given, pluck="name"):
@@ -460,7 +461,7 @@ def test_st_18_by_itself_the_journal_is_where_no_backup_of_frappe_takes_it(site,
 def test_st_18_the_command_says_what_it_did_and_erases_when_told_to(file, backup, bulk: BulkUpdates):
 	contact = bulk.contact(email := bulk.mailbox())
 	give(email, party_type="Contact", party=contact)
-	day = register.now_utc().isoformat(timespec="seconds")
+	day = writing.now_utc().isoformat(timespec="seconds")
 	restore = backup()
 	erasure.carry_out(subject.of_people([Person("Contact", contact)]))
 	restore()

@@ -14,6 +14,7 @@ from frappe.email.queue import flush
 
 from gdpr_consent import links, register, throttle
 from gdpr_consent.identity import address_key
+from gdpr_consent.register import writing
 from gdpr_consent.rights import intake, requests
 
 DOCTYPE = requests.DOCTYPE
@@ -111,7 +112,7 @@ def test_ds_19_who_asks_to_be_erased_gets_no_marketing_before_the_mailbox_has_co
 	row = request_of(email)
 	assert (row.status, row.identity) == ("Received", "Open")
 	rows = register.request(email=email, by_the_person=True)
-	register.confirm([one["name"] for one in rows], register.now_utc())
+	register.confirm([one["name"] for one in rows], writing.now_utc())
 	frappe.db.commit()
 	web.call("POST", PAGE, data=form(email, "Erasure:"))
 	wait_until(lambda: reason(email) == "OBJECTED")

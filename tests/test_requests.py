@@ -23,6 +23,7 @@ from gdpr_consent.exceptions import (
 	UnknownReference,
 )
 from gdpr_consent.gate.classify import classify
+from gdpr_consent.register import writing
 from gdpr_consent.reports import cards
 from gdpr_consent.rights import api as rights_api
 from gdpr_consent.rights import (
@@ -528,7 +529,7 @@ def test_ds_19_who_asks_to_be_erased_gets_no_more_marketing_at_once(ask, address
 	handling.refuse(name, "Manifestly Unfounded", "You buy from us every day.")
 	assert reason_of(at_home) == "OBJECTED"
 	rows = register.request(email=at_home, by_the_person=True)
-	register.confirm([row["name"] for row in rows], register.now_utc())
+	register.confirm([row["name"] for row in rows], writing.now_utc())
 	assert reason_of(at_home) == "VALID_CONSENT"
 
 

@@ -15,7 +15,9 @@ import frappe
 from frappe.core.doctype.communication.communication import get_contacts
 
 from gdpr_consent import api, legacy, policy, register, standing
+from gdpr_consent.clock import to_system_time
 from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.register import restriction, writing
 
 MARKETING = "Email Marketing"
 WORDS = Path(__file__).parents[1] / "gdpr_consent" / "public" / "js" / "standing.js"
@@ -65,7 +67,7 @@ def test_a_contact_that_nobody_asked_says_so(contact, address):
 		(restrict, "Restricted"),
 		(lambda email: api.revoke_consent(give(email), "Why"), "Not Allowed"),
 		(lambda email: api.invalidate_consent(give(email), "Why"), "Not Allowed"),
-		(lambda email: register.note_bounce(email, register.now_utc(), "5.1.1"), "Not Allowed"),
+		(lambda email: register.note_bounce(email, writing.now_utc(), "5.1.1"), "Not Allowed"),
 		(lambda email: give(email, purpose="Customer Service", legal_basis="Contract"), "Nothing Known"),
 	],
 )
@@ -414,7 +416,7 @@ class People(RuleBasedStateMachine):
 
 	@rule(who=places)
 	def the_restriction_is_lifted(self, who: int) -> None:
-		day = register.to_system_time(self.clock.now).date()
+		day = to_system_time(self.clock.now).date()
 		whose = {"party_type": "Contact", "party": self.contacts[who % 2]}
 		self.attempt(lambda: api.lift_restriction(**whose, reason="Why", informed_on=day))
 
@@ -471,6 +473,6 @@ class People(RuleBasedStateMachine):
 
 
 def test_the_list_says_what_the_register_says_after_anything(clock, fresh_counters, monkeypatch):
-	monkeypatch.setattr(register, "getdate", lambda: register.to_system_time(clock.now).date())
+	monkeypatch.setattr(restriction, "getdate", lambda: to_system_time(clock.now).date())
 	steps = settings(max_examples=examples(0.25), stateful_step_count=25)
 	run_state_machine_as_test(lambda: People(clock), settings=steps)

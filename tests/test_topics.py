@@ -9,6 +9,7 @@ from gdpr_consent import api, audience, email_groups, legacy, register
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.gate.email_campaign import explain_audience as explain_campaign
 from gdpr_consent.identity import address_key
+from gdpr_consent.register import writing
 
 MEMBER = "Email Group Member"
 
@@ -47,7 +48,7 @@ def test_who_confirms_is_a_member_then_and_not_before(topic, group_of, address):
 	group, email = group_of(topic), address()
 	pending = register.request(email=email, topics=[topic], by_the_person=True)
 	assert members(group) == {}
-	register.confirm([row["name"] for row in pending], register.now_utc())
+	register.confirm([row["name"] for row in pending], writing.now_utc())
 	assert members(group) == {email: True}
 
 
@@ -401,7 +402,7 @@ def test_a_person_can_be_told_which_mails_they_got_and_why(
 	for letter in letters:
 		letter.send_emails()
 		work_off_jobs()
-		give(email, committed_topic, source="Event", given_on=register.now_utc())
+		give(email, committed_topic, source="Event", given_on=writing.now_utc())
 
 	rows = api.mail_decisions(email=email.upper())
 

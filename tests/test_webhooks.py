@@ -9,7 +9,7 @@ from conftest import give, run_worker
 
 import frappe
 
-from gdpr_consent import announcements, api, register
+from gdpr_consent import announcements, api, ledger
 
 BODY = json.dumps({"consent": "{{ doc.name }}", "status": "{{ doc.status }}", "email": "{{ doc.email }}"})
 
@@ -141,7 +141,7 @@ def test_where_nobody_listens_it_costs_no_query_and_no_job(address, monkeypatch)
 	give(address())  # the caches are filled
 	jobs, queries = [], []
 	monkeypatch.setattr(frappe, "enqueue", lambda *args, **more: jobs.append(args))
-	event = register.ledger.read_events("Consent", [give(address())])
+	event = ledger.read_events("Consent", [give(address())])
 	sql = frappe.db.sql
 	monkeypatch.setattr(frappe.db, "sql", lambda *args, **more: queries.append(args) or sql(*args, **more))
 	announcements.note(one for events in event.values() for one in events)

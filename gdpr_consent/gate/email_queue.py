@@ -162,7 +162,7 @@ def _decide(found: MailClass, mail: Any, address: str) -> Decision:
 def _may_track(mail: Any, address: str) -> bool:
 	if not mail.get("email_read_tracker_url"):
 		return False
-	purpose = frappe.db.get_single_value("Consent Settings", "tracking_purpose")
+	purpose = frappe.get_cached_value("Consent Settings", "Consent Settings", "tracking_purpose")
 	return bool(purpose) and audience.decide_many([address], purpose)[address].allowed
 
 
