@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import click
 
@@ -17,7 +17,7 @@ import frappe
 from frappe.commands import get_site, pass_context
 from frappe.utils import get_backups_path, now_datetime
 
-from gdpr_consent import export, filters, journal, register, replay, seals, signatures
+from gdpr_consent import export, filters, journal, own_files, register, replay, seals, signatures
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.offline_verifier import RECORDS, FileNotReadable
 
@@ -249,6 +249,35 @@ def export_evidence(context: frappe._dict, target: Path | None) -> None:
 			)
 			_end(False)
 	click.secho(f"✓ {path}", fg="green")
+	_end(True)
+
+
+@group.command("import", short_help="Take in a record or a history that this app wrote.")
+@click.argument("file", type=click.File(encoding="utf-8"))
+@pass_context
+def import_own_file(context: frappe._dict, file: TextIO) -> None:
+	"""Take in FILE, a record or a history that this app has written, as JSON-LD or signed.
+
+	For a site that has lost its records. What is on record stays as it is. Each no counts; a yes counts only
+	if the file is signed by this site, and is Unknown else. All of the file is stored, or nothing.
+	"""
+	with _site(context):
+		try:
+			counts = own_files.take_in(file.read())
+			frappe.db.commit()  # nosemgrep: a command has nobody else to do it
+		except (ConsentError, UnicodeDecodeError) as error:
+			click.secho(f"✗ {frappe.utils.strip_html(str(error))}", fg="red")
+			_end(False)
+	told = {
+		"given": "count as given",
+		"unknown": "are Unknown: the file isn't signed, or says no more",
+		"refused": "say no",
+		"known": "were on record already",
+		"over": "are over",
+	}
+	for outcome, words in told.items():
+		click.echo(f"{counts[outcome]} {words}")
+	click.secho("✓ The file was taken in.", fg="green")
 	_end(True)
 
 

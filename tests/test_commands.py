@@ -14,7 +14,7 @@ from conftest import give, wait_until
 
 import frappe
 
-from gdpr_consent import api, export, ledger, signatures
+from gdpr_consent import api, export, ledger, records, signatures
 
 
 def command(*arguments: str, site: str | None = None, commit: bool = True) -> subprocess.Popen:
@@ -41,7 +41,8 @@ def run(*arguments: str, **more) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize(
-	"name", ["canary", "check", "senders", "verify", "seal", "replay", "export", "rebuild", "public-key"]
+	"name",
+	["canary", "check", "senders", "verify", "seal", "replay", "export", "import", "rebuild", "public-key"],
 )
 def test_each_command_says_what_it_is_for(site, name):
 	code, said, _progress = run(name, "--help")
@@ -69,6 +70,25 @@ def test_verify_counts_every_event_and_names_the_one_that_was_changed(mailbox):
 	frappe.db.set_value("Consent Event", f"{name}-1", "source", "Phone call", update_modified=False)
 	code, said, _progress = run("verify")
 	assert code == 1 and f"✗ {name}-1: event changed" in said
+
+
+def test_rc_06_import_takes_in_a_signed_history_however_often_and_refuses_what_is_no_file_of_ours(
+	mailbox, tmp_path
+):
+	email = mailbox()
+	name = give(email)
+	file = tmp_path / "history.jwt"
+	file.write_text(records.signed(records.history_of(email, None, None)))
+	for doctype, filters in (("Consent Event", {"consent": name}), ("Consent", {"name": name})):
+		frappe.db.delete(doctype, filters)
+	for _time in range(2):
+		code, said, _progress = run("import", str(file))
+		assert (code, "1 count as given" in said) == (0, True), said
+	assert frappe.get_all("Consent", {"email": email}, pluck="status") == ["Given"]
+
+	file.write_text('{"name": "Somebody else\'s"}')
+	code, said, _progress = run("import", str(file))
+	assert code == 1 and "✗ The file isn't a record or a history" in said
 
 
 def test_progress_reaches_the_whole(mailbox):

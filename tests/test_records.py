@@ -20,7 +20,7 @@ from rdflib import Graph, URIRef
 import frappe
 from frappe.deferred_insert import save_to_db
 
-from gdpr_consent import api, dpv_terms, links, paper, records, register, signatures
+from gdpr_consent import api, dpv_terms, links, own_files, paper, records, register, signatures
 from gdpr_consent.clock import now_utc, to_system_time
 from gdpr_consent.exceptions import RecordNotPossible, SignatureNotValid
 from gdpr_consent.policy import Status
@@ -469,7 +469,7 @@ def test_rc_06_reading_our_own_export_loses_nothing(site, steps, is_signed):
 		except (frappe.ValidationError, frappe.DoesNotExistError):
 			pass  # no transition from here
 	document = records.history_of(email, None, None)
-	owns, ours = records.read_own(records.signed(document) if is_signed else json.dumps(document))
+	owns, ours = own_files.read(records.signed(document) if is_signed else json.dumps(document))
 	assert ours == is_signed
 	consents, refusals = records.read_person(email, None, None)
 	assert {own.name: own.record for own in owns if own.doctype == "Consent"} == {
@@ -516,7 +516,7 @@ def test_rc_06_a_yes_comes_back_only_with_our_signature(address, is_signed, stat
 	give(email, given_on="2026-01-02")
 	file = exported(email, is_signed)
 	forget(email)
-	assert records.import_own(file)[status.lower()] == 1
+	assert own_files.take_in(file)[status.lower()] == 1
 	assert statuses(email) == [status]
 	row = frappe.get_last_doc("Consent", {"email": email})
 	assert row.evidence_grade == "D" and bool(row.given_on) == is_signed
@@ -530,7 +530,7 @@ def test_rc_06_a_file_with_a_yes_written_into_it_is_unknown(address):
 	record |= {"status": "Given", "given_on": "2026-01-01T00:00:00.000000Z", "evidence_grade": "A"}
 	record |= {"confirmed_on": "2026-01-01T00:00:00.000000Z", "evidence": "Clicked", "source": "Phone"}
 	forget(email)
-	assert records.import_own(json.dumps(document))["unknown"] == 1
+	assert own_files.take_in(json.dumps(document))["unknown"] == 1
 	assert statuses(email) == ["Unknown"]
 
 
@@ -538,9 +538,9 @@ def test_rc_06_what_is_on_record_stays_and_a_second_import_changes_nothing(addre
 	email = address()
 	give(email)
 	file = exported(email, is_signed=True)
-	assert records.import_own(file)["known"] == 1
+	assert own_files.take_in(file)["known"] == 1
 	api.withdraw_consent(email=email)
-	assert records.import_own(file)["known"] == 1
+	assert own_files.take_in(file)["known"] == 1
 	assert statuses(email) == ["Withdrawn"]
 
 
@@ -551,14 +551,14 @@ def test_rc_06_a_no_comes_back_whoever_signed_and_no_yes_gets_past_it(address, i
 	api.object_to_marketing(email=email)
 	file = exported(email, is_signed)
 	forget(email)
-	assert records.import_own(file)["refused"] >= 1
+	assert own_files.take_in(file)["refused"] >= 1
 	assert api.check_consent([email])[email]["reason"] == "OBJECTED"
 	other = address()
 	give(other)
 	file = exported(other, is_signed)
 	forget(other)
 	api.object_to_marketing(email=other)
-	records.import_own(file)
+	own_files.take_in(file)
 	assert "Given" not in statuses(other)
 	assert api.check_consent([other])[other]["allowed"] is False
 
@@ -569,21 +569,21 @@ def test_rc_06_a_foreign_token_is_refused_whole(address):
 	token = forged_with_another_key(exported(email, is_signed=True))
 	forget(email)
 	with pytest.raises(SignatureNotValid):
-		records.import_own(token)
+		own_files.take_in(token)
 	assert statuses(email) == []
 
 
 @pytest.mark.parametrize("file", ["", "{}", "[]", '{"@graph": [1]}', '{"own:register": {}}', "{"])
 def test_rc_06_what_is_no_file_of_ours_is_refused_in_words(file):
 	with pytest.raises((RecordNotPossible, SignatureNotValid), match="file"):
-		records.import_own(file)
+		own_files.take_in(file)
 
 
 def test_rc_06_who_may_not_record_may_not_import(address, user_with_roles):
 	file = json.dumps(records.record_of(give(address())))
 	user_with_roles("Newsletter Manager")
 	with pytest.raises(frappe.PermissionError):
-		records.import_own(file)
+		own_files.take_in(file)
 
 
 # --- on paper -----------------------------------------------------------------------------------------------
