@@ -10,6 +10,7 @@ from gdpr_consent import (
 	email_groups,
 	legacy,
 	legal_hold,
+	legitimate_interests,
 	policy_history,
 	register,
 	renewal,
@@ -50,6 +51,7 @@ def daily() -> None:
 	items.delete_unused()
 	information.remind()
 	legal_hold.remind(getdate())
+	legitimate_interests.remind(getdate())
 
 
 def daily_long() -> None:

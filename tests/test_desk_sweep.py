@@ -89,6 +89,8 @@ def places(people: dict[str, str]) -> list[Place]:
 		report("Data Past Retention", ONLY_OFFICER),
 		report("Personal Data Map", OFFICERS),
 		a_list("Automated Decision", OFFICERS),
+		a_list("Legitimate Interests Assessment", OFFICERS),
+		Place("assessment", "/app/legitimate-interests-assessment/new", FORM, ONLY_OFFICER),
 	]
 
 

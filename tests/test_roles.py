@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import PROOF, BulkUpdates, give
 from test_breaches import breach
+from test_legitimate_interests import assessed
 
 import frappe
 from frappe.desk.query_report import run
@@ -354,6 +355,11 @@ def _(scene: Scene) -> None:
 	inserts("Consent Wording", purpose="Email Marketing", language="en", text=f"Yes to {scene.unique}")
 	inserts("Consent Source", title=scene.unique)
 	inserts("Legal Basis", title=scene.unique, article="GDPR 6(1)(f)", marketing="Never")
+
+
+@does("assess whether legitimate interests outweigh")
+def _(scene: Scene) -> None:
+	assessed(interest=scene.unique)
 
 
 @does("Consent Settings")

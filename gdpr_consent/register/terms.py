@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from gdpr_consent import proof
+from gdpr_consent import legitimate_interests, proof
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import (
 	EvidenceMissing,
@@ -94,6 +94,13 @@ def check_legal_basis(legal_basis: str, purpose: Document) -> str:
 			_("Legal Basis {0} isn't allowed for purpose {1}. Allowed: {2}.").format(
 				frappe.bold(found.name), frappe.bold(purpose.name), ", ".join(allowed)
 			)
+		)
+	if assessment := legitimate_interests.ruled_out_by(purpose.name, found.name):
+		raise LegalBasisNotAllowed(
+			_(
+				"Assessment {0} found that the people's interests outweigh ours in {1}. Nothing more can"
+				" rest on {2} (Art. 6(1)(f) GDPR): choose another legal basis."
+			).format(assessment, frappe.bold(purpose.name), frappe.bold(found.name))
 		)
 	return found.name
 

@@ -4,7 +4,9 @@ from collections import Counter
 
 import frappe
 from frappe import _
+from frappe.utils import getdate
 
+from gdpr_consent import legitimate_interests
 from gdpr_consent.clock import now_utc
 from gdpr_consent.policy import Status
 from gdpr_consent.reports.common import (
@@ -60,6 +62,8 @@ def _rows(filters: Row) -> list[Row]:
 	officer = [settings.data_protection_officer, settings.data_protection_officer_contact]
 	companies = _companies({purpose.company for purpose in purposes if purpose.company})
 	bases, active = _bases(purposes), _active_consents()
+	assessments = legitimate_interests.last_of(purpose.name for purpose in purposes)
+	unassessed = legitimate_interests.lacking(getdate())
 	rows = []
 	for purpose in purposes:
 		months = purpose.retention_months
@@ -88,13 +92,14 @@ def _rows(filters: Row) -> list[Row]:
 			"security_measures": _shown(purpose.security_measures),
 			"legal_basis": ", ".join(_(basis) for basis in bases.get(purpose.name, ())),
 			"article_9_condition": purpose.article_9_condition,
+			"balancing_test": getattr(assessments.get(purpose.name), "name", None),
 			"impact_assessment": purpose.impact_assessment,
 			"systems": purpose.systems,
 			"owner_of_purpose": purpose.owner_of_purpose,
 			"last_review": purpose.last_review,
 			"active_consents": active.get(purpose.name, 0),
 		}
-		rows.append(row | {"missing": _missing(row)})
+		rows.append(row | {"missing": _missing(row, is_unassessed=purpose.name in unassessed)})
 	return rows
 
 
@@ -102,11 +107,13 @@ def _shown(text: str | None) -> str:
 	return _(text) if text else ""
 
 
-def _missing(row: Row) -> str:
+def _missing(row: Row, is_unassessed: bool) -> str:
 	labels = {one["fieldname"]: one["label"] for one in _columns()}
 	empty = [name for name in DEMANDED if not row[name]]
 	if row["transfers"] and not row["safeguards"] and not _says_none(row["transfers"]):
 		empty.append("safeguards")
+	if is_unassessed:
+		empty.append("balancing_test")
 	return ", ".join(labels[name] for name in empty)
 
 
@@ -196,7 +203,8 @@ def _columns() -> list[Row]:
 		column("security_measures", _("Security Measures (g)"), **text),
 		column("legal_basis", _("Legal Basis"), **text),
 		column("article_9_condition", _("Condition of Art. 9"), width=130),
-		column("impact_assessment", _("Impact Assessment or Balancing Test"), width=180),
+		link("balancing_test", _("Balancing Test (Art. 6(1)(f))"), legitimate_interests.DOCTYPE, 150),
+		column("impact_assessment", _("Impact Assessment"), width=180),
 		column("systems", _("Systems"), **text),
 		link("owner_of_purpose", _("Owner"), "User"),
 		column("last_review", _("Last Review"), "Date", 110),

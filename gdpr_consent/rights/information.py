@@ -18,7 +18,7 @@ from frappe.query_builder.functions import Date, Min
 from frappe.translate import print_language
 from frappe.utils import add_days, get_url, getdate, nowdate
 
-from gdpr_consent import identity, ledger, links, preferences, records
+from gdpr_consent import identity, ledger, legitimate_interests, links, preferences, records
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import NoticeNotPossible
@@ -401,9 +401,11 @@ def _purpose(name: str) -> dict[str, Any]:
 		_("{0} months after it ended").format(purpose.retention_months) if purpose.retention_months else None
 	)
 	transfers = " ".join(_(text) for text in (purpose.transfers, purpose.safeguards) if text)
+	interest = legitimate_interests.interest_in(name, basis.name)
 	facts = [
 		(_("What for"), _(purpose.description) if purpose.description else not_stated),
 		(_("Legal Basis"), f"{_(basis.name)} ({basis.article})"),
+		*([] if interest is None else [(_("Interest"), interest or not_stated)]),
 		(_("Categories of Data"), _(purpose.data_categories) if purpose.data_categories else not_stated),
 		(_("Categories of Recipients"), _(purpose.recipients) if purpose.recipients else not_stated),
 		(_("Kept for"), kept or (_(purpose.storage) if purpose.storage else not_stated)),

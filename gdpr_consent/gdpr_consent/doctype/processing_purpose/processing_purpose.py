@@ -1,8 +1,9 @@
 import frappe
 from frappe import _
 from frappe.model.document import Document
+from frappe.utils import getdate
 
-from gdpr_consent import policy_history
+from gdpr_consent import legitimate_interests, policy_history
 from gdpr_consent.exceptions import LegalBasisNotAllowed
 
 
@@ -18,13 +19,30 @@ class ProcessingPurpose(Document):
 				),
 				LegalBasisNotAllowed,
 			)
+		self._check_special_categories()
 		self._keep_what_consents_rely_on()
+
+	def onload(self) -> None:
+		self.set_onload("lacks_assessment", self.name in legitimate_interests.lacking(getdate()))
 
 	def on_update(self) -> None:
 		policy_history.note(self)
 
 	def after_delete(self) -> None:
 		policy_history.note_deletion(self)
+
+	def _check_special_categories(self) -> None:
+		"""They need a condition of Art. 9(2) besides the legal basis (LB-05)."""
+		if not self.uses_special_categories:
+			self.article_9_condition = None
+		elif not self.article_9_condition:
+			frappe.throw(
+				_("{0} is missing. Choose what allows these data, or untick {1}.").format(
+					_(self.meta.get_label("article_9_condition")),
+					_(self.meta.get_label("uses_special_categories")),
+				),
+				frappe.MandatoryError,
+			)
 
 	def _keep_what_consents_rely_on(self) -> None:
 		"""Records depend on the basis and the controller they were made under (LB-04, LB-11)."""
