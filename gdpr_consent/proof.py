@@ -49,6 +49,12 @@ COUNTRIES = (
 	),
 )
 
+WITHDRAWAL_WORDS = {  # their stems
+	"de": ("widerruf", "widerrief", "abmeld", "abbestell", "austrag"),
+	"en": ("withdraw", "unsubscribe", "opt out", "opt-out", "revoke", "at any time"),
+	"pl": ("wycof", "cofn", "odwoł", "wypis", "rezygn"),
+}
+
 
 class Rule(NamedTuple):
 	double_opt_in: bool
@@ -121,6 +127,12 @@ def _outdated_in(rows: Iterable[dict[str, Any]]) -> list[str]:
 		elif row["material"] and scope not in newest_change:
 			newest_change[scope] = row["version"]
 	return outdated
+
+
+def tells_how_to_withdraw(text: str, language: str) -> bool | None:
+	"""Whether a wording says how to withdraw (Art. 7(3), CA-13). None: it is in a language we don't know."""
+	words = WITHDRAWAL_WORDS.get(language.split("-")[0].lower())
+	return any(word in text.casefold() for word in words) if words else None
 
 
 def forget_rules() -> None:

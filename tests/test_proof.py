@@ -414,6 +414,33 @@ def test_lb_09_ca_06_what_somebody_agreed_to_stays_whatever_a_client_says(addres
 		wording.delete()
 
 
+@pytest.mark.parametrize(
+	("text", "language", "warns"),
+	[
+		("Write to me about trainings.", "en", True),
+		("Write to me about trainings. I can withdraw at any time.", "en-GB", False),
+		("Schreibt mir.", "de", True),
+		("Schreibt mir. Das kann ich jederzeit WIDERRUFEN.", "de", False),
+		("Piszcie do mnie.", "pl", True),
+		("Piszcie do mnie. Zgodę mogę w każdej chwili wycofać.", "pl", False),
+		("Écrivez-moi.", "fr", False),  # which we don't read
+	],
+)
+def test_ca_13_who_writes_a_wording_is_told_that_it_doesnt_say_how_to_withdraw(site, text, language, warns):
+	wording = frappe.new_doc("Consent Wording", purpose=MARKETING, language=language, text=text)
+	for has_changed in (True, False):
+		frappe.clear_messages()
+		wording.save()
+		said = [message for message in frappe.message_log if "how to withdraw" in message["message"]]
+		assert bool(said) == (warns and has_changed)
+
+
+def test_a_wording_without_text_or_language_is_refused_in_words(site):
+	for given in ({"text": "Yes"}, {"language": "en"}):
+		with pytest.raises(frappe.MandatoryError):
+			frappe.new_doc("Consent Wording", purpose=MARKETING, **given).insert()
+
+
 def test_v6_a_material_change_leaves_older_consents_without_proof(mailbox, committed_topic, wording):
 	first = wording(committed_topic, "News of A.")
 	german = wording(committed_topic, "Neues von A.", "de")

@@ -49,6 +49,21 @@ class ConsentWording(Document):
 			)
 		# Of the bytes that were shown, so that an export can prove them (CA-06).
 		self.text_hash = hashlib.sha256((self.text or "").encode()).hexdigest()
+		self._warn_if_nothing_says_how_to_withdraw()
+
+	def _warn_if_nothing_says_how_to_withdraw(self) -> None:
+		# Our own pages say it beside every text; on paper and on the phone there is only the text.
+		if not (self.text and self.language and self.has_value_changed("text")):
+			return
+		if proof.tells_how_to_withdraw(self.text, self.language) is False:
+			frappe.msgprint(
+				_(
+					"The text doesn't say how to withdraw. People have to know before they agree (Art. 7(3)"
+					" GDPR)."
+				),
+				title=_("How to Withdraw"),
+				indicator="orange",
+			)
 
 	def on_update(self) -> None:
 		proof.forget_wordings()
