@@ -953,6 +953,11 @@ def desk(chromium, web) -> Iterator[Callable]:
 		if message.type == "error" and "socket.io" not in message.text + message.location["url"]:
 			errors.append(f"{message.text} {message.location['url']}")
 
+	def note_thrown(error) -> None:
+		# On v16, core writes the breadcrumb of a form that has been left before its header came.
+		if not (V16 and "set_form_breadcrumb" in (error.stack or "")):
+			errors.append(error.stack or str(error))
+
 	def open_as(user: str, width: int = 1200, height: int = 900, first_steps: bool = False):
 		if user != "Administrator":
 			update_password(user, "admin")
@@ -970,7 +975,7 @@ def desk(chromium, web) -> Iterator[Callable]:
 			)
 		page = context.new_page()
 		page.on("console", note)
-		page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
+		page.on("pageerror", note_thrown)
 		return page
 
 	open_as.errors = errors
