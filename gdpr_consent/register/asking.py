@@ -101,15 +101,8 @@ def write_request(
 	declared: Mapping[str, str] | None = None,
 	evidence: str | None = None,
 ) -> list[Row]:
-	rules, declared = asked.rules, declared or {}
-	needs_opt_in = {
-		topic: proof.needs_double_opt_in(Channel.EMAIL.value, topic, subject.place.country)
-		for topic in asked.topics
-	}
-	# The purpose is given with the first topic that is.
-	needs_opt_in[""] = (
-		all(needs_opt_in.values()) if asked.topics else proof.rule_of(subject.place.country).double_opt_in
-	)
+	"""Note each question in a visit to the register; see `request`."""
+	rules = asked.rules
 	mail_comes_back = any(not row.get("lifted_on") for row in bounces_in(writing, subject.key))
 	if mail_comes_back and not by_the_person:
 		raise StandingRefusal(
@@ -119,12 +112,10 @@ def write_request(
 			),
 			Reason.SUPPRESSED,
 		)
-	at_once = by_the_person and evidence
+	needs_opt_in = _needs_opt_in(asked, subject.place.country)
 	pending = []
 	for topic in dict.fromkeys(["", *asked.topics]):
 		scope = Scope(Channel.EMAIL.value, rules.name, topic)
-		wording = asked.wordings[topic]
-		act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, asked.source, wording=wording)
 		reason = writing.refused(subject.key, scope, rules.is_marketing, noes)
 		if reason and not by_the_person:
 			raise StandingRefusal(
@@ -134,34 +125,23 @@ def write_request(
 				).format(frappe.bold(topic or rules.name), reason_in_words(reason)),
 				reason,
 			)
+		gives_at_once = bool(by_the_person and evidence and not reason and not needs_opt_in[topic])
+		wording = asked.wordings[topic]
+		act = Act(DATA_SUBJECT if by_the_person else CONTROLLER, asked.source, wording=wording)
 		live = writing.live(subject.key, scope)
 		if live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
 			if not by_the_person or not (mail_comes_back or _opens_nothing(live, rules)):
 				continue
-			if not at_once or reason or needs_opt_in[topic] or mail_comes_back:
+			if mail_comes_back or not gives_at_once:
 				pending.append(_ask_again(writing, live, act))
 				continue
 		if live and live["status"] == Status.REQUESTED:
 			pending.append(live)
 			continue
-		facts = {
-			**subject_facts(subject.email, subject.key, scope, rules.company),
-			**demands_on(scope, subject.place),
-			"double_opt_in": 1,
-			"party_type": subject.party_type,
-			"party": subject.party,
-			"legal_basis": CONSENT_BASIS,
-			"source": asked.source,
-			"recorded_by": frappe.session.user,
-			"language": asked.language,
-			"wording": wording,
-			# Who asks for a topic asks for its purpose with the same words.
-			"evidence": declared.get(topic) or (None if topic else "\n".join(declared.values()) or None),
-			"expires_on": writing.now + timedelta(hours=asked.hours),
-		}
+		facts = _facts_of_the_question(writing, asked, subject, scope, declared or {})
 		if not writing.dry_run:
 			mark_used(wording)
-		if at_once and not reason and not needs_opt_in[topic]:
+		if gives_at_once:
 			facts |= period_of(None, None, rules.validity_months, writing.now)
 			facts |= {"double_opt_in": 0, "evidence_grade": proof.OWN_FORM}
 			facts["evidence"] = facts["evidence"] or evidence
@@ -172,6 +152,34 @@ def write_request(
 		else:
 			pending.append(writing.open("Consent", EventKind.REQUEST, facts, act, writing.now))
 	return pending
+
+
+def _needs_opt_in(asked: Questions, country: str | None) -> dict[str, bool]:
+	"""Say whether each topic takes a confirmation; the purpose is given with the first that doesn't."""
+	needed = {topic: proof.needs_double_opt_in(Channel.EMAIL.value, topic, country) for topic in asked.topics}
+	of_the_purpose = all(needed.values()) if asked.topics else proof.rule_of(country).double_opt_in
+	return needed | {"": of_the_purpose}
+
+
+def _facts_of_the_question(
+	writing: Writing, asked: Questions, subject: Subject, scope: Scope, declared: Mapping[str, str]
+) -> Row:
+	# Who asks for a topic asks for its purpose with the same words.
+	of_the_purpose = "\n".join(declared.values()) if not scope.topic else None
+	return {
+		**subject_facts(subject.email, subject.key, scope, asked.rules.company),
+		**demands_on(scope, subject.place),
+		"double_opt_in": 1,
+		"party_type": subject.party_type,
+		"party": subject.party,
+		"legal_basis": CONSENT_BASIS,
+		"source": asked.source,
+		"recorded_by": frappe.session.user,
+		"language": asked.language,
+		"wording": asked.wordings[scope.topic],
+		"evidence": declared.get(scope.topic) or of_the_purpose or None,
+		"expires_on": writing.now + timedelta(hours=asked.hours),
+	}
 
 
 def _opens_nothing(live: Row, rules: Any) -> bool:
