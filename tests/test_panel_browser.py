@@ -274,6 +274,27 @@ def test_the_export_is_asked_for_without_an_address_in_the_url(bulk, story, desk
 		assert (values["party"], values["file_format"]) == (told["Contact"], file_format)
 
 
+@pytest.mark.parametrize("doctype", ["Consent", "Suppression"])
+def test_st_02_a_record_is_made_anew_from_its_form(bulk, mailbox, desk, picture, doctype):
+	email = mailbox()
+	give(email)
+	api.object_to_marketing(email=email)
+	name = frappe.db.get_value(doctype, {"email": email})
+	page = desk(bulk.user(*OFFICER))
+	page.goto(f"/app/{frappe.scrub(doctype)}/{name}")
+	for action, said in (
+		("Rebuild from its Events", "The record is what its events say."),
+		("Verify the Register", "Nothing was changed, left out or put in."),
+	):
+		press(page, "More")
+		page.get_by_role("link", name=action).click()
+		expect(page.locator(".msgprint").get_by_text(said)).to_be_visible()
+		if action.startswith("Rebuild"):
+			picture(page, f"rebuilt-{doctype}")
+		page.locator(".modal.show .btn-modal-close").click()
+		closed(page)
+
+
 def test_ad_10_a_shared_mailbox_says_so(bulk, mailbox, desk, smtp, fresh_counters, picture):
 	shared = mailbox("info@{}.example")
 	names = [bulk.contact(shared) for _ in range(2)]

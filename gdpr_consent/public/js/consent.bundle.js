@@ -10,6 +10,7 @@ import { warn_in_composer } from "./composer";
 import { download_history, download_record } from "./download";
 import { evidence_html, fetch_history, history_html, show_history } from "./history";
 import { on_tab_change, set_headline, show_on_form, url_of } from "./person";
+import { rebuild, verify } from "./proof";
 import { api, record } from "./record";
 import * as reports from "./reports";
 import { days_text, due_colour, record_request, show_request } from "./request";
@@ -51,6 +52,7 @@ Object.assign(gdpr_consent, {
 	lines,
 	object,
 	problems_html,
+	rebuild,
 	record,
 	reports,
 	revoke,
@@ -75,6 +77,7 @@ Object.assign(gdpr_consent, {
 	show_standing_in_list,
 	status_now: words.status_now,
 	url_of,
+	verify,
 	withdraw,
 	words,
 });

@@ -129,39 +129,12 @@ function add_buttons(frm) {
 		more(__("Download the Whole History"), () => gdpr_consent.download_history(whose));
 	}
 	if (officer || frappe.user.has_role("System Manager")) {
-		more(__("Verify the Register"), verify);
-		more(__("Rebuild from its Events"), () => rebuild(doc.name, reload));
+		more(__("Verify the Register"), gdpr_consent.verify);
+		more(__("Rebuild from its Events"), () => gdpr_consent.rebuild(doc.name, reload));
 	}
 	if (doc.party && frappe.model.can_read(doc.party_type)) {
 		frm.add_custom_button(__("Open {0}", [__(doc.party_type)]), () =>
 			frappe.set_route("Form", doc.party_type, doc.party),
 		);
 	}
-}
-
-async function verify() {
-	const { ok, checked, first_bad, problem } = await gdpr_consent.api("verify_ledger");
-	const { bold, escape } = gdpr_consent.words;
-	frappe.msgprint({
-		title: __("Verify the Register"),
-		indicator: ok ? "green" : "red",
-		message: ok
-			? __("Events checked: {0}. Nothing was changed, left out or put in.", [checked])
-			: `${__("{0} isn't as it was written.", [bold(first_bad)])} ${escape(problem)}`,
-	});
-}
-
-async function rebuild(name, done) {
-	const { changed } = await gdpr_consent.api("rebuild", { consent: name });
-	const columns = Object.keys(changed);
-	frappe.msgprint({
-		title: __("Rebuild"),
-		indicator: columns.length ? "orange" : "green",
-		message: columns.length
-			? __("These fields differed from the events and were put right: {0}.", [
-					columns.map(gdpr_consent.words.escape).join(", "),
-				])
-			: __("The record is what its events say."),
-	});
-	done();
 }

@@ -10,6 +10,13 @@ frappe.ui.form.on("Suppression", {
 		if (kind === "Bounce" && !lifted_on && frm.doc.email && frappe.model.can_write("Consent")) {
 			frm.add_custom_button(__("Lift"), () => lift(frm));
 		}
+		if (frappe.user.has_role(["Privacy Officer", "System Manager"])) {
+			const more = (label, act) => frm.add_custom_button(label, act, __("More"));
+			more(__("Verify the Register"), gdpr_consent.verify);
+			more(__("Rebuild from its Events"), () =>
+				gdpr_consent.rebuild(frm.doc.name, () => frm.reload_doc()),
+			);
+		}
 	},
 });
 
