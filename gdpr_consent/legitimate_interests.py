@@ -36,13 +36,15 @@ class Assessment(NamedTuple):
 def last_of(purposes: Iterable[str]) -> dict[str, Assessment]:
 	"""Return the last assessment of each purpose that has one. A later one takes the place of an earlier."""
 	purposes = [*purposes]
+	if not purposes:
+		return {}
 	rows = frappe.get_all(
 		DOCTYPE,
 		{"purpose": ["in", purposes], "docstatus": 1},
 		["purpose", "name", "outcome", "review_on", "interest"],
 		order_by="assessed_on asc, creation asc",
 	)
-	return {row.pop("purpose"): Assessment(**row) for row in rows} if purposes else {}
+	return {row.pop("purpose"): Assessment(**row) for row in rows}
 
 
 def relying() -> set[str]:
