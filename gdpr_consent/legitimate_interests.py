@@ -13,7 +13,7 @@ from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.exceptions import InvalidPeriod
 
 DOCTYPE = "Legitimate Interests Assessment"
-TERM = "eu-gdpr:A6-1-f"  # of the legal bases, which a site may name as it likes
+TERM, ARTICLE = "eu-gdpr:A6-1-f", "6(1)(f)"  # of the legal bases, which a site may name as it likes
 OUTWEIGHS = "Our interest outweighs"
 
 
@@ -57,7 +57,7 @@ def relying() -> set[str]:
 		.on((allowed.parent == purpose.name) & (allowed.parenttype == "Processing Purpose"))
 		.join(basis)
 		.on(basis.name == allowed.legal_basis)
-		.where((purpose.enabled == 1) & (basis.dpv_term == TERM))
+		.where((purpose.enabled == 1) & ((basis.dpv_term == TERM) | basis.article.like(f"%{ARTICLE}%")))
 		.select(purpose.name)
 		.run(pluck=True)
 	)
@@ -79,7 +79,8 @@ def ruled_out_by(purpose: str, legal_basis: str) -> str | None:
 
 
 def _is_legitimate_interests(legal_basis: str) -> bool:
-	return frappe.get_cached_value("Legal Basis", legal_basis, "dpv_term") == TERM
+	term, article = frappe.get_cached_value("Legal Basis", legal_basis, ["dpv_term", "article"])
+	return term == TERM or ARTICLE in (article or "")
 
 
 def interest_in(purpose: str, legal_basis: str) -> str | None:

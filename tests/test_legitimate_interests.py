@@ -43,6 +43,19 @@ def test_lb_03_the_record_of_activities_misses_an_assessment_until_one_counts(si
 	assert BALANCING_TEST in missing_of(SALES)
 
 
+def test_lb_03_a_basis_of_ones_own_is_known_by_its_article(site, address):
+	frappe.new_doc("Legal Basis", title="Prospecting", article="Art. 6(1)(f)", marketing="Never").insert()
+	purpose = frappe.get_doc("Processing Purpose", "Contract Fulfilment")
+	today = getdate(nowdate())
+	assert purpose.name not in legitimate_interests.lacking(today)
+	purpose.append("allowed_legal_bases", {"legal_basis": "Prospecting"})
+	purpose.save()
+	assert purpose.name in legitimate_interests.lacking(today)
+	assessed(purpose=purpose.name, outcome="The people's interests outweigh")
+	with pytest.raises(LegalBasisNotAllowed, match="outweigh"):
+		give(address(), purpose=purpose.name, legal_basis="Prospecting")
+
+
 @pytest.mark.parametrize(("days", "counts"), [(-1, True), (0, False), (1, False)])
 def test_lb_03_it_counts_until_the_day_of_its_review(site, days, counts):
 	doc = assessed()
