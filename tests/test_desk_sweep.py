@@ -1,6 +1,7 @@
 """Opens every page that the app has on the desk or adds to, as each role, light and dark."""
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -8,11 +9,13 @@ from conftest import BulkUpdates, give
 from desk import go, settle, stand_still
 from playwright.sync_api import expect
 from test_breaches import ago, breach
+from test_legitimate_interests import assessed
 from test_roles import COLUMNS
 
 import frappe
 
 from gdpr_consent import api
+from gdpr_consent.legitimate_interests import DOCTYPE as ASSESSMENT
 from gdpr_consent.rights import api as rights
 
 ALL = frozenset(COLUMNS)
@@ -89,13 +92,13 @@ def places(people: dict[str, str]) -> list[Place]:
 		report("Data Past Retention", ONLY_OFFICER),
 		report("Personal Data Map", OFFICERS),
 		a_list("Automated Decision", OFFICERS),
-		a_list("Legitimate Interests Assessment", OFFICERS),
-		Place("assessment", "/app/legitimate-interests-assessment/new", FORM, ONLY_OFFICER),
+		a_list(ASSESSMENT, OFFICERS),
+		form(ASSESSMENT, people[ASSESSMENT], OFFICERS),
 	]
 
 
 @pytest.fixture
-def people(bulk: BulkUpdates, committed_topic: str, remove_breaches: None) -> dict[str, str]:
+def people(bulk: BulkUpdates, committed_topic: str, remove_breaches: None) -> Iterator[dict[str, str]]:
 	"""Somebody of each kind whose records have something to show."""
 	emails = [bulk.mailbox(f"{name}.{{}}@meble-kowalski.example") for name in ("anna", "biuro", "piotr")]
 	consent = give(emails[0])
@@ -106,8 +109,10 @@ def people(bulk: BulkUpdates, committed_topic: str, remove_breaches: None) -> di
 	api.withdraw_consent(email=emails[2])
 	request = rights.record_request("Access", email=emails[0], channel="Phone")["name"]
 	stolen = breach(aware_on=ago(hours=30), risk="Risk").name
+	assessment = assessed().name
 	frappe.db.commit()
-	return {
+	yield {
+		ASSESSMENT: assessment,
 		"Data Subject Request": request,
 		"Personal Data Breach": stolen,
 		"Contact": contact,
@@ -117,6 +122,8 @@ def people(bulk: BulkUpdates, committed_topic: str, remove_breaches: None) -> di
 		"Opportunity": bulk.opportunity("Customer", customer, contact_person=contact),
 		"Consent": consent,
 	}
+	frappe.db.delete(ASSESSMENT, {"name": assessment})
+	frappe.db.commit()
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
