@@ -253,7 +253,7 @@ def export_evidence(context: frappe._dict, target: Path | None) -> None:
 
 
 @group.command("import", short_help="Take in a record or a history that this app wrote.")
-@click.argument("file", type=click.File(encoding="utf-8"))
+@click.argument("file", type=click.File(encoding="utf-8", errors="replace"))
 @pass_context
 def import_own_file(context: frappe._dict, file: TextIO) -> None:
 	"""Take in FILE, a record or a history that this app has written, as JSON-LD or signed.
@@ -265,7 +265,7 @@ def import_own_file(context: frappe._dict, file: TextIO) -> None:
 		try:
 			counts = own_files.take_in(file.read())
 			frappe.db.commit()  # nosemgrep: a command has nobody else to do it
-		except (ConsentError, UnicodeDecodeError) as error:
+		except ConsentError as error:
 			click.secho(f"✗ {frappe.utils.strip_html(str(error))}", fg="red")
 			_end(False)
 	told = {

@@ -130,6 +130,19 @@ def drop_former_indexes() -> None:
 	_drop_indexes(FORMER_INDEXES)
 
 
+def tick_special_categories() -> None:
+	"""A condition of Art. 9 was a text once, of purposes that use such data (LB-05)."""
+	purpose = frappe.qb.DocType("Processing Purpose")
+	conditions = frappe.get_meta("Processing Purpose").get_options("article_9_condition")
+	for condition in filter(None, conditions.split("\n")):
+		frappe.qb.update(purpose).set(purpose.article_9_condition, condition).where(
+			purpose.article_9_condition.like(f"%{condition.split()[0]}%")
+		).run()
+	frappe.qb.update(purpose).set(purpose.uses_special_categories, 1).where(
+		purpose.article_9_condition.isnotnull() & (purpose.article_9_condition != "")
+	).run()
+
+
 def _drop_indexes(indexes: Iterable[tuple[str, str]]) -> None:
 	for doctype, index in indexes:
 		if frappe.db.has_index(f"tab{doctype}", index):

@@ -13,7 +13,7 @@ from gdpr_consent import ledger, register, signatures
 from gdpr_consent.clock import from_utc_text, now_utc
 from gdpr_consent.exceptions import RecordNotPossible, StandingRefusal, TransitionNotAllowed
 from gdpr_consent.policy import EventKind, RefusalKind, Status
-from gdpr_consent.records import Json
+from gdpr_consent.records import TOLD, TOLD_OF_REFUSALS, Json
 
 SAVEPOINT = "own_files"
 
@@ -78,12 +78,14 @@ def _own(part: Json) -> Own:
 		)
 		for event in told["events"]
 	]
-	record = {
+	is_refusal = part["@type"] == "own:Refusal"
+	record = dict.fromkeys(TOLD_OF_REFUSALS if is_refusal else TOLD) | {
 		column: from_utc_text(value) if column in ledger.INSTANTS else value
 		for column, value in told["record"].items()
 	}
-	doctype = "Suppression" if part["@type"] == "own:Refusal" else "Consent"
-	return Own(doctype, name, record, events)
+	said, known = (record["kind"], RefusalKind) if is_refusal else (record["status"], Status)
+	known(said)  # or it raises ValueError, for it isn't one of ours
+	return Own("Suppression" if is_refusal else "Consent", name, record, events)
 
 
 def take_in(file: str) -> dict[str, int]:

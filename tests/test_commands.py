@@ -86,9 +86,10 @@ def test_rc_06_import_takes_in_a_signed_history_however_often_and_refuses_what_i
 		assert (code, "1 count as given" in said) == (0, True), said
 	assert frappe.get_all("Consent", {"email": email}, pluck="status") == ["Given"]
 
-	file.write_text('{"name": "Somebody else\'s"}')
-	code, said, _progress = run("import", str(file))
-	assert code == 1 and "✗ The file isn't a record or a history" in said
+	for foreign in (b'{"name": "Somebody else\'s"}', b"\xff\xfe\x00"):
+		file.write_bytes(foreign)
+		code, said, _progress = run("import", str(file))
+		assert code == 1 and said.startswith("✗ The") and "file" in said
 
 
 def test_progress_reaches_the_whole(mailbox):

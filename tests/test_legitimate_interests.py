@@ -6,7 +6,7 @@ from conftest import give
 import frappe
 from frappe.utils import add_days, getdate, nowdate
 
-from gdpr_consent import legitimate_interests
+from gdpr_consent import install, legitimate_interests
 from gdpr_consent.exceptions import InvalidPeriod, LegalBasisNotAllowed
 from gdpr_consent.reports import processing
 from gdpr_consent.rights import information
@@ -139,3 +139,18 @@ def test_lb_05_special_categories_need_a_condition_of_art_9(site):
 	purpose.uses_special_categories = 0
 	purpose.save()
 	assert not purpose.article_9_condition
+
+
+def test_lb_05_a_condition_from_before_stays(site):
+	for purpose, text in ((SALES, "Art. 9(2)(a) GDPR"), ("Customer Service", "")):
+		frappe.db.set_value("Processing Purpose", purpose, "article_9_condition", text)
+	install.tick_special_categories()
+	stored = dict(
+		frappe.get_all(
+			"Processing Purpose",
+			{"uses_special_categories": 1},
+			["name", "article_9_condition"],
+			as_list=True,
+		)
+	)
+	assert stored == {SALES: "9(2)(a) Explicit consent"}

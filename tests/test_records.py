@@ -579,6 +579,17 @@ def test_rc_06_what_is_no_file_of_ours_is_refused_in_words(file):
 		own_files.take_in(file)
 
 
+@pytest.mark.parametrize("says_no", [True, False])
+@pytest.mark.parametrize("record", [{}, {"status": "Perhaps", "kind": "Perhaps"}])
+def test_rc_06_a_file_of_ours_with_a_record_that_isnt_one_is_refused_in_words(address, says_no, record):
+	email = address()
+	api.object_to_marketing(email=email) if says_no else give(email)
+	document = records.history_of(email, None, None)
+	document["@graph"][0]["own:register"]["record"] = record
+	with pytest.raises(RecordNotPossible, match="file"):
+		own_files.take_in(json.dumps(document))
+
+
 def test_rc_06_who_may_not_record_may_not_import(address, user_with_roles):
 	file = json.dumps(records.record_of(give(address())))
 	user_with_roles("Newsletter Manager")
