@@ -12,7 +12,7 @@ from typing import Any
 import frappe
 from frappe.model.document import Document
 
-from gdpr_consent import ledger
+from gdpr_consent import ledger, shared_cache
 from gdpr_consent.clock import from_system_time, now_utc
 
 DOCTYPE = "Consent Policy Change"
@@ -79,7 +79,7 @@ def _created(row: Any) -> datetime:
 
 
 def _changes() -> list[tuple[int, str, str, datetime, str | None]]:
-	return frappe.cache.get_value(CHANGES, _read_changes)
+	return shared_cache.get(CHANGES, _read_changes)
 
 
 def _read_changes() -> list[tuple]:
@@ -113,10 +113,4 @@ def _write_if_new(told: Iterable[tuple[Thing, str | None, datetime]]) -> None:
 		for number, ((doctype, name), text, since) in enumerate(new, (last or 0) + 1)
 	]
 	ledger.insert(DOCTYPE, rows)
-	_forget_changes()
-	frappe.db.after_commit.add(_forget_changes)
-	frappe.db.after_rollback.add(_forget_changes)
-
-
-def _forget_changes() -> None:
-	frappe.cache.delete_value(CHANGES)
+	shared_cache.forget(CHANGES)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import frappe
 
-from gdpr_consent import policy_history
+from gdpr_consent import policy_history, shared_cache
 from gdpr_consent.identity import Person, people_at
 from gdpr_consent.policy import Channel, MarketingGround
 
@@ -82,7 +82,7 @@ def _rule_among(rules: dict[str, list], country: str | None) -> Rule:
 
 
 def _rules() -> dict[str, list]:
-	return frappe.cache.get_value(RULES, _read_rules)
+	return shared_cache.get(RULES, _read_rules)
 
 
 def _read_rules() -> dict[str, list]:
@@ -106,7 +106,7 @@ def _rules_in(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
 
 def outdated_wordings() -> set[str]:
 	"""Name the wordings that a later version in the same language changes materially (V6)."""
-	return set(frappe.cache.get_value(OUTDATED, _read_outdated))
+	return set(shared_cache.get(OUTDATED, _read_outdated))
 
 
 def _read_outdated() -> list[str]:
@@ -136,22 +136,11 @@ def tells_how_to_withdraw(text: str, language: str) -> bool | None:
 
 
 def forget_rules() -> None:
-	_forget(RULES)
+	shared_cache.forget(RULES)
 
 
 def forget_wordings() -> None:
-	_forget(OUTDATED)
-
-
-def _forget(what: str) -> None:
-	"""Read it anew: now, and when it is certain what stands."""
-
-	def forget() -> None:
-		frappe.cache.delete_value(what)
-
-	forget()
-	frappe.db.after_commit.add(forget)
-	frappe.db.after_rollback.add(forget)
+	shared_cache.forget(OUTDATED)
 
 
 class Requirements(NamedTuple):

@@ -7,7 +7,7 @@ from conftest import PROOF, give
 
 import frappe
 
-from gdpr_consent import api, decisions, policy_history
+from gdpr_consent import api, decisions, policy_history, proof, shared_cache
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 from gdpr_consent.policy import Decision, Reason
 
@@ -20,7 +20,7 @@ def noted_before(site: str):
 	noted = set(frappe.get_all(policy_history.DOCTYPE, pluck="about"))
 	policy_history.keep_up()  # other tests take wordings away by SQL
 	frappe.db.sql(f"update `tab{policy_history.DOCTYPE}` set `in_force_from` = '2020-01-01'")
-	frappe.clear_cache()
+	shared_cache.forget(policy_history.CHANGES)
 	yield noted
 	frappe.db.rollback()
 	frappe.clear_cache()
@@ -91,7 +91,7 @@ def test_what_was_written_by_sql_counts_from_when_it_was_noticed(lead, address, 
 	email = lead(address(), country="Germany").email_id
 	give(email, **PROOF)
 	frappe.db.set_value("Consent Country Rule", "Germany", "accepted_grades", "A")
-	frappe.cache.delete_value("consent_country_rules")
+	proof.forget_rules()
 	clock.forward(days=1)
 	assert reason(email, at=clock.now) == "VALID_CONSENT"
 	policy_history.keep_up()

@@ -84,6 +84,8 @@ def check_request() -> None:
 
 def _check_form(form: frappe._dict) -> None:
 	about = doctypes()
+	for known in rules.all_rules().permissions.keys() & about:
+		rules.meta_of(known)  # before Frappe asks its cache what the user may do
 	for parameter in FILTERS:
 		for of, text in _texts_of_filters(parsed(form.get(parameter)), about):
 			_refuse_if_hidden(text, of)

@@ -31,8 +31,10 @@ def _beyond(doctype: str, protected: dict[str, rules.Rule], user: str, right: st
 		return frozenset()
 	if user == OUTSIDER:
 		return frozenset(name for name, rule in protected.items() if not rule.may_leave_site)
-	meta = frappe.get_meta(doctype)
+	meta = rules.meta_of(doctype)
 	parents = rules.all_rules().tables.get(doctype) or [None]
+	for parent in filter(None, parents):
+		rules.meta_of(parent)  # the next question takes it from Frappe's cache
 	levels = set.intersection(
 		*(set(meta.get_permlevel_access(right, parenttype=parent, user=user)) for parent in parents)
 	)
@@ -60,7 +62,10 @@ def hidden_names(user: str | None = None) -> frozenset[str]:
 
 def closed_doctypes(user: str | None = None) -> list[str]:
 	"""Return the DocTypes that are protected as a whole and that the user may not read."""
-	return [doctype for doctype in rules.all_rules().whole if not frappe.has_permission(doctype, user=user)]
+	whole = rules.all_rules().whole
+	for doctype in whole:
+		rules.meta_of(doctype)  # as above
+	return [doctype for doctype in whole if not frappe.has_permission(doctype, user=user)]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import frappe
 from frappe import _
 
+from gdpr_consent import shared_cache
 from gdpr_consent.exceptions import ConsentError
 from gdpr_consent.sensitive_data.signs import signs_in
 
@@ -53,6 +54,10 @@ class Rules(NamedTuple):
 	fields: dict[str, dict[str, Rule]]
 	tables: dict[str, list[str]]  # of a child table, the DocTypes that have it
 	whole: tuple[str, ...]  # DocTypes that are protected as a whole
+	permissions: dict[str, tuple]  # of these and of those that have such a table: who may see and write what
+
+
+NO_RULES = Rules({}, {}, (), {})
 
 
 def name_of(doctype: str, fieldname: str | None) -> str:
@@ -65,11 +70,46 @@ def bold_label(doctype: str, fieldname: str) -> str:
 
 
 def all_rules() -> Rules:
-	return frappe.cache.get_value(CACHE, _read) or Rules({}, {}, ())
+	return shared_cache.get(CACHE, _read)
 
 
 def forget() -> None:
-	frappe.cache.delete_value(CACHE)
+	shared_cache.forget(CACHE)
+
+
+def meta_of(doctype: str) -> Any:
+	"""Return the meta of a DocType as the rules know it.
+
+	Frappe caches metas, and a transaction that takes long may put back one from before a change. Such a one,
+	which may not know that a field is protected, is thrown away here (FP-02).
+	"""
+	meta = frappe.get_meta(doctype)
+	known = all_rules().permissions.get(doctype)
+	if known is None or known == _permissions_in(meta, all_rules().fields) or _sees_what_others_do_not():
+		return meta
+	if doctype not in (compared := _compared_before()):
+		compared.add(doctype)
+		shared_cache.forget_now(CACHE)
+		all_rules()
+	return frappe.get_meta(doctype)
+
+
+def _sees_what_others_do_not() -> bool:
+	"""While an app is being installed, metas lack custom permissions; a transaction sees what it writes."""
+	return bool(frappe.flags.in_install or frappe.flags.in_patch or frappe.db.transaction_writes)
+
+
+def _compared_before() -> set[str]:
+	"""Name the DocTypes that were read anew: once in a request is enough, whatever an app makes of a meta."""
+	frappe.flags.setdefault("gdpr_read_anew", set())
+	return frappe.flags.gdpr_read_anew
+
+
+def _permissions_in(meta: Any, fields: dict[str, dict[str, Rule]]) -> tuple:
+	protected = (meta.get_field(name) for name in fields.get(meta.name, ()))
+	levels = {field.fieldname: field.permlevel or 0 for field in protected if field}
+	roles = {(row.role, row.permlevel or 0, bool(row.read), bool(row.write)) for row in meta.permissions}
+	return levels, roles
 
 
 def protected_fields(doctype: str) -> dict[str, Rule]:
@@ -95,9 +135,10 @@ def doctypes_known_by_their_own_name() -> frozenset[str]:
 
 def _read() -> Rules:
 	if not frappe.db.table_exists("Sensitive Field"):
-		return Rules({}, {}, ())  # while the app is being installed or removed
+		return NO_RULES  # while the app is being installed or removed
 	rows = frappe.get_all("Sensitive Field", {"enabled": 1, "sensitivity": ["!=", "General"]}, ["*"])
 	rows = [row for row in rows if frappe.db.exists("DocType", row.ref_doctype)]
+	metas = {doctype: frappe.get_meta(doctype, cached=False) for doctype in {row.ref_doctype for row in rows}}
 	revealers: dict[str, list[str]] = {}
 	for row in frappe.get_all(
 		"Sensitive Field Role",
@@ -111,7 +152,7 @@ def _read() -> Rules:
 			doctypes_by_name.setdefault(row.fieldname, set()).add(row.ref_doctype)
 	fields: dict[str, dict[str, Rule]] = {}
 	for row in rows:
-		field = row.fieldname and frappe.get_meta(row.ref_doctype).get_field(row.fieldname)
+		field = row.fieldname and metas[row.ref_doctype].get_field(row.fieldname)
 		if field:
 			fields.setdefault(row.ref_doctype, {})[row.fieldname] = Rule(
 				row.sensitivity,
@@ -121,8 +162,11 @@ def _read() -> Rules:
 				row.copy_of or field.get("fetch_from") or "",
 				any(signs_in(row.fieldname)) or not _used_elsewhere(row.fieldname, doctypes_by_name),
 			)
-	tables = {doctype: parents_of(doctype) for doctype in fields if frappe.get_meta(doctype).istable}
-	return Rules(fields, tables, tuple(row.ref_doctype for row in rows if not row.fieldname))
+	tables = {doctype: parents_of(doctype) for doctype in fields if metas[doctype].istable}
+	for parent in {parent for parents in tables.values() for parent in parents} - metas.keys():
+		metas[parent] = frappe.get_meta(parent, cached=False)
+	permissions = {doctype: _permissions_in(meta, fields) for doctype, meta in metas.items()}
+	return Rules(fields, tables, tuple(row.ref_doctype for row in rows if not row.fieldname), permissions)
 
 
 def _used_elsewhere(fieldname: str, doctypes_by_name: dict[str, set[str]]) -> bool:
