@@ -1,6 +1,7 @@
 """Tells those in charge, in the desk and by what they chose for their notifications."""
 
 from collections.abc import Iterable
+from datetime import date
 
 import frappe
 
@@ -34,3 +35,12 @@ def alert(users: Iterable[str], subject: str, doctype: str, name: str, text: str
 			subject=subject,
 			email_content=text,
 		).insert(ignore_permissions=True)  # the system tells those in charge
+
+
+def alert_once(users: Iterable[str], subject: str, doctype: str, name: str, since: date) -> bool:
+	"""Show an alert about a record to each user who has had none about it since a day. Returns whether any."""
+	about = {"type": "Alert", "document_type": doctype, "document_name": name, "creation": [">=", since]}
+	told = frappe.get_all("Notification Log", about, pluck="for_user")
+	users = set(users) - set(told)
+	alert(sorted(users), subject, doctype, name)
+	return bool(users)

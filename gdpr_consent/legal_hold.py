@@ -7,7 +7,7 @@ import frappe
 from frappe import _
 
 from gdpr_consent import identity
-from gdpr_consent.alerts import alert, users_with
+from gdpr_consent.alerts import alert_once, users_with
 from gdpr_consent.doors import says_why
 from gdpr_consent.exceptions import EvidenceMissing, NotNow, UnknownReference
 from gdpr_consent.identity import Person
@@ -81,18 +81,23 @@ def move_party(party_type: str, old: str, new: str) -> None:
 
 
 def remind(today: date) -> int:
-	"""Tell the Privacy Officers of holds that are to be looked at today. Returns how many."""
-	names = frappe.get_all(
-		"Legal Hold", {"review_on": today, "released_on": ["is", "not set"]}, pluck="name", order_by="name"
+	"""Tell the Privacy Officers, once, of holds that are to be looked at. Returns of how many."""
+	due = frappe.get_all(
+		"Legal Hold",
+		{"review_on": ["<=", today], "released_on": ["is", "not set"]},
+		["name", "review_on"],
+		order_by="name",
 	)
-	for name in names:
-		alert(
+	return sum(
+		alert_once(
 			users_with(["Privacy Officer"]),
-			_("Is Legal Hold {0} still needed?").format(name),
+			_("Is Legal Hold {0} still needed?").format(hold.name),
 			"Legal Hold",
-			name,
+			hold.name,
+			since=hold.review_on,
 		)
-	return len(names)
+		for hold in due
+	)
 
 
 def check_may_be_held(party_type: str, party: str) -> None:

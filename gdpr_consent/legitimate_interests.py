@@ -9,7 +9,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import getdate
 
-from gdpr_consent.alerts import alert, users_with
+from gdpr_consent.alerts import alert_once, users_with
 from gdpr_consent.exceptions import InvalidPeriod
 
 DOCTYPE = "Legitimate Interests Assessment"
@@ -111,13 +111,15 @@ def check(doc: Document) -> None:
 
 
 def remind(today: date) -> int:
-	"""Tell the Privacy Officers which assessments no longer count from today on. Returns how many."""
-	over = [last for last in last_of(relying()).values() if not last.forbids and last.review_on == today]
-	for last in over:
-		alert(
+	"""Tell the Privacy Officers, once, which assessments no longer count. Returns of how many."""
+	over = [last for last in last_of(relying()).values() if not last.forbids and not last.counts(today)]
+	return sum(
+		alert_once(
 			users_with(["Privacy Officer"]),
-			_("{0} is to be reviewed today. Until then it doesn't count.").format(last.name),
+			_("{0} is to be reviewed. Until then it doesn't count.").format(last.name),
 			DOCTYPE,
 			last.name,
+			since=last.review_on,
 		)
-	return len(over)
+		for last in over
+	)

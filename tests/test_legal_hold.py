@@ -67,15 +67,18 @@ def test_a_hold_needs_a_record_and_a_day_to_look_at_it_again(bulk: BulkUpdates):
 		hold("Contact", bulk.contact(bulk.mailbox()), review_on=nowdate())
 
 
-def test_privacy_officers_are_reminded_to_look_at_a_hold(bulk: BulkUpdates, user_with_roles):
+def test_privacy_officers_are_reminded_once_to_look_at_a_hold(bulk: BulkUpdates, user_with_roles):
 	officer = user_with_roles("Privacy Officer")
 	frappe.set_user("Administrator")
 	held = hold("Contact", bulk.contact(bulk.mailbox()))
 	told = {"for_user": officer, "document_name": held.name}
 	legal_hold.remind(getdate(nowdate()))
 	assert not frappe.db.exists("Notification Log", told)
-	legal_hold.remind(getdate(held.review_on))
+	held.db_set("review_on", add_days(nowdate(), -2))  # the scheduler stood still since
+	assert legal_hold.remind(getdate()) == 1
 	assert held.name in frappe.db.get_value("Notification Log", told, "subject")
+	assert not legal_hold.remind(getdate())
+	assert frappe.db.count("Notification Log", told) == 1
 
 
 @pytest.mark.parametrize("role", ["Consent User", "Newsletter Manager", "System Manager"])

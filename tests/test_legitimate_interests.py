@@ -96,15 +96,18 @@ def test_art_14_people_are_told_the_interest(site):
 	assert "Interest" not in dict(marketing["facts"])
 
 
-def test_privacy_officers_are_reminded_on_the_day_of_the_review(site, user_with_roles):
+@pytest.mark.parametrize("late", [0, 3])
+def test_privacy_officers_are_reminded_of_a_review_once(site, user_with_roles, late):
+	"""Also where the scheduler stood still on the day."""
 	officer = user_with_roles("Privacy Officer")
 	frappe.set_user("Administrator")
-	doc = assessed()
+	doc = assessed(assessed_on=add_days(nowdate(), -9), review_on=add_days(nowdate(), -late))
 	told = {"for_user": officer, "document_name": doc.name}
-	legitimate_interests.remind(getdate(nowdate()))
-	assert not frappe.db.exists("Notification Log", told)
-	legitimate_interests.remind(getdate(doc.review_on))
+	assert not legitimate_interests.remind(getdate(add_days(doc.review_on, -1)))
+	assert legitimate_interests.remind(getdate()) == 1
 	assert doc.name in frappe.db.get_value("Notification Log", told, "subject")
+	assert not legitimate_interests.remind(getdate())
+	assert frappe.db.count("Notification Log", told) == 1
 
 
 def test_the_days_of_an_assessment_have_to_be_right(site):
