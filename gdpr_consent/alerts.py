@@ -38,7 +38,7 @@ def alert(users: Iterable[str], subject: str, doctype: str, name: str, text: str
 
 
 def alert_once(users: Iterable[str], subject: str, doctype: str, name: str, since: date) -> bool:
-	"""Show an alert about a record to each user who has had none about it since a day. Returns whether any."""
+	"""Show an alert about a record to each user who has had none since a day. Returns whether any."""
 	about = {"type": "Alert", "document_type": doctype, "document_name": name, "creation": [">=", since]}
 	told = frappe.get_all("Notification Log", about, pluck="for_user")
 	users = set(users) - set(told)

@@ -9,12 +9,14 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from redis.exceptions import ConnectionError, WatchError
 
 import frappe
 
+ASKS_AGAIN = 10  # seconds; a job that takes longer learns of changes, too
 LONGEST_WAIT = 1  # second, for a table that somebody alters
 
 
@@ -26,9 +28,11 @@ def get(key: str, read: Callable[[], Any]) -> Any:
 		read: asks the database by `frappe.db`, which isn't the connection in use before
 	"""
 	mine, name = frappe.local.cache, frappe.cache.make_key(key)
-	if name not in mine:
-		mine[name] = read() if key in _changed_here() else _of_all_processes(key, read)
-	return mine[name]
+	value, asked = mine.get(name, (None, None))
+	if asked is None or monotonic() - asked > ASKS_AGAIN:
+		value = read() if key in _changed_here() else _of_all_processes(key, read)
+		mine[name] = value, monotonic()
+	return value
 
 
 def forget(key: str) -> None:

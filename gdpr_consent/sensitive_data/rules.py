@@ -87,10 +87,9 @@ def meta_of(doctype: str) -> Any:
 	known = all_rules().permissions.get(doctype)
 	if known is None or known == _permissions_in(meta, all_rules().fields) or _sees_what_others_do_not():
 		return meta
-	if doctype not in (compared := _compared_before()):
-		compared.add(doctype)
+	if _read_anew_for().get(doctype) != known:
 		shared_cache.forget_now(CACHE)
-		all_rules()
+		_read_anew_for()[doctype] = all_rules().permissions.get(doctype)
 	return frappe.get_meta(doctype)
 
 
@@ -99,10 +98,10 @@ def _sees_what_others_do_not() -> bool:
 	return bool(frappe.flags.in_install or frappe.flags.in_patch or frappe.db.transaction_writes)
 
 
-def _compared_before() -> set[str]:
-	"""Name the DocTypes that were read anew: once in a request is enough, whatever an app makes of a meta."""
-	frappe.flags.setdefault("gdpr_read_anew", set())
-	return frappe.flags.gdpr_read_anew
+def _read_anew_for() -> dict[str, tuple | None]:
+	"""Return for which permissions a DocType was read anew: once is enough, whatever an app makes of a meta."""
+	frappe.flags.setdefault("gdpr_read_anew_for", {})
+	return frappe.flags.gdpr_read_anew_for
 
 
 def _permissions_in(meta: Any, fields: dict[str, dict[str, Rule]]) -> tuple:
