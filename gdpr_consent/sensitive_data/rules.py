@@ -99,7 +99,7 @@ def _sees_what_others_do_not() -> bool:
 
 
 def _read_anew_for() -> dict[str, tuple | None]:
-	"""Return for which permissions a DocType was read anew: once is enough, whatever an app makes of a meta."""
+	"""Return for which permissions each DocType was read anew. Once is enough: an app may change metas."""
 	frappe.flags.setdefault("gdpr_read_anew_for", {})
 	return frappe.flags.gdpr_read_anew_for
 
