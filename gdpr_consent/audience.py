@@ -49,7 +49,7 @@ def decide_many(
 		at: the instant asked about, naive UTC; now if not given.
 		known_at: answer with what had been recorded until then; None is what is known now.
 	"""
-	if not _is_marketing(purpose, is_past=bool(at or known_at)):
+	if not proof.is_marketing(purpose):
 		return {email: Decision(True, Reason.NOT_MARKETING) for email in emails}
 	keys = address_keys(dict.fromkeys(emails))
 	distinct = sorted({key for key in keys.values() if key})  # neighbours in the index
@@ -63,13 +63,6 @@ def decide_many(
 	else:
 		answers |= _decide_now(chunks, purpose, topic, channel)
 	return {email: answers[key] for email, key in keys.items()}
-
-
-def _is_marketing(purpose: str, is_past: bool) -> bool:
-	"""A purpose that is deleted by now is taken for marketing, which has to be permitted."""
-	if is_past and not frappe.db.exists("Processing Purpose", purpose):
-		return True
-	return bool(frappe.get_cached_value("Processing Purpose", purpose, "is_marketing"))
 
 
 def subscribers(topic: str) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from gdpr_consent import (
 	identity,
 	legacy,
 	links,
-	policy_history,
+	proof,
 	register,
 	replay,
 	signatures,
@@ -104,7 +104,7 @@ def complete() -> None:
 	_add_month_given()
 	for doctype, columns, index in (*INDEXES_OF_OURS, *INDEXES_OF_REPORTS):
 		frappe.db.add_index(doctype, columns, index)
-	policy_history.keep_up()
+	proof.keep_up()
 	legacy.take_over()
 	replay.every_few_minutes()
 	protect_sensitive_fields()

@@ -43,8 +43,12 @@ def note_deletion(doc: Document) -> None:
 	_write_if_new([((doc.doctype, doc.name), None, now_utc())])
 
 
-def keep_up() -> None:
-	"""Write down what nobody told us of: what was there before we were, and what was written by SQL."""
+def keep_up() -> bool:
+	"""Write down what nobody told us of: what was there before we were, and what was written by SQL.
+
+	Returns:
+		whether there was something.
+	"""
 	now, known = now_utc(), _last_texts()
 	found = [
 		# Of what it said earlier nobody knows any more.
@@ -53,7 +57,7 @@ def keep_up() -> None:
 		for row in frappe.get_all(doctype, fields=["name", "creation", *fields])
 	]
 	gone = known.keys() - {thing for thing, _says, _since in found}
-	_write_if_new([*found, *((thing, None, now) for thing in sorted(gone))])
+	return _write_if_new([*found, *((thing, None, now) for thing in sorted(gone))])
 
 
 def said_at(at: datetime) -> dict[Thing, Said]:
@@ -94,11 +98,11 @@ def _last_texts() -> dict[Thing, str | None]:
 	return {(doctype, name): text for _number, doctype, name, _since, text in _read_changes()}
 
 
-def _write_if_new(told: Iterable[tuple[Thing, str | None, datetime]]) -> None:
+def _write_if_new(told: Iterable[tuple[Thing, str | None, datetime]]) -> bool:
 	known = _last_texts()
 	new = [(thing, text, since) for thing, text, since in told if known.get(thing) != text]
 	if not new:
-		return
+		return False
 	# Whoever changes another rule at the same moment waits for its number.
 	((last,),) = frappe.db.sql(f"select max(`number`) from `tab{DOCTYPE}` for update")
 	rows = [
@@ -114,3 +118,4 @@ def _write_if_new(told: Iterable[tuple[Thing, str | None, datetime]]) -> None:
 	]
 	ledger.insert(DOCTYPE, rows)
 	shared_cache.forget(CHANGES)
+	return True

@@ -15,7 +15,8 @@ from gdpr_consent.identity import Person, people_at
 from gdpr_consent.policy import Channel, MarketingGround
 
 ANY_OTHER_COUNTRY = "Any Other Country"
-RULES, OUTDATED = "consent_country_rules", "consent_outdated_wordings"  # in the cache
+# in the cache
+RULES, OUTDATED, PURPOSES = "consent_country_rules", "consent_outdated_wordings", "consent_purposes"
 GRADES = {"": "ABCD", "Any": "ABCD", "A, B or C": "ABC", "A or C": "AC", "A": "A"}
 CONFIRMED, OWN_FORM, DOCUMENTED = "A", "B", "C"
 
@@ -135,6 +136,39 @@ def tells_how_to_withdraw(text: str, language: str) -> bool | None:
 	return any(word in text.casefold() for word in words) if words else None
 
 
+def is_marketing(purpose: str) -> bool:
+	"""Whether a purpose is marketing. One that isn't there, any more, has to be permitted as if it were."""
+	known = _purposes().get(purpose)
+	return known is None or known[0]
+
+
+def _accepted_grades(purpose: str) -> str:
+	_is_marketing, grades = _purposes().get(purpose, (True, ""))
+	return grades
+
+
+def _purposes() -> dict[str, tuple[bool, str]]:
+	return shared_cache.get(PURPOSES, _read_purposes)
+
+
+def _read_purposes() -> dict[str, tuple[bool, str]]:
+	purpose = frappe.qb.DocType("Processing Purpose")
+	query = frappe.qb.from_(purpose).select(purpose.name, purpose.is_marketing, purpose.accepted_grades)
+	return {name: (bool(marketing), grades or "") for name, marketing, grades in query.run()}
+
+
+def keep_up() -> None:
+	"""Have what was written by SQL count from now on."""
+	if policy_history.keep_up():
+		forget_rules()
+		forget_wordings()
+		forget_purposes()
+
+
+def forget_purposes() -> None:
+	shared_cache.forget(PURPOSES)
+
+
 def forget_rules() -> None:
 	shared_cache.forget(RULES)
 
@@ -205,14 +239,6 @@ def _requirements_at(purpose: str, channel: str, at: datetime) -> Requirements:
 			grades = said["accepted_grades"] or ""
 	outdated = frozenset(_outdated_in(wordings))
 	return Requirements(channel, GRADES[grades], _rules_in(rules), outdated)
-
-
-def _accepted_grades(purpose: str) -> str:
-	try:
-		return frappe.get_cached_value("Processing Purpose", purpose, "accepted_grades") or ""
-	except frappe.DoesNotExistError:  # one that is deleted, asked about for an instant that is past
-		frappe.clear_last_message()
-		return ""
 
 
 def needs_double_opt_in(channel: str, topic: str | None, country: str | None) -> bool:

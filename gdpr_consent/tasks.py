@@ -11,7 +11,7 @@ from gdpr_consent import (
 	legacy,
 	legal_hold,
 	legitimate_interests,
-	policy_history,
+	proof,
 	register,
 	renewal,
 	seals,
@@ -30,7 +30,7 @@ LOGS = (
 
 
 def hourly() -> None:
-	policy_history.keep_up()
+	proof.keep_up()
 	legacy.take_over()
 	register.end_what_is_over()
 	email_groups.count_members()

@@ -8,6 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError
 
 import frappe
+from frappe.model.document import Document
 
 from gdpr_consent import proof, shared_cache
 from gdpr_consent.sensitive_data import rights, rules
@@ -215,6 +216,18 @@ def protected(slow) -> Iterator[Callable]:
 	frappe.db.commit()
 
 
+@pytest.fixture
+def service_purpose(site: str) -> Iterator[Document]:
+	values = {"default_legal_basis": "Contract", "allowed_legal_bases": [{"legal_basis": "Contract"}]}
+	title = f"Service {frappe.generate_hash(length=10)}"
+	purpose = frappe.get_doc(doctype="Processing Purpose", title=title, **values).insert()
+	frappe.db.commit()
+	yield purpose
+	frappe.db.rollback()
+	frappe.delete_doc("Processing Purpose", purpose.name)
+	frappe.db.commit()
+
+
 def test_fp_02_a_slow_reader_keeps_no_rules_from_before_a_change(slow, protected):
 	protected()
 	with slow():
@@ -272,3 +285,13 @@ def test_a_slow_reader_keeps_no_rule_of_a_country_from_before_a_change(slow):
 		assert proof.rule_of("Germany").grades == "A"
 	finally:
 		set_accepted(before)
+
+
+def test_em_06_a_slow_reader_keeps_no_purpose_from_before_it_became_marketing(service_purpose, slow):
+	with slow():
+		assert not frappe.db.get_value("Processing Purpose", service_purpose.name, "is_marketing")
+	service_purpose.update({"is_marketing": 1}).save()
+	frappe.db.commit()
+	with slow():
+		proof.is_marketing(service_purpose.name)
+	assert proof.is_marketing(service_purpose.name)

@@ -23,6 +23,7 @@ import frappe
 from frappe import _
 from frappe.utils import strip_html
 
+from gdpr_consent import proof
 from gdpr_consent.doors import says_why
 from gdpr_consent.identity import address_keys, split_addresses
 
@@ -184,7 +185,7 @@ def resolve(purpose: str | None, topic: str | None, signal: str, marketing_sourc
 		return MailClass(True, found, topic, signal)
 	if purpose and not frappe.db.exists("Processing Purpose", purpose):
 		return MailClass(True, None, None, signal, "its purpose doesn't exist")
-	if purpose and frappe.get_cached_value("Processing Purpose", purpose, "is_marketing"):
+	if purpose and proof.is_marketing(purpose):
 		return MailClass(True, purpose, None, signal)
 	if purpose and not marketing_source:
 		return MailClass(False, purpose, None, signal)

@@ -11,6 +11,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent import proof
 from gdpr_consent.gate import sms
 from gdpr_consent.gate.classify import PURPOSE_HEADER, TOPIC_HEADER, fields_of, resolve
 
@@ -47,8 +48,7 @@ def refuse_a_service_purpose(doc: Document, _method: str | None = None) -> None:
 	purpose = doc.get("consent_purpose")
 	if not purpose or not doc.has_value_changed("consent_purpose"):
 		return
-	is_marketing = frappe.get_cached_value("Processing Purpose", purpose, "is_marketing")
-	if not is_marketing and MAY_SAY_SERVICE.isdisjoint(frappe.get_roles()):
+	if not proof.is_marketing(purpose) and MAY_SAY_SERVICE.isdisjoint(frappe.get_roles()):
 		frappe.throw(
 			_("{0}: {1} is no marketing purpose. Only a Privacy Officer can choose it here.").format(
 				_(doc.meta.get_label("consent_purpose")), frappe.bold(purpose)

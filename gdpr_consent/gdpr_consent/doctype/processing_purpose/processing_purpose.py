@@ -3,7 +3,7 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import getdate
 
-from gdpr_consent import legitimate_interests, policy_history
+from gdpr_consent import legitimate_interests, policy_history, proof
 from gdpr_consent.exceptions import LegalBasisNotAllowed
 
 
@@ -26,9 +26,11 @@ class ProcessingPurpose(Document):
 		self.set_onload("lacks_assessment", self.name in legitimate_interests.lacking(getdate()))
 
 	def on_update(self) -> None:
+		proof.forget_purposes()
 		policy_history.note(self)
 
 	def after_delete(self) -> None:
+		proof.forget_purposes()
 		policy_history.note_deletion(self)
 
 	def _check_special_categories(self) -> None:
