@@ -71,6 +71,7 @@ class Place(NamedTuple):
 
 
 STRICTEST = Rule(double_opt_in=True, existing_customer=False, grades=GRADES["A or C"])
+UNKNOWN_PURPOSE = (True, "A or C")  # also one that is spelt in another way than it is stored
 
 
 def rule_of(country: str | None) -> Rule:
@@ -138,12 +139,12 @@ def tells_how_to_withdraw(text: str, language: str) -> bool | None:
 
 def is_marketing(purpose: str) -> bool:
 	"""Whether a purpose is marketing. One that isn't there, any more, has to be permitted as if it were."""
-	known = _purposes().get(purpose)
-	return known is None or known[0]
+	marketing, _grades = _purposes().get(purpose, UNKNOWN_PURPOSE)
+	return marketing
 
 
 def _accepted_grades(purpose: str) -> str:
-	_is_marketing, grades = _purposes().get(purpose, (True, ""))
+	_marketing, grades = _purposes().get(purpose, UNKNOWN_PURPOSE)
 	return grades
 
 
