@@ -16,7 +16,7 @@ VIEWER, EDITOR = "Sensitive Data Viewer", "Sensitive Data Editor"
 SENSITIVE_ROLES = (VIEWER, EDITOR)
 LEVELS = {"Sensitive": 7, "Special Category": 8}
 SPARE_LEVELS = (9, 6, 5, 4, 3, 2)  # for other groups of viewers and editors
-CACHE = "gdpr_consent_sensitive_fields"
+CACHE = "gdpr_consent_protected_fields"
 TEXT_TYPES = (
 	"Data",
 	"Read Only",
