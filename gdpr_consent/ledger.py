@@ -380,6 +380,7 @@ def verify(
 	bad = (
 		_first_bad(check, rows, progress)
 		or _event_of_no_record(check.checked)
+		or _payload_of_no_event(check.payloads)
 		or check.first_bad_seal()
 		or rows.first_bad()
 	)
@@ -501,3 +502,17 @@ def _event_of_no_record(checked: int) -> Problem | None:
 	of_none = (Coalesce(event.consent, "") == "") & (Coalesce(event.suppression, "") == "")
 	names = frappe.qb.from_(event).select(event.name).where(of_none).limit(1).run(pluck=True)
 	return Problem(names[0] if names else "Consent Event", "its record is missing")
+
+
+def _payload_of_no_event(known: int) -> Problem | None:
+	"""An erasure leaves none behind. Who renames one makes an event look as if it had been erased."""
+	((there,),) = frappe.db.sql("select count(*) from `tabConsent Event Payload` where payload <> ''")
+	if there == known:
+		return None
+	names = frappe.db.sql(
+		"""select min(payload.name) from `tabConsent Event Payload` payload
+		left join `tabConsent Event` event on event.name = payload.name
+		where event.name is null and payload.payload <> ''""",
+		pluck=True,
+	)
+	return Problem(names[0] or "Consent Event Payload", "its event is missing")

@@ -96,7 +96,7 @@ class Check:
 	"""
 
 	def __init__(self, seals: Iterable[Mapping[str, Any]], anchors: Iterable[Mapping[str, Any]] = ()) -> None:
-		self.checked = 0
+		self.checked = self.payloads = 0
 		self.seals = sorted(seals, key=itemgetter("number"))
 		self._anchors = list(anchors)
 		self._lines: dict[int, Any] = {}  # by seal, the running hash over its events
@@ -131,6 +131,7 @@ class Check:
 		)
 		for position, row in enumerate(events, start=1):
 			self.checked += 1
+			self.payloads += bool(row[-2])
 			try:
 				text = self._problem_of(doctype, record, position, row, previous, erased_before)
 			except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -361,7 +362,11 @@ def verify(
 		seals = _load(path, database)
 		try:
 			check = Check(seals, anchors)
-			bad = _first_bad(check, database, progress) or check.first_bad_seal()
+			bad = (
+				_first_bad(check, database, progress)
+				or _payload_of_no_event(check.payloads, database)
+				or check.first_bad_seal()
+			)
 		except (KeyError, TypeError, ValueError):
 			return {"ok": False, "checked": 0, "first_bad": "Ledger Seal", "problem": NOT_OURS, "seal": 0}
 	return {
@@ -400,6 +405,18 @@ def _first_bad(check: Check, database: sqlite3.Connection, progress: Callable[[i
 	if of is not None:
 		return Problem(str(next(rows)[2]), "its record is missing")
 	return None
+
+
+def _payload_of_no_event(known: int, database: sqlite3.Connection) -> Problem | None:
+	"""An erasure leaves none behind. Who renames one makes an event look as if it had been erased."""
+	((there,),) = database.execute("select count(*) from payload where payload <> ''")
+	if there == known:
+		return None
+	((name,),) = database.execute(
+		"select min(payload.name) from payload left join event on event.name = payload.name"
+		" where event.name is null and payload.payload <> ''"
+	)
+	return Problem(str(name or "Consent Event Payload"), "its event is missing")
 
 
 def main(arguments: list[str] | None = None) -> int:

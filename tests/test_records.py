@@ -497,7 +497,10 @@ def forget(email: str) -> None:
 	"""As if the site had never known them."""
 	for doctype in ("Consent", "Suppression"):
 		names = frappe.get_all(doctype, {"email": email}, pluck="name")
-		frappe.db.delete("Consent Event", {frappe.scrub(doctype): ["in", names or ["none"]]})
+		events = {frappe.scrub(doctype): ["in", names or ["none"]]}
+		numbered = frappe.get_all("Consent Event", events, pluck="name")
+		frappe.db.delete("Consent Event Payload", {"name": ["in", numbered or ["none"]]})
+		frappe.db.delete("Consent Event", events)
 		frappe.db.delete(doctype, {"name": ["in", names or ["none"]]})
 
 
