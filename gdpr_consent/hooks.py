@@ -58,6 +58,7 @@ scheduler_events = {
 		"gdpr_consent.bulk_update.job.take_up",
 		"gdpr_consent.rights.erasure_run.take_up",
 		"gdpr_consent.replay.every_few_minutes",
+		"gdpr_consent.rights.notifications.tell",
 	],
 	"hourly": ["gdpr_consent.tasks.hourly"],
 	"daily": ["gdpr_consent.tasks.daily", "gdpr_consent.gate.canary.run"],

@@ -15,7 +15,7 @@ from frappe import _
 from frappe.contacts.doctype.address.address import get_default_address
 from frappe.utils import get_url
 
-from gdpr_consent import dpv_terms, identity, ledger, links, register, signatures
+from gdpr_consent import data_recipients, dpv_terms, identity, ledger, links, register, signatures
 from gdpr_consent.clock import now_utc, utc_text
 from gdpr_consent.exceptions import RecordNotPossible
 from gdpr_consent.policy import STATUS_AFTER, Channel, EventKind, Status
@@ -274,7 +274,7 @@ class Writer:
 			],
 			"dpv:hasRecipient": [
 				self._or_gap(line, "dpv:Recipient", _("Categories of Recipients"), where)
-				for line in (purpose.recipients or "").strip().splitlines() or [""]
+				for line in _recipients(purpose) or [""]
 			],
 			**_if_stated(
 				"dpv:hasTechnicalOrganisationalMeasure", "dpv:SafeguardForDataTransfer", purpose.safeguards
@@ -548,7 +548,7 @@ def kantara_of(consent: str) -> Json:
 	places = writer.jurisdiction(row, purpose)
 	first = places[0]
 	term = writer.purpose_term(purpose)
-	recipients = (purpose.recipients or "").strip()
+	recipients = "\n".join(_recipients(purpose))
 	officer = writer.settings.get("data_protection_officer")
 	keys = signatures.public_keys()["keys"]
 	receipt: Json = {
@@ -593,6 +593,11 @@ def kantara_of(consent: str) -> Json:
 		"spiCat": [],
 	}
 	return _without_none(receipt)
+
+
+def _recipients(purpose: Any) -> list[str]:
+	named = data_recipients.of_purposes([purpose.name]).get(purpose.name, [])
+	return [*(purpose.recipients or "").strip().splitlines(), *map(data_recipients.in_words, named)]
 
 
 def _if_stated(term: str, kind: str, text: str | None) -> Json:

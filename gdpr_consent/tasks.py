@@ -20,12 +20,13 @@ from gdpr_consent import (
 from gdpr_consent.bulk_update import items
 from gdpr_consent.clock import add_months, now_utc
 from gdpr_consent.gate import self_check
-from gdpr_consent.rights import information, package, reminders, storage_limits
+from gdpr_consent.rights import information, notifications, package, reminders, storage_limits
 
 DELETE_AT_ONCE = 10_000
 LOGS = (
 	("Consent Decision", "decided_on", "decision_retention_months"),
 	("Sensitive Access Log", "accessed_on", "access_log_retention_months"),
+	("Recipient Notification", "told_on", "request_retention_months"),
 )
 
 
@@ -50,6 +51,7 @@ def daily() -> None:
 	reminders.remind()
 	items.delete_unused()
 	information.remind()
+	notifications.remind(getdate())
 	legal_hold.remind(getdate())
 	legitimate_interests.remind(getdate())
 

@@ -35,13 +35,14 @@ import frappe
 from frappe.installer import update_site_config
 from frappe.utils.password import get_encryption_key, update_password
 
-from gdpr_consent import api, audience, journal, links, policy_history, proof, sales
+from gdpr_consent import api, audience, data_recipients, journal, links, policy_history, proof, sales, tasks
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.bulk_update import job
 from gdpr_consent.clock import to_system_time
 from gdpr_consent.gate import personal
 from gdpr_consent.identity import address_keys
 from gdpr_consent.register import ends, writing
+from gdpr_consent.rights import notifications
 from gdpr_consent.standing import DOCTYPES
 
 # No verdict by the clock of a busy machine. The same examples in every run; with --full, many and new ones.
@@ -143,7 +144,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 	standing = Clock()
-	for module in (writing, ends, audience, links, policy_history):
+	told = (data_recipients, notifications, tasks)
+	for module in (writing, ends, audience, links, policy_history, *told):
 		monkeypatch.setattr(module, "now_utc", lambda: standing.now)
 	return standing
 

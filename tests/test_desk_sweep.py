@@ -41,6 +41,7 @@ ONLY_FOR_OFFICERS = (
 	"Personal Data Breach Notice",
 	"Information Duty",
 	"Automated Decision Review",
+	"Recipient Notification",
 )
 FORM, LIST, REPORT = ".form-page", ".frappe-list", "#page-query-report .layout-main-section"
 PRINT = ".print-format-container"
@@ -75,6 +76,7 @@ def places(people: dict[str, str]) -> list[Place]:
 		*(a_list(doctype, READERS) for doctype in ("Consent", "Suppression", "Consent Decision")),
 		*(form("Processing Purpose", "Email Marketing", READERS), a_list("Subscription Topic", READERS)),
 		*(a_list("Consent Wording", READERS), a_list("Consent Country Rule", READERS)),
+		a_list("Data Recipient", KEEPERS),
 		*(a_list("Consent Source", KEEPERS), a_list("Legal Basis", KEEPERS)),
 		Place("consent-settings", "/app/consent-settings", FORM, OFFICERS | {"Consent User"}),
 		a_list("Consent Bulk Update", KEEPERS),

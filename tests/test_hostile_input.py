@@ -74,6 +74,7 @@ RIGHT: dict[str, Any] = {
 	"rows": "[]",
 	"changes": "[]",
 	"duties": "[]",
+	"names": "[]",
 	"recipients_": "[]",
 	"candidates": "[]",
 	"receiver_list": "+48 600 000 000",

@@ -17,6 +17,7 @@ from gdpr_consent import api, breaches, legal_hold
 from gdpr_consent.bulk_update import api as bulk_api
 from gdpr_consent.gate import self_check
 from gdpr_consent.rights import api as rights
+from gdpr_consent.rights import notifications
 from gdpr_consent.sensitive_data import rights as field_rights
 
 TABLE = Path(__file__).parents[1] / "docs" / "roles.md"
@@ -55,6 +56,15 @@ class Scene:
 		rights.start_request(name)
 		frappe.set_user(user)
 		yield name
+
+	def notification(self) -> str:
+		"""Have somebody to tell that the person said no."""
+		user = frappe.session.user
+		frappe.set_user("Administrator")
+		inserts("Data Recipient", title=self.unique, purposes=[{"purpose": "Email Marketing"}])
+		api.withdraw_consent(email=self.email)
+		frappe.set_user(user)
+		return frappe.db.get_value("Recipient Notification", {"email": self.email})
 
 	def newsletter(self) -> dict:
 		return {
@@ -318,6 +328,11 @@ def _(scene: Scene) -> None:
 		rights.answer_human_review(request)
 
 
+@does("note that a recipient of data was told of a no")
+def _(scene: Scene) -> None:
+	notifications.note_as_told([scene.notification()], "By phone")
+
+
 @does("put somebody under a Legal Hold, and release it")
 def _(scene: Scene) -> None:
 	hold = frappe.new_doc("Legal Hold", **scene.party, reason="A lawsuit", review_on=add_days(nowdate(), 90))
@@ -360,6 +375,11 @@ def _(scene: Scene) -> None:
 @does("assess whether legitimate interests outweigh")
 def _(scene: Scene) -> None:
 	assessed(interest=scene.unique)
+
+
+@does("who has people's data from us")
+def _(scene: Scene) -> None:
+	inserts("Data Recipient", title=scene.unique, purposes=[{"purpose": "Email Marketing"}])
 
 
 @does("Consent Settings")

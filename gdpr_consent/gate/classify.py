@@ -4,7 +4,7 @@
 2. the headers X-Consent-Purpose and X-Consent-Topic, which a script sets with `email_headers`;
 3. the record it was sent from: Newsletter and Email Campaign are marketing;
 4. the Communication it belongs to: its record as in 3, or its Email Template;
-5. a Consent, request, information duty or breach that it was sent from: service;
+5. a Consent, request, information duty, breach or recipient of data that it was sent from: service;
 6. the subject of an Email Group's welcome mail, which core sends with no other sign;
 7. the administrator's own signs in Consent Settings;
 8. the setting for mail of unknown kind.
@@ -28,7 +28,10 @@ from gdpr_consent.doors import says_why
 from gdpr_consent.identity import address_keys, split_addresses
 
 MARKETING_SOURCES = ("Newsletter", "Email Campaign")
-SERVICE_SOURCES = ("Consent", "Data Subject Request", "Information Duty", "Personal Data Breach")
+SERVICE_SOURCES = (
+	*("Consent", "Data Subject Request", "Information Duty", "Personal Data Breach"),
+	"Data Recipient",
+)
 SENT_FROM, SENDER, SUBJECT_STARTS_WITH = "Sent From", "Sender", "Subject Starts With"  # Consent Mail Sign
 PURPOSE_HEADER, TOPIC_HEADER = "X-Consent-Purpose", "X-Consent-Topic"
 

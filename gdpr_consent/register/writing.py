@@ -1,7 +1,7 @@
 """One visit to the register: what is locked, loaded, checked and written in it."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import frappe
 from frappe import _
 
-from gdpr_consent import announcements, email_groups, journal, ledger, proof, sales, standing
+from gdpr_consent import announcements, data_recipients, email_groups, journal, ledger, proof, sales, standing
 from gdpr_consent.clock import now_utc, utc_text
 from gdpr_consent.exceptions import TransitionNotAllowed, UnknownReference
 from gdpr_consent.identity import address_keys
@@ -213,12 +213,30 @@ class Writing:
 			new = [row for name, row in changed.items() if name in self._new]
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
+		data_recipients.note(self._ended(), self._restricted())
 		announcements.note(event for event, _head in self._events["Consent"])
 		journal.note(event for events in self._events.values() for event, _head in events)
 		if not self.bulk_update:  # whose job has the lists follow when it ends
 			standing.follow_register(
 				[row for changed in self._changed.values() for row in changed.values()], self.is_stale
 			)
+
+	def _ended(self) -> Iterator[Row]:
+		changed = self._changed["Consent"]
+		for event, _head in self._events["Consent"]:
+			if event.kind in data_recipients.ENDS_A_PERMISSION:
+				yield changed[event.record]
+
+	def _restricted(self) -> Iterator[Row]:
+		for event, _head in self._events["Suppression"]:
+			said = self._changed["Suppression"][event.record]
+			if event.kind != EventKind.SUPPRESS or said["kind"] != RefusalKind.RESTRICTION:
+				continue
+			for row in self.consents.get(said["address_key"], ()):
+				if row["status"] in data_recipients.ALLOWED_SOMETHING and covers(
+					scope_of(said), scope_of(row)
+				):
+					yield row
 
 	def _keep_email_groups_in_step(self) -> None:
 		changed = [

@@ -6,7 +6,7 @@ import frappe
 from frappe import _
 from frappe.utils import getdate
 
-from gdpr_consent import legitimate_interests
+from gdpr_consent import data_recipients, legitimate_interests
 from gdpr_consent.clock import now_utc
 from gdpr_consent.policy import Status
 from gdpr_consent.reports.common import (
@@ -64,9 +64,11 @@ def _rows(filters: Row) -> list[Row]:
 	bases, active = _bases(purposes), _active_consents()
 	assessments = legitimate_interests.last_of(purpose.name for purpose in purposes)
 	unassessed = legitimate_interests.lacking(getdate())
+	named = data_recipients.of_purposes(purpose.name for purpose in purposes)
 	rows = []
 	for purpose in purposes:
 		months = purpose.retention_months
+		recipients = named.get(purpose.name, [])
 		row = {
 			"purpose": purpose.name,
 			"controller": purpose.company,
@@ -78,7 +80,11 @@ def _rows(filters: Row) -> list[Row]:
 			"description": _(purpose.description) if purpose.description else "",
 			"data_subjects": _shown(purpose.data_subjects),
 			"data_categories": _shown(purpose.data_categories),
-			"recipients": _shown(purpose.recipients),
+			"recipients": "; ".join(
+				text
+				for text in (_shown(purpose.recipients), *map(data_recipients.in_words, recipients))
+				if text
+			),
 			"transfers": purpose.transfers,
 			"safeguards": purpose.safeguards,
 			"storage": "; ".join(
@@ -99,7 +105,8 @@ def _rows(filters: Row) -> list[Row]:
 			"last_review": purpose.last_review,
 			"active_consents": active.get(purpose.name, 0),
 		}
-		rows.append(row | {"missing": _missing(row, is_unassessed=purpose.name in unassessed)})
+		missing = _missing(row, recipients, is_unassessed=purpose.name in unassessed)
+		rows.append(row | {"missing": missing})
 	return rows
 
 
@@ -107,14 +114,19 @@ def _shown(text: str | None) -> str:
 	return _(text) if text else ""
 
 
-def _missing(row: Row, is_unassessed: bool) -> str:
+def _missing(row: Row, recipients: list[Row], is_unassessed: bool) -> str:
 	labels = {one["fieldname"]: one["label"] for one in _columns()}
 	empty = [name for name in DEMANDED if not row[name]]
 	if row["transfers"] and not row["safeguards"] and not _says_none(row["transfers"]):
 		empty.append("safeguards")
 	if is_unassessed:
 		empty.append("balancing_test")
-	return ", ".join(labels[name] for name in empty)
+	without_contract = [
+		_("contract with {0} (Art. 28)").format(one["name"])
+		for one in recipients
+		if one["role"] == data_recipients.PROCESSOR and not one["contract"]
+	]
+	return ", ".join([*(labels[name] for name in empty), *without_contract])
 
 
 def _says_none(text: str) -> bool:

@@ -11,7 +11,7 @@ from frappe import _
 from frappe.model import no_value_fields
 from frappe.utils import cstr, get_site_path, strip_html
 
-from gdpr_consent import dpv_terms, identity, ledger, paper, records
+from gdpr_consent import data_recipients, dpv_terms, identity, ledger, paper, records
 from gdpr_consent.clock import to_system_time, utc_text
 from gdpr_consent.exceptions import RecordNotPossible
 from gdpr_consent.policy import EventKind, Reason, RefusalKind
@@ -49,7 +49,7 @@ def write(package: Package, request: Any, about: Subject, progress: Progress) ->
 	book = Book(request, about)
 	told = information.processing(request.company) | {
 		"confirmation": confirmation(about, book),
-		"recipients": recipients(about),
+		"recipients": recipients(about, book),
 		"sources": sources(about, book),
 		"made_on": frappe.utils.now(),
 		"time_zone": frappe.utils.get_system_timezone(),
@@ -136,9 +136,13 @@ def _marketing_mails(keys: list[str]) -> list[dict[str, Any]]:
 # --- who got it, where it came from -------------------------------------------------------------------------
 
 
-def recipients(about: Subject) -> list[dict[str, str]]:
+def recipients(about: Subject, book: Book) -> list[dict[str, str]]:
 	"""Name who was really given the person's data (C-154/21; DS-12): told recipients, and our processors."""
 	found: dict[tuple[str, str], None] = {}
+	purposes = {consent.purpose for consent in book.consents.rows if consent.given_on}
+	for purpose, named in data_recipients.of_purposes(sorted(purposes)).items():
+		about_purpose = _("has data for this purpose: {0}").format(_(purpose))
+		found |= {(data_recipients.in_words(one), about_purpose): None for one in named}
 	row, notice = (
 		frappe.qb.DocType("Data Subject Request Record"),
 		frappe.qb.DocType("Data Subject Request Notice"),

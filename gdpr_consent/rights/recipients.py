@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import getdate
 
-from gdpr_consent import identity
+from gdpr_consent import data_recipients, identity
 from gdpr_consent.exceptions import InvalidAddress, RequestIncomplete
 from gdpr_consent.rights import letters, requests, restriction
 
@@ -18,7 +18,8 @@ MOST_SUGGESTED = 200
 
 
 def suggest(name: str) -> list[dict[str, str]]:
-	"""List to whom mails went from the records of the person, but for the person and our own users."""
+	"""List who has data for the purposes of the person's consents, and to whom mails went from their records,
+	but for the person and our own users."""
 	doc = requests.get(name)
 	people = restriction.people_of(doc)
 	if not people:
@@ -47,7 +48,27 @@ def suggest(name: str) -> list[dict[str, str]]:
 			key = identity.address_keys([address])[address]
 			if key and key not in known:
 				found.setdefault(key, {"recipient": address, "about": _("Mail: {0}").format(row.subject)})
-	return list(found.values())
+	return [*_by_purpose(theirs), *found.values()]
+
+
+def _by_purpose(addresses: list[str]) -> list[dict[str, str]]:
+	consent = frappe.qb.DocType("Consent")
+	keys = [key for key in identity.address_keys(addresses).values() if key]
+	purposes = (
+		frappe.qb.from_(consent)
+		.select(consent.purpose)
+		.distinct()
+		.where(consent.address_key.isin(keys) & consent.given_on.isnotnull())
+		.orderby(consent.purpose)
+		.run(pluck=True)
+		if keys
+		else []
+	)
+	return [
+		{"recipient": one["email"] or one["name"], "about": _("Data for {0}").format(_(purpose))}
+		for purpose, named in data_recipients.of_purposes(purposes).items()
+		for one in named
+	]
 
 
 def add(name: str, rows: Iterable[dict[str, Any]]) -> None:

@@ -570,6 +570,14 @@ def holdings() -> list[Holding]:
 			"Personal Data Breach Notice", (*_address("email"),), ("email",), ANONYMISE, emptied=("email",)
 		),
 		Holding(
+			"Recipient Notification",
+			(*_address("email"),),
+			("email",),
+			KEEP,
+			_("Duty to tell those who have the data (Art. 19 GDPR); they are told within minutes"),
+			purpose=MARKETING,
+		),
+		Holding(
 			"Consent Bulk Update Item",
 			(*_address("email"),),
 			("email", "target", "evidence", "note"),
