@@ -7,7 +7,7 @@ from email import message_from_string
 from email.policy import default
 
 import pytest
-from conftest import BulkUpdates, give
+from conftest import DESK, BulkUpdates, give
 
 import frappe
 from frappe.utils import getdate
@@ -322,3 +322,31 @@ def test_a_purpose_stands_once():
 	rows = [{"purpose": PURPOSE}] * 2
 	with pytest.raises(ConsentError, match=PURPOSE):
 		frappe.new_doc("Data Recipient", title="Twice", purposes=rows).insert()
+
+
+def test_an_officer_names_a_recipient_and_notes_in_the_list_that_they_were_told(
+	recipients, mailbox, desk, picture, user_with_roles
+):
+	recipient, email = recipients(email=None, located_in="Germany", contract="Folder 7"), mailbox()
+	give(email)
+	withdraw(email)
+	officer = user_with_roles("Privacy Officer")
+	frappe.db.commit()
+	page = desk(officer)
+	page.goto(f"{DESK}/data-recipient/{recipient}")
+	page.locator(".document-link", has_text="Recipient Notification").wait_for()
+	picture(page, "data-recipient")
+	page.goto(f"{DESK}/recipient-notification/view/list")
+	page.locator(".list-row", has_text=recipient).locator(".list-row-checkbox").check()
+	picture(page, "recipient-notifications")
+	page.get_by_role("button", name="Actions").click()
+	page.locator(".actions-btn-group .dropdown-menu").get_by_text("Note as Told…").click()
+	page.locator(".modal.show [data-fieldname=how] input").fill("By phone, Ann")
+	with page.expect_response(lambda response: "note_as_told" in response.url):
+		page.locator(".modal.show .btn-modal-primary").click()
+	page.reload()  # core reads a list at most once in three seconds
+	page.locator(".list-row", has_text="Told").wait_for()
+	picture(page, "recipient-notifications-told")
+	frappe.db.commit()
+	assert told("recipient", "status", "how", "email") == [(recipient, "Told", "By phone, Ann", None)]
+	frappe.db.delete("User", officer)
