@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Callable, Iterator
 from email.parser import Parser
 from email.policy import SMTP
 
@@ -16,7 +17,7 @@ from frappe.email.queue import flush
 from gdpr_consent import api, register
 from gdpr_consent.clock import now_utc
 from gdpr_consent.gate import email_queue as gate
-from gdpr_consent.gate import self_check
+from gdpr_consent.gate import personal, self_check
 from gdpr_consent.identity import address_key
 from gdpr_consent.policy import RefusalKind
 
@@ -259,6 +260,71 @@ def test_em_14_a_place_that_the_author_made_keeps_a_link_that_works(queued, agre
 	links_in_it = dict(re.findall(r"<a href=[\"']([^\"']+)[\"'][^>]*>([^<]+)</a>", body))
 	assert links_in_it[link_in(delivery)] == "Leave us"
 	assert "Your choices" in links_in_it.values()
+
+
+@pytest.fixture
+def controller(site) -> Iterator[Callable[..., None]]:
+	"""Give the company that the mails are from a postal address, for a while."""
+	company = frappe.db.get_value("Processing Purpose", MARKETING, "company")
+	company = company or frappe.db.get_default("company")
+	made: list[str] = []
+
+	def lives_at(street: str) -> str:
+		address = frappe.new_doc(
+			"Address",
+			address_title=company,
+			address_type="Office",
+			address_line1=street,
+			pincode="10115",
+			city="Berlin",
+			country="Germany",
+			is_your_company_address=1,
+			is_primary_address=1,
+			links=[{"link_doctype": "Company", "link_name": company}],
+		)
+		made.append(address.insert().name)
+		frappe.db.commit()
+		personal._imprint.clear_cache()
+		return company
+
+	yield lives_at
+	frappe.db.rollback()
+	for name in made:
+		frappe.delete_doc("Address", name, force=True)
+	frappe.db.commit()
+	personal._imprint.clear_cache()
+
+
+def bodies_of(delivery) -> list[str]:
+	message = Parser(policy=SMTP).parsestr(delivery.content)
+	return [html.unescape(message.get_body((kind,)).get_content()) for kind in ("plain", "html")]
+
+
+@pytest.mark.parametrize("more", [{"add_unsubscribe_link": 0}, WITH_A_PLACE], ids=["no place", "a place"])
+def test_em_10_a_marketing_mail_says_who_writes_and_where_they_are(queued, agreed, smtp, controller, more):
+	"""Art. 13(4) ePrivacy, Art. 6 of 2000/31."""
+	company = controller("Straße <1> & Söhne")
+	queued(agreed(), purpose=MARKETING, **more).send()
+	(delivery,) = smtp.deliveries
+	for body in bodies_of(delivery):
+		assert body.count(f"{company}, Straße <1> & Söhne, 10115 Berlin, Germany") == 1
+	assert "<1>" not in Parser(policy=SMTP).parsestr(delivery.content).get_body(("html",)).get_content()
+
+
+def test_em_10_a_mail_that_says_it_itself_says_it_once(queued, agreed, smtp, controller):
+	controller("Hauptstr. 1")
+	mail = queued(agreed(), purpose=MARKETING)
+	mail.message = mail.message.replace("Hello", "Hello from Hauptstr. 1")
+	mail.send()
+	(delivery,) = smtp.deliveries
+	assert [body.count("Hauptstr. 1") for body in bodies_of(delivery)] == [1, 1]
+
+
+def test_em_10_service_mail_is_left_as_it_is(queued, mailbox, smtp, controller):
+	controller("Hauptstr. 1")
+	queued(mailbox(), purpose="Contract Fulfilment").send()
+	(delivery,) = smtp.deliveries
+	assert not any("Hauptstr. 1" in body for body in bodies_of(delivery))
 
 
 def test_em_12_service_mail_carries_no_way_out(queued, mailbox, smtp):

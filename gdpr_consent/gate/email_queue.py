@@ -97,7 +97,7 @@ def _admit(mail: Any, found: MailClass) -> bool:
 		_log(mail, found, row, address, decision)
 		if decision.allowed:
 			# Frappe commits the decision when it writes that the mail is being sent, and sends it then.
-			personalise(mail, decision.consent, _may_track(mail, address))
+			personalise(mail, decision.consent, found.purpose, _may_track(mail, address))
 		else:
 			_block(mail, row, decision)
 			frappe.db.commit()  # nosemgrep: nothing else would

@@ -1,4 +1,4 @@
-"""Makes a marketing mail its one reader's own: a way out that works, nobody else's address, no beacon.
+"""Makes a marketing mail its one reader's own: who writes, a way out, nobody else's address, no beacon.
 
 It changes the mail in memory only, at the moment of sending. A link that is made then is never stored in the
 queue or the timeline, where others could read and use it.
@@ -16,7 +16,7 @@ from frappe import _
 from frappe.utils import escape_html
 from frappe.utils.caching import site_cache
 
-from gdpr_consent import links
+from gdpr_consent import links, records
 
 # Placeholders of frappe.email.doctype.email_queue, which it fills in per recipient.
 LINK, BEACON, RECIPIENT = "<!--unsubscribe_url-->", "<!--email_open_check-->", "<!--recipient-->"
@@ -25,11 +25,12 @@ LINK, BEACON, RECIPIENT = "<!--unsubscribe_url-->", "<!--email_open_check-->", "
 PLACE = re.compile(rf"""(?P<opening>=(?:3D)?(?:=\r?\n)?["'])?{LINK}""")
 
 
-def personalise(mail: Any, consent: str | None, may_be_tracked: bool = False) -> None:
+def personalise(mail: Any, consent: str | None, purpose: str | None, may_be_tracked: bool = False) -> None:
 	"""Prepare an Email Queue document with one recipient left for sending.
 
 	Args:
 		consent: the Consent that the mail stands on; a mail to one's own staff has none, and no way out.
+		purpose: what the mail is about, whose controller is named in it (Art. 13(4) ePrivacy, EM-10).
 		may_be_tracked: whether the recipient agreed to it; else opening a mail is nobody's business (CA-19).
 	"""
 	if not may_be_tracked:
@@ -41,11 +42,12 @@ def personalise(mail: Any, consent: str | None, may_be_tracked: bool = False) ->
 		return
 	url, choices = links.unsubscribe_url(consent), links.preferences_url(consent)
 	language = frappe.db.get_value("Consent", consent, "language")
+	imprint = _missing_imprint(mail, purpose)
 	if LINK in mail.message:
-		_fill_in_links(mail, url, choices, _("Your choices", language))
+		_fill_in_links(mail, url, choices, _("Your choices", language), imprint)
 		mail.add_unsubscribe_link = 0  # core needn't sign its own, for which there is no place left
 	else:
-		_append_links(mail, {_("Unsubscribe", language): url, _("Your choices", language): choices})
+		_append_links(mail, {_("Unsubscribe", language): url, _("Your choices", language): choices}, imprint)
 	# RFC 8058 §3.1. In front, since a header folded by core would break the address.
 	mail.message = (
 		f"List-Unsubscribe: {_ways_out(mail, consent, url)}\n"
@@ -76,21 +78,48 @@ def _name_nobody_else(mail: Any) -> None:
 	mail.message = message.as_string()
 
 
-def _fill_in_links(mail: Any, url: str, choices: str, label: str) -> None:
-	"""Put the way out where the mail has a place for it, and the link to the person's choices in front of it.
+def _missing_imprint(mail: Any, purpose: str | None) -> str:
+	"""Say who writes, with their postal address, if the mail doesn't say it itself (EM-10)."""
+	imprint, street = _imprint(purpose)
+	says_so = street and _encoded(street) in mail.message.replace("\r\n", "\n").replace("=\n", "")
+	return "" if says_so else imprint
+
+
+@site_cache(ttl=60)
+def _imprint(purpose: str | None) -> tuple[str, str]:
+	company = purpose and frappe.get_cached_value("Processing Purpose", purpose, "company")
+	company = company or frappe.db.get_default("company")
+	address = (records.postal_address(company) if company else None) or {}
+	street, country = address.get("schema:streetAddress", ""), address.get("schema:addressCountry")
+	place = " ".join(filter(None, (address.get("schema:postalCode"), address.get("schema:addressLocality"))))
+	told = (company, street, place, country)
+	return ", ".join(part for part in told if part), street
+
+
+def _fill_in_links(mail: Any, url: str, choices: str, label: str, imprint: str) -> None:
+	"""Put the way out where the mail has a place for it, with the link to the person's choices before it,
+	and who writes at the end.
 
 	The mail isn't parsed for that: of a Newsletter there are very many.
 	"""
 	out, its_choices = _encoded(url), _encoded(choices)
 	html_label, text_label = _encoded(escape_html(label)), _encoded(label)
+	who = f"\n\n{_encoded(imprint)}" if imprint else ""
 
 	def fill_in(place: re.Match) -> str:
 		if not (opening := place["opening"]):
-			return f"{out}\n\n{text_label}: {its_choices}"
+			return f"{out}\n\n{text_label}: {its_choices}{who}"
 		quote = opening[-1]
 		return f"{opening}{its_choices}{quote}>{html_label}</a> &middot; <a href=3D{quote}{out}"
 
-	mail.message = PLACE.sub(fill_in, mail.message)
+	before, body_end, after = mail.message.partition("</body>")
+	in_html = f"{_encoded(_in_html(imprint))}\n" if body_end and imprint else ""
+	mail.message = PLACE.sub(fill_in, f"{before}{in_html}{body_end}{after}")
+
+
+def _in_html(imprint: str) -> str:
+	style = "font: 12px sans-serif; color: #6b7280; margin: 8px"
+	return f'<p style="{style}">{escape_html(imprint)}</p>' if imprint else ""
 
 
 def _encoded(text: str) -> str:
@@ -98,7 +127,7 @@ def _encoded(text: str) -> str:
 	return quopri.encodestring(text.encode()).decode()
 
 
-def _append_links(mail: Any, urls: dict[str, str]) -> None:
+def _append_links(mail: Any, urls: dict[str, str], imprint: str) -> None:
 	"""Add visible links to a mail that has no place for them, in its text and in its HTML (EM-14)."""
 	message = _parsed(mail)
 	for part in message.walk():
@@ -109,12 +138,12 @@ def _append_links(mail: Any, urls: dict[str, str]) -> None:
 			visible = " &middot; ".join(
 				f'<a href="{escape_html(url)}">{escape_html(label)}</a>' for label, url in urls.items()
 			)
-			before, body_end, after = content.rpartition("</body>")
-			content = (
-				f"{before}<p>{visible}</p>{body_end}{after}" if body_end else f"{content}<p>{visible}</p>"
-			)
+			added = f"<p>{visible}</p>{_in_html(imprint)}"
+			before, body_end, after = content.partition("</body>")
+			content = f"{before}{added}{body_end}{after}" if body_end else f"{content}{added}"
 		elif part.get_content_subtype() == "plain":
 			content += "\n\n" + "".join(f"{label}: {url}\n" for label, url in urls.items())
+			content += f"\n{imprint}\n" if imprint else ""
 		else:
 			continue
 		part.set_content(content, subtype=part.get_content_subtype(), cte="quoted-printable")
