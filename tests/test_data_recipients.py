@@ -100,9 +100,14 @@ def test_st_16_a_withdrawal_makes_a_row_for_each_recipient_of_the_purpose(recipi
 	assert rows == sorted((one, "Withdrawn", consent, email, PURPOSE, "Due") for one in (first, second))
 
 
+def erase(email: str, _name: str) -> None:
+	register.erase([email], [])
+
+
 @pytest.mark.parametrize(
 	("what", "end"),
 	[
+		("Withdrawn", erase),
 		("Withdrawn", lambda email, _name: api.object_to_marketing(email=email)),
 		("Revoked", lambda _email, name: register.revoke(name, "We stop the newsletter")),
 		("Invalidated", lambda _email, name: register.invalidate(name, "The box was ticked before")),

@@ -311,6 +311,18 @@ def test_em_10_a_marketing_mail_says_who_writes_and_where_they_are(queued, agree
 	assert "<1>" not in Parser(policy=SMTP).parsestr(delivery.content).get_body(("html",)).get_content()
 
 
+@pytest.mark.parametrize("more", [{"add_unsubscribe_link": 0}, WITH_A_PLACE], ids=["no place", "a place"])
+def test_so_05_lb_08_each_marketing_mail_says_that_one_can_object(queued, mailbox, smtp, more):
+	"""In the language of the reader, apart from everything else (Art. 21(4) GDPR, § 7(3) Nr. 4 UWG)."""
+	email = mailbox()
+	give(email, language="de")
+	queued(email, purpose=MARKETING, **more).send()
+	(delivery,) = smtp.deliveries
+	plain, in_html = bodies_of(delivery)
+	assert "Sie können Werbung jederzeit kostenlos widersprechen." in plain.splitlines()
+	assert in_html.count(">Sie können Werbung jederzeit kostenlos widersprechen.</p>") == 1
+
+
 def test_em_10_a_mail_that_says_it_itself_says_it_once(queued, agreed, smtp, controller):
 	controller("Hauptstr. 1")
 	mail = queued(agreed(), purpose=MARKETING)

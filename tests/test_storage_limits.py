@@ -74,6 +74,31 @@ def test_re_01_a_proof_is_kept_to_the_end_of_the_year_in_which_its_months_are_ov
 	assert all(payloads(name)[:2]) == is_kept
 
 
+@pytest.mark.parametrize(
+	("country", "channel", "ended_on", "is_kept"),
+	[
+		("Germany", "Phone", (2021, 1, 1), True),
+		("Germany", "Phone", (2020, 12, 31), False),
+		("Germany", "SMS", (2021, 1, 1), False),
+		("Poland", "Phone", (2021, 1, 1), False),
+	],
+)
+def test_na_06_the_proof_of_consent_to_calls_is_kept_five_years(
+	ended, mailbox, phone_number, country, channel, ended_on, is_kept
+):
+	"""§ 7a(2) UWG, whatever Consent Settings say."""
+	frappe.db.set_single_value("Consent Settings", "evidence_retention_months", 12)
+	name, _number = ended(*ended_on, email=mailbox(phone_number()), channel=channel)
+	frappe.db.set_value("Consent", name, "country", country)  # past the register: nobody's record names one
+	frappe.db.commit()
+	try:
+		storage_limits.erase_outdated(TODAY)
+	finally:
+		frappe.db.set_single_value("Consent Settings", "evidence_retention_months", 72)
+		frappe.db.commit()
+	assert bool(row(name).evidence) == is_kept
+
+
 def test_re_01_what_was_and_what_is_stays_provable(ended, document):
 	name, email = ended(2018, 5, 1)
 	assert storage_limits.erase_outdated(TODAY)["consents"] == 1

@@ -42,12 +42,14 @@ def personalise(mail: Any, consent: str | None, purpose: str | None, may_be_trac
 		return
 	url, choices = links.unsubscribe_url(consent), links.preferences_url(consent)
 	language = frappe.db.get_value("Consent", consent, "language")
-	imprint = _missing_imprint(mail, purpose)
+	last_words = _last_words(mail, purpose, language)
 	if LINK in mail.message:
-		_fill_in_links(mail, url, choices, _("Your choices", language), imprint)
+		_fill_in_links(mail, url, choices, _("Your choices", language), last_words)
 		mail.add_unsubscribe_link = 0  # core needn't sign its own, for which there is no place left
 	else:
-		_append_links(mail, {_("Unsubscribe", language): url, _("Your choices", language): choices}, imprint)
+		_append_links(
+			mail, {_("Unsubscribe", language): url, _("Your choices", language): choices}, last_words
+		)
 	# RFC 8058 §3.1. In front, since a header folded by core would break the address.
 	mail.message = (
 		f"List-Unsubscribe: {_ways_out(mail, consent, url)}\n"
@@ -78,11 +80,13 @@ def _name_nobody_else(mail: Any) -> None:
 	mail.message = message.as_string()
 
 
-def _missing_imprint(mail: Any, purpose: str | None) -> str:
-	"""Say who writes, with their postal address, if the mail doesn't say it itself (EM-10)."""
+def _last_words(mail: Any, purpose: str | None, language: str | None) -> list[str]:
+	"""Say that one can object (Art. 21(4) GDPR; SO-05, LB-08), and who writes, with their postal address, if
+	the mail doesn't say it itself (EM-10)."""
 	imprint, street = _imprint(purpose)
 	says_so = street and _encoded(street) in mail.message.replace("\r\n", "\n").replace("=\n", "")
-	return "" if says_so else imprint
+	object_to_it = _("You can object to marketing at any time, at no cost.", language)
+	return [object_to_it] if says_so or not imprint else [object_to_it, imprint]
 
 
 @site_cache(ttl=60)
@@ -96,30 +100,30 @@ def _imprint(purpose: str | None) -> tuple[str, str]:
 	return ", ".join(part for part in told if part), street
 
 
-def _fill_in_links(mail: Any, url: str, choices: str, label: str, imprint: str) -> None:
+def _fill_in_links(mail: Any, url: str, choices: str, label: str, last_words: list[str]) -> None:
 	"""Put the way out where the mail has a place for it, with the link to the person's choices before it,
-	and who writes at the end.
+	and the last words at the end.
 
 	The mail isn't parsed for that: of a Newsletter there are very many.
 	"""
 	out, its_choices = _encoded(url), _encoded(choices)
 	html_label, text_label = _encoded(escape_html(label)), _encoded(label)
-	who = f"\n\n{_encoded(imprint)}" if imprint else ""
+	in_text = "".join(f"\n\n{_encoded(words)}" for words in last_words)
 
 	def fill_in(place: re.Match) -> str:
 		if not (opening := place["opening"]):
-			return f"{out}\n\n{text_label}: {its_choices}{who}"
+			return f"{out}\n\n{text_label}: {its_choices}{in_text}"
 		quote = opening[-1]
 		return f"{opening}{its_choices}{quote}>{html_label}</a> &middot; <a href=3D{quote}{out}"
 
 	before, body_end, after = mail.message.partition("</body>")
-	in_html = f"{_encoded(_in_html(imprint))}\n" if body_end and imprint else ""
+	in_html = f"{_encoded(_in_html(last_words))}\n" if body_end else ""
 	mail.message = PLACE.sub(fill_in, f"{before}{in_html}{body_end}{after}")
 
 
-def _in_html(imprint: str) -> str:
+def _in_html(last_words: list[str]) -> str:
 	style = "font: 12px sans-serif; color: #6b7280; margin: 8px"
-	return f'<p style="{style}">{escape_html(imprint)}</p>' if imprint else ""
+	return "".join(f'<p style="{style}">{escape_html(words)}</p>' for words in last_words)
 
 
 def _encoded(text: str) -> str:
@@ -127,7 +131,7 @@ def _encoded(text: str) -> str:
 	return quopri.encodestring(text.encode()).decode()
 
 
-def _append_links(mail: Any, urls: dict[str, str], imprint: str) -> None:
+def _append_links(mail: Any, urls: dict[str, str], last_words: list[str]) -> None:
 	"""Add visible links to a mail that has no place for them, in its text and in its HTML (EM-14)."""
 	message = _parsed(mail)
 	for part in message.walk():
@@ -138,12 +142,12 @@ def _append_links(mail: Any, urls: dict[str, str], imprint: str) -> None:
 			visible = " &middot; ".join(
 				f'<a href="{escape_html(url)}">{escape_html(label)}</a>' for label, url in urls.items()
 			)
-			added = f"<p>{visible}</p>{_in_html(imprint)}"
+			added = f"<p>{visible}</p>{_in_html(last_words)}"
 			before, body_end, after = content.partition("</body>")
 			content = f"{before}{added}{body_end}{after}" if body_end else f"{content}{added}"
 		elif part.get_content_subtype() == "plain":
 			content += "\n\n" + "".join(f"{label}: {url}\n" for label, url in urls.items())
-			content += f"\n{imprint}\n" if imprint else ""
+			content += "".join(f"\n{words}\n" for words in last_words)
 		else:
 			continue
 		part.set_content(content, subtype=part.get_content_subtype(), cte="quoted-printable")

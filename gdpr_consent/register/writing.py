@@ -89,6 +89,7 @@ class Writing:
 		self._events: dict[str, list[tuple[ledger.Event, str | None]]] = {"Consent": [], "Suppression": []}
 		self._changed: dict[str, dict[str, Row]] = {"Consent": {}, "Suppression": {}}
 		self._new: set[str] = set()
+		self._ended: list[Row] = []
 		self.acts = 0  # events that aren't by the clock
 		self._wording_hashes: dict[str | None, str | None] = {None: None}
 		self._sales: dict[tuple[Scope, str], sales.Sale | None] = {}
@@ -170,6 +171,8 @@ class Writing:
 		self._events[doctype].append((event, row["last_hash"]))
 		self._changed[doctype][row["name"]] = row
 		ledger.apply(row, event)
+		if kind in data_recipients.ENDS_A_PERMISSION:
+			self._ended.append({**row})  # with the address, which an erasure takes away next
 
 	def _hash_of_wording(self, wording: str | None) -> str | None:
 		if wording not in self._wording_hashes:
@@ -213,19 +216,13 @@ class Writing:
 			new = [row for name, row in changed.items() if name in self._new]
 			ledger.insert(doctype, new, columns=frappe.get_meta(doctype).get_valid_columns())
 		self._keep_email_groups_in_step()
-		data_recipients.note(self._ended(), self._restricted())
+		data_recipients.note(self._ended, self._restricted())
 		announcements.note(event for event, _head in self._events["Consent"])
 		journal.note(event for events in self._events.values() for event, _head in events)
 		if not self.bulk_update:  # whose job has the lists follow when it ends
 			standing.follow_register(
 				[row for changed in self._changed.values() for row in changed.values()], self.is_stale
 			)
-
-	def _ended(self) -> Iterator[Row]:
-		changed = self._changed["Consent"]
-		for event, _head in self._events["Consent"]:
-			if event.kind in data_recipients.ENDS_A_PERMISSION:
-				yield changed[event.record]
 
 	def _restricted(self) -> Iterator[Row]:
 		for event, _head in self._events["Suppression"]:

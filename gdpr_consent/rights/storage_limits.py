@@ -20,11 +20,13 @@ from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 from gdpr_consent.failures import log_failure
 from gdpr_consent.identity import Person
-from gdpr_consent.policy import LIVE, RefusalKind, Status
+from gdpr_consent.policy import LIVE, Channel, RefusalKind, Status
 from gdpr_consent.rights import package, requests
 
 AT_ONCE = 500
 ENDED = frozenset(Status) - LIVE
+# Months for which the law demands the proof, whatever the settings say: § 7a(2) UWG (NA-06).
+PROOF_OF_CALLS = {(Channel.PHONE.value, "Germany"): 60}
 
 Row = frappe._dict
 
@@ -57,19 +59,20 @@ def erase_outdated(today: date) -> dict[str, int]:
 
 def _erase_evidence(today: date) -> int:
 	months = cint(frappe.db.get_single_value("Consent Settings", "evidence_retention_months"))
-	return _erase_ended(first_day_kept(today, months), ENDED) if months else 0
+	return _erase_ended(first_day_kept(today, months), ENDED, today) if months else 0
 
 
 def _erase_lapsed(today: date) -> int:
 	days = cint(frappe.db.get_single_value("Consent Settings", "lapsed_retention_days"))
-	return _erase_ended(datetime.combine(today - timedelta(days), time()), {Status.LAPSED}) if days else 0
+	limit = datetime.combine(today - timedelta(days), time())
+	return _erase_ended(limit, {Status.LAPSED}, today) if days else 0
 
 
-def _erase_ended(limit: datetime, statuses: Collection[Status]) -> int:
+def _erase_ended(limit: datetime, statuses: Collection[Status], today: date) -> int:
 	done = 0
 	for rows in _ended_before(limit, statuses):
 		try:
-			kept = _kept(rows)
+			kept = _kept(rows) | {row.name for row in rows if _is_demanded(row, today)}
 			erased = register.erase_ended(row.name for row in rows if row.name not in kept)
 			_delete_files([row.evidence for row in rows if row.name in erased and row.evidence])
 			done += len(erased)
@@ -94,6 +97,7 @@ def _ended_before(limit: datetime, statuses: Collection[Status]) -> Iterator[lis
 		.left_join(payload)  # of the first event: an erasure may have kept it for claims
 		.on(payload.name == Concat(table.name, "-1"))
 		.select(table.name, table.email, table.address_key, table.party_type, table.party, table.evidence)
+		.select(table.channel, table.country, table.ended_on)
 		.where((table.name > last) & (table.ended_on < limit))
 		.where(table.status.isin([status.value for status in statuses]))
 		.where(
@@ -140,6 +144,11 @@ def _kept(rows: list[Row]) -> set[str]:
 		for row in rows
 		if row.address_key in needed or any(person in held for person in people[row.name])
 	}
+
+
+def _is_demanded(row: Row, today: date) -> bool:
+	months = PROOF_OF_CALLS.get((row.channel, row.country))
+	return bool(months) and row.ended_on >= first_day_kept(today, months)
 
 
 def _delete_files(evidence: list[str]) -> None:
