@@ -164,6 +164,7 @@ class Writer:
 		self._controllers: dict[str | None, Json] = {}
 		self._wordings: dict[str, frappe._dict | None] = {}
 		self._countries: dict[str, str | None] = {}
+		self._recipients: dict[str, list[str]] = {}
 
 	def way_out(self, row: frappe._dict) -> str:
 		"""Return the person's own link to withdraw.
@@ -180,6 +181,14 @@ class Writer:
 
 	def missing(self, what: str, where: str) -> None:
 		self.gaps[Gap(what, where)] = None
+
+	def recipients(self, purpose: Any) -> list[str]:
+		"""List the kinds of recipients that a purpose states, and those who are known by name."""
+		if purpose.name not in self._recipients:
+			named = data_recipients.of_purposes([purpose.name]).get(purpose.name, [])
+			stated = (purpose.recipients or "").strip().splitlines()
+			self._recipients[purpose.name] = [*stated, *map(data_recipients.in_words, named)]
+		return self._recipients[purpose.name]
 
 	def _or_gap(self, text: str | None, kind: str, what: str, where: str) -> Json:
 		"""Say a text of the site as an instance of a DPV class, or that it isn't stated."""
@@ -274,7 +283,7 @@ class Writer:
 			],
 			"dpv:hasRecipient": [
 				self._or_gap(line, "dpv:Recipient", _("Categories of Recipients"), where)
-				for line in _recipients(purpose) or [""]
+				for line in self.recipients(purpose) or [""]
 			],
 			**_if_stated(
 				"dpv:hasTechnicalOrganisationalMeasure", "dpv:SafeguardForDataTransfer", purpose.safeguards
@@ -548,7 +557,7 @@ def kantara_of(consent: str) -> Json:
 	places = writer.jurisdiction(row, purpose)
 	first = places[0]
 	term = writer.purpose_term(purpose)
-	recipients = "\n".join(_recipients(purpose))
+	recipients = "\n".join(writer.recipients(purpose))
 	officer = writer.settings.get("data_protection_officer")
 	keys = signatures.public_keys()["keys"]
 	receipt: Json = {
@@ -593,11 +602,6 @@ def kantara_of(consent: str) -> Json:
 		"spiCat": [],
 	}
 	return _without_none(receipt)
-
-
-def _recipients(purpose: Any) -> list[str]:
-	named = data_recipients.of_purposes([purpose.name]).get(purpose.name, [])
-	return [*(purpose.recipients or "").strip().splitlines(), *map(data_recipients.in_words, named)]
 
 
 def _if_stated(term: str, kind: str, text: str | None) -> Json:

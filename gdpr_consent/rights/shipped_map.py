@@ -808,6 +808,7 @@ _SETTINGS = "a setting, without anybody's data"
 NOBODYS = {
 	"Company": _COMPANYS,
 	"Warehouse": _SUPPLIERS,
+	"Data Recipient": _SUPPLIERS,
 	"Employee": _STAFFS,
 	"Job Applicant": _STAFFS,
 	"Driver": _STAFFS,
@@ -840,6 +841,7 @@ NOBODYS = {
 			"Batch.reference_name",
 			"Consent Decision.reference_name",
 			"Consent Decision.email_queue",
+			"Recipient Notification.email_queue",
 			"GL Entry.voucher_no",
 			"GL Entry.against_voucher",
 			"Journal Entry Account.advance_voucher_no",
