@@ -75,6 +75,7 @@ RIGHT: dict[str, Any] = {
 	"changes": "[]",
 	"duties": "[]",
 	"names": "[]",
+	"how": "By phone",
 	"recipients_": "[]",
 	"candidates": "[]",
 	"receiver_list": "+48 600 000 000",

@@ -7,7 +7,7 @@ once they know.
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -198,6 +198,7 @@ def note_as_told(names: list[str] | str, how: str) -> dict[str, int]:
 	Raises:
 		EvidenceMissing: nothing said about how.
 	"""
+	frappe.only_for("Privacy Officer", message=True)
 	if not (how or "").strip():
 		raise EvidenceMissing(_("How is missing. Say how they were told, such as by phone."))
 	return {"told": _among(names, (DUE, FAILED), lambda found: _note_as_told(found, how.strip()))}
@@ -211,12 +212,12 @@ def try_again(names: list[str] | str) -> dict[str, int]:
 	Returns:
 		`due`: how many will be told.
 	"""
+	frappe.only_for("Privacy Officer", message=True)
 	again = {"status": DUE, "attempts": 0, "try_after": now_utc()}
 	return {"due": _among(names, (DUE, FAILED), lambda found: _set(found, again))}
 
 
-def _among(names: list[str] | str, states: Iterable[str], act: Any) -> int:
-	frappe.only_for("Privacy Officer", message=True)
+def _among(names: list[str] | str, states: Iterable[str], act: Callable[[list[str]], None]) -> int:
 	wanted = rows_of("names", names, str)
 	found = frappe.get_all(
 		NOTIFICATION, {"name": ["in", wanted or [""]], "status": ["in", [*states]]}, pluck="name"
