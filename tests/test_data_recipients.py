@@ -216,6 +216,7 @@ def test_st_16_a_mail_that_does_not_leave_is_tried_again_and_then_left_to_people
 		assert notifications.tell() == 0  # it is on its way
 		_fail_for_good()
 		notifications.tell()
+		assert not frappe.db.exists("Email Queue", {"reference_name": recipient, "message": ["!=", ""]})
 		((status, attempts, error),) = told("status", "attempts", "error")
 		assert attempts == attempt and "Email Queue" in error
 		assert notifications.tell() == 0  # not before its time

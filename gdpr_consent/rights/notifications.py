@@ -25,6 +25,7 @@ from gdpr_consent.reports.common import safe_cell
 
 AT_ONCE = 1_000  # people a mail
 MOST_ATTEMPTS = 6
+SAVEPOINT = "consent_recipient"
 TEMPLATE = "data_subject_request"
 COLUMNS = ("address", "channel", "purpose", "topic", "what", "happened_on")
 
@@ -78,9 +79,11 @@ def _due(recipient: str, purpose: str) -> list[frappe._dict]:
 def _mail(recipient: str, purpose: str, rows: list[frappe._dict]) -> int:
 	"""Queue one mail for all rows, or note why it can't be. Returns whether one was queued."""
 	names = [row.name for row in rows]
+	frappe.db.savepoint(SAVEPOINT)
 	try:
 		queued = _queue(frappe.get_cached_doc(DOCTYPE, recipient), purpose, rows)
 	except Exception as error:
+		frappe.db.rollback(save_point=SAVEPOINT)
 		log_failure("A recipient of data can't be told", recipient)
 		_tried(names, rows[0].attempts + 1, type(error).__name__)
 		return 0
@@ -141,21 +144,17 @@ def _follow_up() -> None:
 		.where(row.status == SENDING)
 		.run()
 	):
+		carried = {"email_queue": mail, "status": SENDING}
+		names = frappe.get_all(NOTIFICATION, carried, pluck="name")
 		if status == "Sent":
-			_told_by(mail)
+			_note_as_told(names, _("E-mail"))
 		elif status in ("Error", None):  # None: somebody has deleted it
-			_tried(_carried_by(mail), attempts, _("The mail was not sent. See Email Queue {0}.").format(mail))
+			_tried(names, attempts, _("The mail was not sent. See Email Queue {0}.").format(mail))
+		else:
+			continue
+		# It has the addresses of all, in a form in which no erasure finds them.
+		frappe.db.set_value("Email Queue", mail, "message", "", update_modified=False)
 		frappe.db.commit()  # nosemgrep: each mail by itself
-
-
-def _carried_by(mail: str) -> list[str]:
-	return frappe.get_all(NOTIFICATION, {"email_queue": mail, "status": SENDING}, pluck="name")
-
-
-def _told_by(mail: str) -> None:
-	_note_as_told(_carried_by(mail), _("E-mail"))
-	# It has the addresses of all, in a form in which no erasure finds them.
-	frappe.db.set_value("Email Queue", mail, "message", "", update_modified=False)
 
 
 def _note_as_told(names: list[str], how: str) -> None:
