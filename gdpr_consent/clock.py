@@ -2,6 +2,7 @@
 TM-02)."""
 
 from datetime import date, datetime, timezone
+from functools import lru_cache
 
 from babel import Locale, UnknownLocaleError
 from babel.units import format_unit
@@ -67,6 +68,7 @@ def to_system_time(instant: datetime) -> datetime:
 	return convert_utc_to_system_timezone(instant).replace(tzinfo=None)
 
 
+@lru_cache(maxsize=1_000)  # of a bulk update, most consents begin at the same instant
 def add_months(instant: datetime, months: int) -> datetime:
 	"""The same day and time `months` later, or the last day of that month (TM-05)."""
 	return instant + relativedelta(months=months)

@@ -98,7 +98,8 @@ def _started(bulk_update: str, for_update: bool = False) -> tuple:
 
 def _plan(doc: Document, rule: Rule, page: list[Found], claims: "_Claims") -> list[dict[str, Any]]:
 	orders = selection.orders_for(rule, page, doc.reason)
-	others = claims.stake(orders, [f"{_(one.doctype)} {one.name}" for one in page])
+	kind = _(rule.doctype)
+	others = claims.stake(orders, [f"{kind} {one.name}" for one in page])
 	whys = [why_not(rule, order, one) for order, one in zip(orders, page, strict=True)]
 	free = [order for order, why, other in zip(orders, whys, others, strict=True) if not (why or other)]
 	outcomes = iter(register.change_many(free, doc.name, dry_run=True))
