@@ -270,7 +270,6 @@ def _facts_at(
 ) -> tuple[dict[str, list[Permission]], dict[str, list[Refusal]]]:
 	"""The same facts as they were at an instant, from the events up to it (ST-10, ST-11)."""
 	consent, suppression = frappe.qb.DocType("Consent"), frappe.qb.DocType("Suppression")
-	grounds = _grounds()
 	requirements = proof.requirements_for(purpose, channel, at)
 	permissions: dict[str, list[Permission]] = {}
 	# What a record is about never changes, so it is read from its row: the payloads may have been erased.
@@ -289,10 +288,8 @@ def _facts_at(
 					name,
 					about[name].topic or "",
 					Status(row["status"]),
-					# Of a basis that is deleted by now nobody can say what it meant.
 					requirements.ground_in(
-						country,
-						grounds.get(row.get("legal_basis") or about[name].legal_basis, MarketingGround.NEVER),
+						country, proof.ground_of(row.get("legal_basis") or about[name].legal_basis)
 					),
 					# An invalidation counts from when it takes effect, not from when it was found out.
 					min(row["since"], at),
@@ -341,11 +338,3 @@ def _suppressions(suppression, keys: list[str], purpose: str, topic: str | None,
 		.where(suppression.purpose.isnull() | (suppression.purpose == purpose))
 		.where(suppression.topic.isnull() | (suppression.topic == (topic or "")))
 	)
-
-
-def _grounds() -> dict[str, MarketingGround]:
-	basis = frappe.qb.DocType("Legal Basis")
-	return {
-		name: MarketingGround(ground)
-		for name, ground in frappe.qb.from_(basis).select(basis.name, basis.marketing).run()
-	}

@@ -17,6 +17,7 @@ from gdpr_consent.policy import Channel, MarketingGround
 ANY_OTHER_COUNTRY = "Any Other Country"
 # in the cache
 RULES, OUTDATED, PURPOSES = "consent_country_rules", "consent_outdated_wordings", "consent_purposes"
+TOPICS, GROUNDS = "consent_topics", "consent_grounds"
 GRADES = {"": "ABCD", "Any": "ABCD", "A, B or C": "ABC", "A or C": "AC", "A": "A"}
 CONFIRMED, OWN_FORM, DOCUMENTED = "A", "B", "C"
 
@@ -164,6 +165,16 @@ def keep_up() -> None:
 		forget_rules()
 		forget_wordings()
 		forget_purposes()
+	forget_topics()
+	forget_grounds()
+
+
+def forget_topics() -> None:
+	shared_cache.forget(TOPICS)
+
+
+def forget_grounds() -> None:
+	shared_cache.forget(GROUNDS)
 
 
 def forget_purposes() -> None:
@@ -246,8 +257,28 @@ def needs_double_opt_in(channel: str, topic: str | None, country: str | None) ->
 	"""Whether somebody who signs up has to confirm, by the rules in force now (V4)."""
 	if channel != Channel.EMAIL.value:
 		return False
-	by_topic = topic and frappe.get_cached_value("Subscription Topic", topic, "double_opt_in")
-	return bool(by_topic) or rule_of(country).double_opt_in
+	return bool(topic and _asks_to_confirm(topic)) or rule_of(country).double_opt_in
+
+
+def _asks_to_confirm(topic: str) -> bool:
+	"""Whether a topic has its subscribers confirm. One that isn't there is taken to."""
+	return shared_cache.get(TOPICS, _read_topics).get(topic, True)
+
+
+def _read_topics() -> dict[str, bool]:
+	topic = frappe.qb.DocType("Subscription Topic")
+	rows = frappe.qb.from_(topic).select(topic.name, topic.double_opt_in).run()
+	return {name: bool(asks) for name, asks in rows}
+
+
+def ground_of(legal_basis: str) -> MarketingGround:
+	"""Return what a legal basis means for marketing. Of one that is deleted by now nobody can say."""
+	return MarketingGround(shared_cache.get(GROUNDS, _read_grounds).get(legal_basis, MarketingGround.NEVER))
+
+
+def _read_grounds() -> dict[str, str]:
+	basis = frappe.qb.DocType("Legal Basis")
+	return dict(frappe.qb.from_(basis).select(basis.name, basis.marketing).run())
 
 
 def place_of(email: str, party_type: str | None, party: str | None, company: str | None) -> Place:

@@ -295,3 +295,33 @@ def test_em_06_a_slow_reader_keeps_no_purpose_from_before_it_became_marketing(se
 	with slow():
 		proof.is_marketing(service_purpose.name)
 	assert proof.is_marketing(service_purpose.name)
+
+
+def test_v4_a_slow_reader_keeps_no_topic_from_before_it_asked_to_confirm(topic_without_double_opt_in, slow):
+	topic = topic_without_double_opt_in
+	with slow():
+		assert not frappe.db.get_value("Subscription Topic", topic.name, "double_opt_in")
+	topic.update({"double_opt_in": 1}).save()
+	frappe.db.commit()
+	with slow():
+		asks(topic.name)
+	assert asks(topic.name)
+
+
+def asks(topic: str) -> bool:
+	return proof.needs_double_opt_in("Email", topic, "Austria")
+
+
+@pytest.fixture
+def topic_without_double_opt_in(site: str) -> Iterator[Document]:
+	"""A topic in a country whose rule doesn't ask to confirm."""
+	title = f"Topic {frappe.generate_hash(length=10)}"
+	values = {"purpose": "Email Marketing", "double_opt_in": 0}
+	topic = frappe.get_doc(doctype="Subscription Topic", title=title, **values).insert()
+	rule = frappe.get_doc(doctype="Consent Country Rule", applies_to="Austria", double_opt_in=0).insert()
+	frappe.db.commit()
+	yield topic
+	frappe.db.rollback()
+	for doctype, name in (("Subscription Topic", topic.name), ("Consent Country Rule", rule.name)):
+		frappe.delete_doc(doctype, name)
+	frappe.db.commit()

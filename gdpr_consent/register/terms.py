@@ -19,7 +19,7 @@ from gdpr_consent.exceptions import (
 )
 from gdpr_consent.identity import bare, is_phone_number
 from gdpr_consent.policy import Channel, MarketingGround
-from gdpr_consent.register.writing import Row, Scope, ground_of
+from gdpr_consent.register.writing import Row, Scope
 
 CONSENT_BASIS = "Consent"
 REACHES_NUMBERS = {Channel.EMAIL.value: False, Channel.SMS.value: True, Channel.PHONE.value: True}
@@ -173,7 +173,7 @@ class Terms(NamedTuple):
 	@property
 	def rests_on_a_sale(self) -> bool:
 		return bool(
-			self.rules.is_marketing and ground_of(self.legal_basis) == MarketingGround.EXISTING_CUSTOMER
+			self.rules.is_marketing and proof.ground_of(self.legal_basis) == MarketingGround.EXISTING_CUSTOMER
 		)
 
 

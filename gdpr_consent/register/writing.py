@@ -20,7 +20,6 @@ from gdpr_consent.policy import (
 	TRANSITIONS,
 	Channel,
 	EventKind,
-	MarketingGround,
 	Permission,
 	Reason,
 	Refusal,
@@ -435,7 +434,7 @@ def permission_of(row: Row, in_other_words: bool = False) -> Permission:
 		name=row["name"],
 		topic=row["topic"] or "",
 		status=Status(row["status"]),
-		ground=requirements.ground_in(row.get("country"), ground_of(row["legal_basis"])),
+		ground=requirements.ground_in(row.get("country"), proof.ground_of(row["legal_basis"])),
 		since=row["since"],
 		given_on=row.get("given_on"),
 		expires_on=row.get("expires_on"),
@@ -452,10 +451,6 @@ def permission_of(row: Row, in_other_words: bool = False) -> Permission:
 
 def refusal_of(row: Row) -> Refusal:
 	return Refusal(RefusalKind(row["kind"]), row["said_on"], row["topic"] or None, row.get("lifted_on"))
-
-
-def ground_of(legal_basis: str) -> MarketingGround:
-	return MarketingGround(frappe.get_cached_value("Legal Basis", legal_basis, "marketing"))
 
 
 def rows_named(doctype: str, names: list[str]) -> list[frappe._dict]:

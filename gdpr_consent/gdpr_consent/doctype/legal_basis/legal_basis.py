@@ -2,6 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent import proof
 from gdpr_consent.exceptions import LegalBasisNotAllowed
 
 MEANING = ("article", "dpv_term", "marketing")
@@ -34,3 +35,9 @@ class LegalBasis(Document):
 				),
 				LegalBasisNotAllowed,
 			)
+
+	def on_update(self) -> None:
+		proof.forget_grounds()
+
+	def after_delete(self) -> None:
+		proof.forget_grounds()

@@ -2,6 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
+from gdpr_consent import proof
 from gdpr_consent.exceptions import UnknownReference
 
 
@@ -27,6 +28,7 @@ class SubscriptionTopic(Document):
 			)
 
 	def on_update(self) -> None:
+		proof.forget_topics()
 		if self.email_group and self.has_value_changed("email_group"):
 			frappe.enqueue(
 				"gdpr_consent.email_groups.reconcile",
@@ -34,3 +36,6 @@ class SubscriptionTopic(Document):
 				queue="long",
 				enqueue_after_commit=True,
 			)
+
+	def after_delete(self) -> None:
+		proof.forget_topics()
