@@ -261,7 +261,8 @@ def test_lb_06_the_preference_page_offers_only_what_has_a_wording(
 	page = web.call("GET", path).text
 	assert switch in page and "Yes, this too." in page
 	wanted = {"t": token, "save": "1", "on": [f"purpose:{MARKETING}", switch]}
-	web.call("POST", "/consent/preferences", data=wanted)
+	answer = web.call("POST", "/consent/preferences", data=wanted)
+	assert answer.status_code == 200 and "Nothing was changed" in answer.text
 	assert committed_topic not in rows_of(email), "nobody knows what the page said"
 	web.call("POST", "/consent/preferences", data=wanted | {"shown": signed(page)})
 	assert rows_of(email)[committed_topic].wording == shown
