@@ -31,6 +31,7 @@ from gdpr_consent import (
 	seals,
 	standing,
 	throttle,
+	told,
 )
 from gdpr_consent.clock import parse_utc, utc_text
 from gdpr_consent.doors import check_can_be_stored, says_why
@@ -82,8 +83,9 @@ def record_consent(
 		`name, status, email, purpose, topic, legal_basis, given_on, expires_on`
 
 	Raises:
-		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05); Existing Customer
-			without them, or without a wording that offers to object (SO-04).
+		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05), without a
+			document where the source needs one, or without a wording where Consent Settings ask for one
+			(LB-06); Existing Customer without them, or without a wording that offers to object (SO-04).
 		NoSale: legal basis Existing Customer, and nothing sold that it could rest on (SO-01).
 		StandingRefusal: the person said no; only they can lift that (ST-08).
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
@@ -164,6 +166,7 @@ def request_consent(
 
 	Raises:
 		StandingRefusal: the person said no. To ask again by mail would itself be marketing.
+		EvidenceMissing: there is no Consent Wording for it, and Consent Settings ask for one (LB-06).
 	"""
 	frappe.has_permission("Consent", "create", throw=True)
 	_check_may_see_purpose(purpose)
@@ -181,13 +184,17 @@ def _request(
 ) -> dict[str, Any]:
 	from gdpr_consent.double_opt_in import send_confirmation_mail
 
+	rules = register.check_purpose(purpose)
+	wordings = told.current_wordings(language or told.site_language())
 	pending = register.request(
 		email=email,
-		purpose=purpose,
+		purpose=rules.name,
 		topics=_as_list("topics", topics),
 		source=source or None,
 		language=language or None,
 		by_the_person=by_the_person,
+		# The page behind the link shows them.
+		wordings={topic: row.name for (about, topic), row in wordings.items() if about == rules.name},
 	)
 	sent = bool(pending) and send_confirmation_mail(pending, language)
 	return {

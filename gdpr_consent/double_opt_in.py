@@ -53,8 +53,8 @@ def send_confirmation_mail(pending: list[dict[str, Any]], language: str | None =
 
 
 def asked_texts(rows: list[dict[str, Any]]) -> list[str]:
-	"""Return the wordings that somebody is asked to confirm anew."""
-	names = [
-		row["asked_wording"] for row in rows if row.get("asked_wording") and row["status"] == Status.GIVEN
-	]
+	"""Return the wordings that somebody is asked to confirm, the first time or anew."""
+	first = [row.get("wording") for row in rows if row["status"] == Status.REQUESTED]
+	anew = [row.get("asked_wording") for row in rows if row["status"] == Status.GIVEN]
+	names = [name for name in (*first, *anew) if name]
 	return frappe.get_all("Consent Wording", {"name": ["in", names]}, pluck="text") if names else []

@@ -11,7 +11,7 @@ import frappe
 from frappe.utils import get_url
 from frappe.website.page_renderers.base_renderer import BaseRenderer
 
-from gdpr_consent import pages, sign_up
+from gdpr_consent import pages, sign_up, told
 
 HEADERS = {
 	"Content-Type": "application/javascript; charset=utf-8",
@@ -37,7 +37,7 @@ class SignUpScript(BaseRenderer):
 
 def _language() -> str:
 	asked = frappe.request.args.get("_lang") or ""
-	return frappe.db.exists("Language", asked) or sign_up.site_language()
+	return frappe.db.exists("Language", asked) or told.site_language()
 
 
 def _script(topics: list[str]) -> tuple[str, int]:

@@ -58,7 +58,7 @@ def _record(doc: Document) -> Document:
 		)
 	elif said.get("legal_basis", register.CONSENT_BASIS) != register.CONSENT_BASIS:
 		doc.name = api.record_consent(**said)["name"]
-	elif said.get("evidence"):
+	elif _is_proven(said):
 		if not said.get("given_on"):
 			raise ConsentError(
 				_("Given On is missing. Enter when the person agreed (UTC), or an old consent would be new.")
@@ -67,6 +67,15 @@ def _record(doc: Document) -> Document:
 	else:
 		doc.name = _record_claim(said)
 	return doc
+
+
+def _is_proven(said: dict[str, Any]) -> bool:
+	"""Whether a yes comes with a proof that its source, and Consent Settings, accept (CA-05, LB-06)."""
+	if not said.get("evidence"):
+		return False
+	about = ("purpose", "topic", "channel", "source", "wording", "evidence")
+	lack = register.lack_of(**{column: said[column] for column in about if column in said})
+	return lack not in (register.Lack.DOCUMENT, register.Lack.WORDING)  # no source is a mistake, and told
 
 
 def _given_columns(doc: Document) -> set[str]:

@@ -149,13 +149,15 @@ def _take_in_yes(own: Own, ours: bool) -> str:
 		**{name: said[name] for name in ("email", "purpose", "topic", "channel", "source")},
 		**_party_if_here(said),
 	}
-	if not (ours and said["status"] == Status.GIVEN):
+	wording = (said["wording"] and frappe.db.exists("Consent Wording", said["wording"])) or None
+	proof = (_("Signed record {0}.").format(own.name) + f" {said['evidence'] or ''}").strip()
+	scope = {name: said[name] for name in ("purpose", "topic", "channel", "source")}
+	is_given = ours and said["status"] == Status.GIVEN
+	if not is_given or register.lack_of(**scope, wording=wording, evidence=proof):
 		register.record_unproven(**about)
 		return "unknown"
-	wording = said["wording"] and frappe.db.exists("Consent Wording", said["wording"])
-	proof = _("Signed record {0}.").format(own.name) + f" {said['evidence'] or ''}"
 	given = {name: said[name] for name in ("given_on", "expires_on", "language")}
-	register.record(**about, **given, wording=wording or None, evidence=proof.strip())
+	register.record(**about, **given, wording=wording, evidence=proof)
 	return "given"
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import frappe
 from frappe import _
 
-from gdpr_consent import links, register, throttle
+from gdpr_consent import links, register, throttle, told
 from gdpr_consent.clock import now_utc
 from gdpr_consent.double_opt_in import send_confirmation_mail
 from gdpr_consent.exceptions import UnknownReference
@@ -23,18 +23,24 @@ PURPOSE, TOPIC = "purpose", "topic"
 
 
 class Choice(NamedTuple):
-	"""A switch: a purpose, or one of its topics. `since` is naive UTC."""
+	"""A switch: a purpose, or one of its topics. `since` is naive UTC, `wording` what its text is, if any."""
 
 	kind: str
 	name: str
-	description: str | None
+	text: str
+	wording: str | None
 	on: bool
 	since: datetime | None
 	is_pending: bool
+	is_offered: bool
 
 	@property
 	def value(self) -> str:
 		return f"{self.kind}:{self.name}"
+
+	@property
+	def beside(self) -> told.Beside:
+		return told.Beside(f"{_(self.name)}\n{self.text}".strip(), self.wording)
 
 
 class Offer(NamedTuple):
@@ -53,9 +59,12 @@ class Outcome(NamedTuple):
 def offers_to(found: register.Row) -> list[Offer]:
 	"""List what the person that a record is about can choose: the company's marketing, each with its state.
 
-	Two queries for the person and two for what there is, however many topics.
+	Two queries for the person and three for what there is, however many topics. Where Consent Settings ask
+	for a wording, what has none isn't offered, unless it is on, or waits for the person (LB-06).
 	"""
 	permissions, refusals = _facts_about(found["address_key"])
+	wordings = told.current_wordings(frappe.local.lang)
+	needs_wording = register.wording_required()
 	now = now_utc()
 
 	def choice(kind: str, row: Any, purpose: str, topic: str) -> Choice:
@@ -73,15 +82,29 @@ def offers_to(found: register.Row) -> list[Offer]:
 			and status_at(register.permission_of(one), now) == Status.REQUESTED
 			for one in theirs
 		)
-		return Choice(kind, row.name, row.description, decision.allowed, since, is_pending)
+		shown = wordings.get((purpose, topic))
+		text = shown.text if shown else (_(row.description) if row.description else "")
+		is_offered = decision.allowed or not needs_wording or bool(shown)
+		wording = shown.name if shown else None
+		return Choice(kind, row.name, text, wording, decision.allowed, since, is_pending, is_offered)
 
-	return [
-		Offer(
-			choice(PURPOSE, purpose, purpose.name, ""),
-			[choice(TOPIC, topic, purpose.name, topic.name) for topic in topics],
-		)
-		for purpose, topics in _what_there_is(found, {one["topic"] for one in permissions})
-	]
+	offers = []
+	for purpose, topics in _what_there_is(found, {one["topic"] for one in permissions}):
+		about = choice(PURPOSE, purpose, purpose.name, "")
+		choices = [choice(TOPIC, topic, purpose.name, topic.name) for topic in topics]
+		choices = [one for one in choices if one.is_offered or one.is_pending]
+		if choices or about.is_offered or about.is_pending:
+			offers.append(Offer(about, choices))
+	return offers
+
+
+def signed_texts(offers: list[Offer]) -> str:
+	"""Sign what stands beside which switch."""
+	return told.sign(_beside(offers))
+
+
+def _beside(offers: list[Offer]) -> dict[str, told.Beside]:
+	return {one.value: one.beside for offer in offers for one in (offer.purpose, *offer.topics)}
 
 
 def _facts_about(key: str) -> tuple[list[register.Row], list[register.Row]]:
@@ -122,11 +145,12 @@ def _what_there_is(found: register.Row, known_topics: set[str | None]) -> list[t
 	return [(one, [row for row in topics if row.purpose == one.name]) for one in purposes]
 
 
-def change(found: register.Row, wanted: set[str], language: str | None = None) -> Outcome:
+def change(found: register.Row, wanted: set[str], language: str | None = None, shown: str = "") -> Outcome:
 	"""Stop what is switched off, and ask for confirmation of what is switched on.
 
 	Args:
 		wanted: values of the choices that are on in the form; others than those shown are ignored (WB-06).
+		shown: what `signed_texts` made for the form.
 	"""
 	offers = offers_to(found)
 	off: list[Scope] = []
@@ -142,21 +166,37 @@ def change(found: register.Row, wanted: set[str], language: str | None = None) -
 		stopped += [topic.name for topic in gone]
 	if off:
 		register.refuse_by_link(found, off, Act(DATA_SUBJECT, register.source_if_known(SOURCE)))
-	asked, sent = _ask(found, offers, wanted, stopped, language)
+	asked, sent = _ask(found, offers, wanted, stopped, language, told.read(shown, _beside(offers)))
 	return Outcome(stopped, asked, sent)
 
 
 def _ask(
-	found: register.Row, offers: list[Offer], wanted: set[str], stopped: list[str], language: str | None
+	found: register.Row,
+	offers: list[Offer],
+	wanted: set[str],
+	stopped: list[str],
+	language: str | None,
+	seen: told.Told,
 ) -> tuple[list[str], bool]:
 	asked: list[str] = []
 	sent = False
+	needs_wording = register.wording_required()
 	for offer in offers:
 		if offer.purpose.name in stopped or not found["email"]:
 			continue
-		topics = [topic.name for topic in offer.topics if not topic.on and topic.value in wanted]
-		if not (topics or (offer.purpose.value in wanted and not offer.purpose.on)):
+		# By the name that the register has for it: its topic, or none.
+		named = {"": offer.purpose} | {topic.name: topic for topic in offer.topics}
+		switched_on = {
+			name: one
+			for name, one in named.items()
+			if one.value in wanted
+			and not one.on
+			and one.is_offered
+			and (one.value in seen or not needs_wording)
+		}
+		if not switched_on:
 			continue
+		topics = [name for name in switched_on if name]
 		pending = register.request(
 			email=found["email"],
 			purpose=offer.purpose.name,
@@ -164,6 +204,12 @@ def _ask(
 			source=SOURCE,
 			language=language,
 			by_the_person=True,
+			wordings={name: seen.wordings.get(one.value) for name, one in switched_on.items()},
+			declarations={
+				name: _('Switched on, on the preference page: "{0}"').format(seen.texts[one.value])
+				for name, one in switched_on.items()
+				if one.value in seen.texts
+			},
 		)
 		sent |= bool(pending) and send_confirmation_mail(pending, language)
 		asked += topics or [offer.purpose.name]

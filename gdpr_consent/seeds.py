@@ -132,8 +132,10 @@ PROCESSING_PURPOSES = (
 	},
 )
 
+ON_PAPER = ("Contract",)
+
 CONSENT_SOURCES = tuple(
-	{"title": title, "description": description}
+	{"title": title, "description": description, "needs_document": int(title in ON_PAPER)}
 	for title, description in (
 		(_("Web Form"), _("A form on a web site.")),
 		(_("Preference Page"), _("The page where people choose what they want to hear about.")),

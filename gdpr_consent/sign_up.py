@@ -1,7 +1,7 @@
 """The public sign-up form: what it shows, and what becomes of what people send with it (CA-01, CA-06, WB-01).
 
-The texts that somebody saw come back with the form, signed, so that the evidence names exactly those. Nothing
-else that a browser sends reaches it (WB-06).
+The texts that somebody saw come back with the form, signed (see `told`), so that the evidence names exactly
+those. Nothing else that a browser sends reaches it (WB-06).
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import frappe
 from frappe import _
+from frappe.utils import get_url
 
-from gdpr_consent import identity, links, pages, preferences, register, throttle
+from gdpr_consent import identity, pages, preferences, register, throttle, told
 from gdpr_consent.double_opt_in import send_confirmation_mail
-from gdpr_consent.exceptions import ConsentError, LinkNotValid, UnknownReference
+from gdpr_consent.exceptions import ConsentError, UnknownReference
 
 SOURCE = "Web Form"
 
@@ -31,41 +32,31 @@ class Box(NamedTuple):
 	def value(self) -> str:
 		return f"{self.purpose}:{self.topic}"
 
+	@property
+	def beside(self) -> told.Beside:
+		return told.Beside(f"{self.title}\n{self.text}".strip(), self.wording)
+
 
 def boxes(language: str, topics: list[str] | None = None) -> list[Box]:
 	"""List what a form offers: the public topics, or those of them that are named, and marketing without any.
 
+	Where Consent Settings ask for a wording, only what has one is offered (LB-06).
+
 	Args:
 		language: of the wordings; where one is missing, the site's language is taken, then English.
 	"""
-	purpose, topic = frappe.qb.DocType("Processing Purpose"), frappe.qb.DocType("Subscription Topic")
-	rows = (
-		frappe.qb.from_(purpose)
-		.left_join(topic)
-		.on((topic.purpose == purpose.name) & (topic.enabled == 1) & (topic.public == 1))
-		.select(purpose.name.as_("purpose"), purpose.description.as_("purpose_text"), purpose.company)
-		.select(topic.name.as_("topic"), topic.description.as_("topic_text"))
-		.where((purpose.is_marketing == 1) & (purpose.enabled == 1))
-		.orderby(topic.sort_order)
-		.orderby(topic.name)
-		.run(as_dict=True)
-	)
-	wordings = _current_wordings(language)
-	return [
-		Box(
-			row.purpose,
-			row.topic or "",
-			_named(row),
-			wordings[row.purpose, row.topic or ""].text
-			if (row.purpose, row.topic or "") in wordings
-			else _described(row.topic_text if row.topic else row.purpose_text),
-			wordings[row.purpose, row.topic or ""].name
-			if (row.purpose, row.topic or "") in wordings
-			else None,
-		)
-		for row in rows
-		if not topics or row.topic in topics
-	]
+	found = [box for box in _all_boxes(language) if not topics or box.topic in topics]
+	return [box for box in found if box.wording] if register.wording_required() else found
+
+
+def _all_boxes(language: str) -> list[Box]:
+	wordings = told.current_wordings(language)
+	return [_box(row, wordings.get((row.purpose, row.topic or ""))) for row in told.offers()]
+
+
+def _box(row: Any, wording: Any) -> Box:
+	text = wording.text if wording else _described(row.topic_text if row.topic else row.purpose_text)
+	return Box(row.purpose, row.topic or "", _named(row), text, wording.name if wording else None)
 
 
 def _named(row: Any) -> str:
@@ -80,29 +71,9 @@ def _described(text: str | None) -> str:
 	return _(text) if text else ""
 
 
-def _current_wordings(language: str) -> dict[tuple[str, str], Any]:
-	"""Return the newest wording of each purpose and topic, in the first of the languages that has one."""
-	languages = list(dict.fromkeys([language, language.split("-")[0], site_language(), "en"]))
-	wording = frappe.qb.DocType("Consent Wording")
-	found: dict[tuple[str, str], Any] = {}
-	for row in sorted(
-		frappe.qb.from_(wording)
-		.select(wording.name, wording.purpose, wording.topic, wording.language, wording.text, wording.version)
-		.where(wording.language.isin(languages))
-		.run(as_dict=True),
-		key=lambda row: (languages.index(row.language), -row.version),
-	):
-		found.setdefault((row.purpose, row.topic or ""), row)
-	return found
-
-
-def site_language() -> str:
-	return frappe.db.get_single_value("System Settings", "language") or "en"
-
-
 def signed_texts(shown: list[Box]) -> str:
-	"""Sign which wording stands beside which box."""
-	return links.sign(links.SHOWN, {box.value: box.wording for box in shown if box.wording})
+	"""Sign what stands beside which box."""
+	return told.sign({box.value: box.beside for box in shown})
 
 
 def take(email: str, ticked: list[str], shown: str, language: str) -> None:
@@ -124,7 +95,11 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	if not wanted:
 		raise ConsentError(_("No box is ticked. Tick what you want to hear about."))
 	evidence = _("Ticked on the sign-up form: {0}.").format(", ".join(box.title for box in wanted))
-	ask(email, wanted, language, evidence=evidence, wordings=_read_shown(shown))
+	seen = told.read(shown, {box.value: box.beside for box in wanted})
+	declarations = {
+		value: _('Ticked on the sign-up form: "{0}"').format(text) for value, text in seen.texts.items()
+	}
+	ask(email, wanted, language, evidence=evidence, wordings=seen.wordings, declarations=declarations)
 
 
 def ask(
@@ -145,7 +120,17 @@ def ask(
 		wordings: the Consent Wording beside each box, by the box's value.
 		declarations: what each box said, by its value, where that is no Consent Wording.
 		party_type, party: the record that the form has made of the person.
+
+	Raises:
+		ConsentError: nobody knows what the form said, and Consent Settings ask for it (LB-06).
 	"""
+	said = {*(wordings or {}), *(declarations or {})}
+	if not said.issuperset(box.value for box in wanted) and register.wording_required():
+		raise ConsentError(
+			_("This form doesn't say what you agree to. Please read it at {0}, and sign up there.").format(
+				get_url("/consent/subscribe")
+			)
+		)
 	pages.after_the_answer(
 		lambda: _sign_up(
 			email,
@@ -158,13 +143,6 @@ def ask(
 			party=party,
 		)
 	)
-
-
-def _read_shown(shown: str) -> dict[str, str]:
-	try:
-		return links.read(links.SHOWN, shown) if shown else {}
-	except LinkNotValid:
-		return {}
 
 
 def _sign_up(

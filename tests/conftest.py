@@ -278,6 +278,18 @@ def wording(site: str) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
+def words_needed(site):
+	"""Consent Settings ask for a wording, committed."""
+	frappe.db.set_single_value("Consent Settings", "wording_required", 1)
+	frappe.db.commit()
+	yield
+	frappe.set_user("Administrator")
+	frappe.db.rollback()
+	frappe.db.set_single_value("Consent Settings", "wording_required", 0)
+	frappe.db.commit()
+
+
+@pytest.fixture
 def tracking_purpose(site: str) -> Iterator[str]:
 	purpose = frappe.copy_doc(frappe.get_doc("Processing Purpose", "Email Marketing"))
 	purpose.title = f"Tracking {frappe.generate_hash(length=8)}"

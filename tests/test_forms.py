@@ -123,6 +123,17 @@ def test_ca_07_a_ticked_box_of_a_web_form_is_on_record_as_it_stood(
 	assert "Send me the newsletter" in confirmed.evidence and confirmed.evidence_grade == "A"
 
 
+def test_lb_06_the_box_of_a_web_form_says_what_they_are_told(
+	lead_form, send, mailbox, committed_topic, words_needed
+):
+	"""Its label and description are kept word for word, so that no Consent Wording is needed."""
+	form, email = lead_form(), mailbox()
+	send(form, email_id=email, **{BOX: 1})
+	wait_until(lambda: reason(email, committed_topic) == "REQUESTED")
+	row = frappe.get_doc("Consent", {"address_key": address_key(email), "topic": committed_topic})
+	assert row.wording is None and "Once a month. I can stop at any time." in row.evidence
+
+
 @pytest.mark.parametrize("value", [0, "0", "", None, 2, "yes", [1], {"a": 1}])
 def test_ca_01_what_isnt_ticked_is_no_consent(lead_form, send, mailbox, value):
 	form, email, witness = lead_form(), mailbox(), mailbox()

@@ -34,7 +34,7 @@ from gdpr_consent.exceptions import (
 	StandingRefusal,
 )
 from gdpr_consent.policy import Status
-from gdpr_consent.register import BulkAction, Order, Outcome
+from gdpr_consent.register import BulkAction, Lack, Order, Outcome
 
 APPROVAL_FROM = 500  # records, where Consent Settings says nothing
 READ, WRITTEN, REFUSED = 1, 2, 3  # what an item does to an address: each is stricter than the one before
@@ -51,6 +51,7 @@ WHY = {
 	OtherWording: Why.OTHER_WORDING,
 	OverByNow: Why.OVER,
 }
+WHY_UNKNOWN = {Lack.DOCUMENT: Why.NO_DOCUMENT, Lack.WORDING: Why.NO_WORDING}
 
 
 def make(bulk_update: str) -> None:
@@ -142,7 +143,10 @@ def _planned(order: Order, outcome: Outcome) -> dict[str, Any]:
 
 
 def _remark(order: Order, outcome: Outcome) -> str:
-	return Why.UNPROVEN.value if outcome.after == Status.UNKNOWN else ""
+	if outcome.after != Status.UNKNOWN:
+		return ""
+	lack = order.terms.lack(order.evidence, order.grade)
+	return WHY_UNKNOWN.get(lack, Why.UNPROVEN).value
 
 
 def _why_unchanged(order: Order, outcome: Outcome) -> str:

@@ -15,6 +15,8 @@ class Why(str, Enum):
 	PERIOD = "PERIOD"
 	NO_PROOF = "NO_PROOF"
 	UNPROVEN = "UNPROVEN"
+	NO_DOCUMENT = "NO_DOCUMENT"
+	NO_WORDING = "NO_WORDING"
 	PENDING = "PENDING"
 	CONSENT_GIVEN = "CONSENT_GIVEN"
 	NEWER_ON_RECORD = "NEWER_ON_RECORD"
@@ -40,6 +42,8 @@ def why_in_words(why: str) -> str:
 		Why.PERIOD: _("A date in the future, or an end before its start"),
 		Why.NO_PROOF: _("Source or proof is missing"),
 		Why.UNPROVEN: _("Without proof: Unknown, which allows nothing"),
+		Why.NO_DOCUMENT: _("Without the document that the source asks for: Unknown, which allows nothing"),
+		Why.NO_WORDING: _("Without a wording: Unknown, which allows nothing"),
 		Why.PENDING: _("Asked already, the answer is open"),
 		Why.CONSENT_GIVEN: _("Agreed already; no other legal basis takes its place"),
 		Why.NEWER_ON_RECORD: _("What is on record is newer"),

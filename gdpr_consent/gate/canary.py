@@ -115,7 +115,7 @@ def _try_mails() -> list[Tried]:
 
 
 def _agree_by_link(email: str) -> None:
-	pending = register.request(email=email, by_the_person=True)
+	pending = register.request(email=email, by_the_person=True, declarations={"": NAME})
 	register.confirm([row["name"] for row in pending], pending[0]["since"])
 
 
@@ -184,11 +184,15 @@ def _try_text_messages() -> list[Tried]:
 			"use_post": 0,
 		}
 		frappe.db.set_single_value("SMS Settings", gateway, update_modified=False)
-		source = frappe.db.get_value("Consent Source", {"enabled": 1})
+		# Of its own, whatever proof the site's sources and settings ask for.
+		title = f"{NAME}-{frappe.generate_hash(length=10)}"
+		proof = {
+			"source": stage.put("Consent Source", title=title, enabled=1).name,
+			"wording": stage.put("Consent Wording", purpose=purpose, language="en", text=NAME).name,
+			"evidence": NAME,
+		}
 		for number in (agreed, objected):
-			register.record(
-				email=number, channel=Channel.SMS.value, purpose=purpose, source=source, evidence=NAME
-			)
+			register.record(email=number, channel=Channel.SMS.value, purpose=purpose, **proof)
 		register.object_to_marketing([objected], act=register.Act())
 		return [_try(path, stage, reached, lambda path=path: path.drive(stage)) for path in SMS_PATHS]
 

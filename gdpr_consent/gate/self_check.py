@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.model.base_document import get_controller
 
-from gdpr_consent import identity, journal, links, seals
+from gdpr_consent import identity, journal, links, seals, told
 from gdpr_consent.alerts import alert, users_with
 from gdpr_consent.custom_fields import BLOCKED, WITH_BLOCKED, custom_fields
 from gdpr_consent.doors import says_why
@@ -74,6 +74,11 @@ def _problems() -> Iterator[str]:
 		yield _("Rows of Consent Lock are missing. Run bench migrate.")
 	if not frappe.db.get_single_value("Consent Settings", "default_purpose"):
 		yield _("Consent Settings has no default marketing purpose, so Newsletters without one are held.")
+	if topics := told.not_offered():
+		yield _(
+			"Consent Settings ask for a wording, and there is none for these, so no form offers them: {0}."
+			" Write a Consent Wording for each."
+		).format(", ".join(topics))
 	try:
 		expected = frappe.db.get_single_value("Consent Settings", "address_key_fingerprint")
 		if expected and expected != identity.key_fingerprint():

@@ -24,6 +24,7 @@ from gdpr_consent.register.restriction import lift_restriction, restrict
 from gdpr_consent.register.terms import (
 	CONSENT_BASIS,
 	REACHES_NUMBERS,
+	Lack,
 	Questions,
 	Subject,
 	Terms,
@@ -37,6 +38,7 @@ from gdpr_consent.register.terms import (
 	source_if_known,
 	terms_of,
 	terms_to_end,
+	wording_required,
 )
 from gdpr_consent.register.writing import (
 	CONTROLLER,
@@ -52,7 +54,7 @@ from gdpr_consent.register.writing import (
 	refusal_of,
 	wait_for,
 )
-from gdpr_consent.register.yes import record, record_unproven
+from gdpr_consent.register.yes import lack_of, record, record_unproven
 
 __all__ = (
 	"CONSENT_BASIS",
@@ -65,6 +67,7 @@ __all__ = (
 	"SYSTEM",
 	"Act",
 	"BulkAction",
+	"Lack",
 	"No",
 	"Order",
 	"Outcome",
@@ -92,6 +95,7 @@ __all__ = (
 	"follow_sales",
 	"has_opted_out",
 	"invalidate",
+	"lack_of",
 	"lift_bounce",
 	"lift_restriction",
 	"move_party",
@@ -119,4 +123,5 @@ __all__ = (
 	"wait_for",
 	"withdraw",
 	"withdraw_by_link",
+	"wording_required",
 )

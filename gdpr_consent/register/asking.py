@@ -25,6 +25,7 @@ from gdpr_consent.register.terms import (
 	period_of,
 	questions_of,
 	subject_facts,
+	wording_required,
 )
 from gdpr_consent.register.writing import (
 	CONTROLLER,
@@ -71,11 +72,12 @@ def request(
 
 	Raises:
 		StandingRefusal: the person said no, and it isn't the person who asks now.
+		EvidenceMissing: there are no words for it, where Consent Settings ask for them (LB-06).
 	"""
 	key = address_key(email)
 	check_reaches(Channel.EMAIL.value, email)
-	asked = questions_of(purpose, topics, source, language, wordings)
 	declared = {topic: text for topic, text in (declarations or {}).items() if text}
+	asked = questions_of(purpose, topics, source, language, wordings, declared)
 	place = proof.place_of(email, party_type, party, asked.rules.company)
 	theirs = addresses_of_the_party(party_type, party)
 	subject = Subject(email, key, party_type, party, theirs, place)
@@ -133,7 +135,8 @@ def write_request(
 			if not by_the_person or not (mail_comes_back or _opens_nothing(live, rules)):
 				continue
 			if mail_comes_back or not gives_at_once:
-				pending.append(_ask_again(writing, live, act))
+				told = _words_for(topic, asked, declared or {})
+				pending.append(_ask_again(writing, live, act._replace(reason=told)))
 				continue
 		if live and live["status"] == Status.REQUESTED:
 			pending.append(live)
@@ -144,7 +147,8 @@ def write_request(
 		if gives_at_once:
 			facts |= period_of(None, None, rules.validity_months, writing.now)
 			facts |= {"double_opt_in": 0, "evidence_grade": proof.OWN_FORM}
-			facts["evidence"] = facts["evidence"] or evidence
+			told = (declared or {}).get(topic)
+			facts["evidence"] = told or "\n".join(dict.fromkeys(filter(None, [evidence, facts["evidence"]])))
 			replace_live(writing, live, EventKind.GIVE, facts, act)
 		elif live:
 			writing.append("Consent", live, EventKind.REQUEST, act, facts)
@@ -164,8 +168,6 @@ def _needs_opt_in(asked: Questions, country: str | None) -> dict[str, bool]:
 def _facts_of_the_question(
 	writing: Writing, asked: Questions, subject: Subject, scope: Scope, declared: Mapping[str, str]
 ) -> Row:
-	# Who asks for a topic asks for its purpose with the same words.
-	of_the_purpose = "\n".join(declared.values()) if not scope.topic else None
 	return {
 		**subject_facts(subject.email, subject.key, scope, asked.rules.company),
 		**demands_on(scope, subject.place),
@@ -177,9 +179,18 @@ def _facts_of_the_question(
 		"recorded_by": frappe.session.user,
 		"language": asked.language,
 		"wording": asked.wordings[scope.topic],
-		"evidence": declared.get(scope.topic) or of_the_purpose or None,
+		"evidence": _words_for(scope.topic, asked, declared),
 		"expires_on": writing.now + timedelta(hours=asked.hours),
 	}
+
+
+def _words_for(topic: str, asked: Questions, declared: Mapping[str, str]) -> str | None:
+	"""Return what the person was told, where no Consent Wording of the record says it."""
+	if topic or declared.get(topic) or asked.wordings[topic]:
+		return declared.get(topic)
+	# Who asks for a topic asks for its purpose with the same words.
+	shown = [_("Wording shown: {0}.").format(one) for one in asked.wordings.values() if one]
+	return "\n".join([*declared.values(), *shown]) or None
 
 
 def _opens_nothing(live: Row, rules: Any) -> bool:
@@ -213,12 +224,18 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 		weren't for the words that have changed.
 	"""
 	keys = {row.address_key for row in rows_named("Consent", consents) if row.address_key}
+	needs_wording = wording_required()
 	asked = []
 	with Writing(keys) as writing:
-		for row in [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]:
+		rows = [row for key in keys for row in writing.consents[key] if row["name"] in set(consents)]
+		in_words = {(row["address_key"], row["purpose"]) for row in rows if wordings.get(row["name"])}
+		for row in rows:
 			if writing.end_if_over(row) or row["status"] != Status.GIVEN or not row["email"]:
 				continue
 			wording = wordings.get(row["name"])
+			is_told = wording or (not row["topic"] and (row["address_key"], row["purpose"]) in in_words)
+			if needs_wording and not is_told:
+				continue
 			if not writing.allows(row, in_other_words=(row["wording"] or None) != (wording or None)):
 				continue
 			act = Act(CONTROLLER, row["source"], wording=wording)
@@ -255,11 +272,12 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 				continue
 			months = rules.validity_months
 			wording = row.get("asked_wording") if renews else row["wording"]
+			is_told = wording or (not renews and row.get("evidence"))
 			facts = {
 				"given_on": writing.now,
 				"confirmed_on": writing.now,
 				"expires_on": add_months(writing.now, months) if months else None,
-				"evidence": "\n".join(filter(None, [row.get("evidence"), _confirmation_of(wording)])),
+				"evidence": "\n".join(filter(None, [row.get("evidence"), _confirmation_of(is_told)])),
 				"evidence_grade": proof.CONFIRMED,
 				"double_opt_in": 1,
 			}
@@ -269,7 +287,7 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 			else:
 				writing.append("Consent", row, EventKind.CONFIRM, act, facts)
 			# Who follows a link that was sent there reads the mailbox.
-			lift_bounces_in(writing, row["address_key"], Act(DATA_SUBJECT, reason=_confirmation_of(wording)))
+			lift_bounces_in(writing, row["address_key"], Act(DATA_SUBJECT, reason=_confirmation_of(is_told)))
 		successors = {  # of a renewal that was confirmed before
 			row["supersedes"]: row
 			for key in keys
@@ -295,7 +313,7 @@ def _renew(writing: Writing, live: Row, confirmed: Row, act: Act, company: str |
 	mark_used(act.wording)
 
 
-def _confirmation_of(wording: str | None) -> str:
-	if wording:
+def _confirmation_of(is_told: Any) -> str:
+	if is_told:
 		return _("Confirmed through the link sent to the address.")
 	return _("Confirmed through the link sent to the address. No wording is on record.")

@@ -212,18 +212,16 @@ def _is_restricted(writing: Writing, order: Order, of_party: list[Row]) -> bool:
 def _set_one(writing: Writing, order: Order, noes: list[No]) -> str:
 	"""Record a yes with its own proof; without one it is Unknown, which allows nothing (BU-01)."""
 	terms, subject = order.terms, order.subject
-	is_proven = bool(terms.source and order.evidence)
-	if terms.needs_proof and terms.legal_basis != CONSENT_BASIS and not is_proven:
+	is_proven = not terms.lack(order.evidence, order.grade)
+	if terms.legal_basis != CONSENT_BASIS and not is_proven:
 		raise EvidenceMissing(_("Source or proof is missing."))
 	check_not_refused(writing, terms, subject, noes)
 	live = writing.live(subject.key, terms.scope)
 	if live and live["status"] == Status.REQUESTED:
 		raise ConfirmationPending(_("The person was asked, and hasn't answered yet."))
-	if live and (
-		_says_as_much(writing, live, order) or not (is_proven or terms.legal_basis != CONSENT_BASIS)
-	):
+	if live and (not is_proven or _says_as_much(writing, live, order)):
 		return live["name"]
-	if not live and terms.legal_basis == CONSENT_BASIS and not is_proven:
+	if not is_proven:
 		return write_claim(writing, terms, subject, order.reason)["name"]
 	return write_yes(
 		writing,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import Enum
 from typing import NamedTuple
 
 import frappe
@@ -156,8 +157,31 @@ def check_reason(reason: str | None) -> None:
 		raise EvidenceMissing(_("Reason is missing. Say why, for whoever asks later."))
 
 
+def wording_required() -> bool:
+	"""Whether nobody agrees to what isn't on record in words (Art. 7(2) and 13 GDPR, LB-06)."""
+	return bool(frappe.db.get_single_value("Consent Settings", "wording_required"))
+
+
+def wording_missing(about: str) -> EvidenceMissing:
+	return EvidenceMissing(
+		_(
+			"{0} of {1} is missing. Consent Settings ask for the text that people agree to (Art. 7(2) and 13"
+			" GDPR): choose a Consent Wording of it, or write one first."
+		).format(frappe.bold(_("Wording")), frappe.bold(about))
+	)
+
+
+class Lack(str, Enum):
+	"""What a record would need to count, and doesn't come with."""
+
+	SOURCE = "SOURCE"
+	EVIDENCE = "EVIDENCE"
+	DOCUMENT = "DOCUMENT"
+	WORDING = "WORDING"
+
+
 class Terms(NamedTuple):
-	"""What a record of the register is to say, apart from whom it is about."""
+	"""What a record of the register is to say, apart from whom it is about, and what it has to come with."""
 
 	rules: Document
 	scope: Scope
@@ -165,6 +189,20 @@ class Terms(NamedTuple):
 	source: str | None
 	wording: str | None
 	language: str | None
+	needs_document: bool = False
+	needs_wording: bool = False
+
+	def lack(self, evidence: str | None, grade: str) -> Lack | None:
+		"""Say what keeps a proof from being enough to record what these terms say (CA-05, LB-06)."""
+		if not self.needs_proof:
+			return None
+		if not self.source:
+			return Lack.SOURCE
+		if not (evidence or "").strip():
+			return Lack.EVIDENCE
+		if self.needs_document and grade != proof.DOCUMENTED:
+			return Lack.DOCUMENT
+		return Lack.WORDING if self.needs_wording and not self.wording else None
 
 	@property
 	def needs_proof(self) -> bool:
@@ -208,7 +246,18 @@ def terms_of(
 	source = check_source(source)
 	text = check_wording(wording, scope.purpose, scope.topic)
 	language = _check_language(language) or (text.language if text else None)
-	return Terms(rules, scope, legal_basis, source, text.name if text else None, language)
+	by_consent = legal_basis == CONSENT_BASIS
+	return Terms(
+		rules,
+		scope,
+		legal_basis,
+		source,
+		text.name if text else None,
+		language,
+		# Here, once for many records, and not for each of them.
+		bool(by_consent and source and frappe.get_cached_value("Consent Source", source, "needs_document")),
+		by_consent and wording_required(),
+	)
 
 
 def terms_to_end(purpose: str | None, topic: str | None, channel: str, source: str | None) -> Terms:
@@ -236,11 +285,16 @@ def questions_of(
 	source: str | None,
 	language: str | None,
 	wordings: Mapping[str, str | None] | None = None,
+	declared: Mapping[str, str] | None = None,
 ) -> Questions:
 	"""Check what somebody is to be asked against the site's purposes, topics, sources and wordings.
 
+	Args:
+		declared: the words that the person agrees to, for each topic, where they are no Consent Wording.
+
 	Raises:
 		UnknownReference, LegalBasisNotAllowed
+		EvidenceMissing: no words for it, where Consent Settings ask for them (LB-06).
 	"""
 	rules = check_purpose(purpose)
 	topics = list(dict.fromkeys(check_topic(topic, rules.name) or "" for topic in topics))
@@ -249,6 +303,10 @@ def questions_of(
 	texts = {topic: check_wording((wordings or {}).get(topic), rules.name, topic) for topic in ["", *topics]}
 	hours = frappe.db.get_single_value("Consent Settings", "confirmation_hours") or 72
 	shown = {topic: text.name if text else None for topic, text in texts.items()}
+	# Who asks for a topic asks for its purpose with the same words.
+	told = {topic: shown[topic] or (declared or {}).get(topic) for topic in topics or [""]}
+	if not all(told.values()) and wording_required():
+		raise wording_missing(next(topic or rules.name for topic in told if not told[topic]))
 	return Questions(rules, topics, source, language, shown, min(hours, 168))
 
 

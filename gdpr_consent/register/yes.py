@@ -19,6 +19,7 @@ from gdpr_consent.policy import Channel, EventKind, Status
 from gdpr_consent.register.people import addresses_of_the_party, noes_of, rows_of_party
 from gdpr_consent.register.terms import (
 	CONSENT_BASIS,
+	Lack,
 	Subject,
 	Terms,
 	check_reaches,
@@ -26,6 +27,7 @@ from gdpr_consent.register.terms import (
 	mark_used,
 	period_of,
 	terms_of,
+	wording_missing,
 )
 from gdpr_consent.register.writing import CONTROLLER, DATA_SUBJECT, Act, No, Row, Writing
 from gdpr_consent.words import reason_in_words
@@ -43,6 +45,45 @@ def _grade(evidence: str | None) -> str:
 			).format(frappe.bold(frappe.utils.escape_html(evidence)))
 		)
 	return "C"
+
+
+def _check_proof(terms: Terms, evidence: str | None, grade: str) -> None:
+	lack = terms.lack(evidence, grade)
+	if lack == Lack.WORDING:
+		raise wording_missing(terms.scope.topic or terms.scope.purpose)
+	if lack == Lack.DOCUMENT:
+		raise EvidenceMissing(
+			_(
+				"{0} {1} counts only with a document, and {2} {3} isn't a file of this site. Attach the file,"
+				" such as the scan of the signed form, or choose how else the person agreed."
+			).format(
+				_("Source"),
+				frappe.bold(terms.source),
+				_("Evidence"),
+				frappe.bold(frappe.utils.escape_html(evidence)),
+			)
+		)
+	if lack:
+		raise EvidenceMissing(
+			_(
+				"{0} is missing. A consent counts only with its source and a proof: a file, or words that say"
+				" who agreed, how and where (Art. 7(1) GDPR)."
+			).format(frappe.bold(_("Source") if lack == Lack.SOURCE else _("Evidence")))
+		)
+
+
+def lack_of(
+	*,
+	purpose: str | None = None,
+	topic: str | None = None,
+	channel: str = Channel.EMAIL.value,
+	source: str | None = None,
+	wording: str | None = None,
+	evidence: str | None = None,
+) -> Lack | None:
+	"""Say what a consent lacks to be recorded as given, for what else becomes Unknown."""
+	terms = terms_of(purpose, topic, channel, CONSENT_BASIS, source, wording)
+	return terms.lack(evidence, _grade(evidence))
 
 
 def record(
@@ -76,13 +117,8 @@ def record(
 	key = address_key(email)
 	terms = terms_of(purpose, topic, channel, legal_basis, source, wording, language)
 	check_reaches(channel, email)
-	if terms.needs_proof and not (terms.source and (evidence or "").strip()):
-		raise EvidenceMissing(
-			_(
-				"{0} is missing. A consent counts only with its source and a proof: a file, or words that say"
-				" who agreed, how and where (Art. 7(1) GDPR)."
-			).format(frappe.bold(_("Evidence") if terms.source else _("Source")))
-		)
+	grade = _grade(evidence)
+	_check_proof(terms, evidence, grade)
 	subject = Subject(
 		email,
 		key,
@@ -91,7 +127,6 @@ def record(
 		addresses_of_the_party(party_type, party),
 		proof.place_of(email, party_type, party, terms.rules.company),
 	)
-	grade = _grade(evidence)
 	with Writing([key, *subject.theirs]) as writing:
 		noes = noes_of(writing, subject, *rows_of_party(party_type, party))
 		row = write_yes(writing, terms, subject, noes, evidence, grade, given_on, expires_on)

@@ -17,7 +17,7 @@ def get_context(context: frappe._dict) -> None:
 	rows = frappe.get_all(
 		"Consent",
 		{"name": ["in", consents]},
-		["topic", "purpose", "language", "company", "status", "asked_wording"],
+		["topic", "purpose", "language", "company", "status", "wording", "asked_wording"],
 	)
 	if not rows:
 		raise LinkNotValid(_("What this link was for is no longer on record."))

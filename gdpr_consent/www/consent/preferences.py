@@ -27,6 +27,7 @@ def get_context(context: frappe._dict) -> None:
 		_change(context, found, may_show)
 	context.address = preferences.masked(found["email"])
 	context.offers = preferences.offers_to(found) if may_show else None
+	context.shown = preferences.signed_texts(context.offers or [])
 
 
 def _mail_the_link(context: frappe._dict) -> None:
@@ -43,7 +44,7 @@ def _change(context: frappe._dict, found: register.Row, may_show: bool) -> None:
 		context.everything = True
 	elif pages.typed("save") == "1" and may_show:
 		wanted = set(frappe.request.form.getlist("on"))
-		outcome = preferences.change(found, wanted, frappe.local.lang)
+		outcome = preferences.change(found, wanted, frappe.local.lang, pages.typed("shown"))
 		context.stopped = [_(name) for name in outcome.stopped]
 		context.asked = [_(name) for name in outcome.asked]
 		context.mail_sent = outcome.mail_sent
