@@ -213,6 +213,7 @@ def test_st_18_a_no_that_the_person_has_lifted_since_stands_again(file, backup, 
 def test_st_18_a_person_who_was_erased_is_found_and_erased_again(file, backup, bulk: BulkUpdates):
 	contact = bulk.contact(email := bulk.mailbox())
 	give(email, party_type="Contact", party=contact)
+	bulk.user("Privacy Officer")  # to hear of it
 	day = writing.now_utc()
 	restore = backup()
 	erasure.carry_out(subject.of_people([Person("Contact", contact)]))
