@@ -11,7 +11,7 @@ from frappe.model.document import Document
 
 from gdpr_consent import ledger, shared_cache
 from gdpr_consent.clock import now_utc
-from gdpr_consent.exceptions import ConsentError
+from gdpr_consent.exceptions import ConsentError, NotNow
 from gdpr_consent.policy import EventKind, RefusalKind, Status
 
 DOCTYPE, NOTIFICATION = "Data Recipient", "Recipient Notification"
@@ -116,6 +116,21 @@ def in_words(recipient: Row) -> str:
 	"""Name a recipient as the record of processing does: "Mailhouse (Processor, Germany)"."""
 	what = ", ".join(_(one) for one in (recipient["role"], recipient["located_in"]) if one)
 	return f"{recipient['name']} ({what})"
+
+
+def check_knows_all(recipient: str) -> None:
+	"""Refuse to forget a recipient who is still to be told something.
+
+	Raises:
+		NotNow
+	"""
+	if waiting := frappe.db.count(NOTIFICATION, {"recipient": recipient, "status": ["!=", TOLD]}):
+		frappe.throw(
+			_("{0} is still to be told of {1} people. Tell them first, or note that they were told.").format(
+				frappe.bold(recipient), waiting
+			),
+			NotNow,
+		)
 
 
 def check(recipient: Document) -> None:

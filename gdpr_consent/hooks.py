@@ -48,7 +48,7 @@ page_renderer = ["gdpr_consent.pages.ConsentPage", "gdpr_consent.embedding.SignU
 
 _register = ("Consent", "Suppression", "Consent Event", "Consent Decision", "Consent Bulk Update Item")
 _requests = [f"Data Subject Request{table}" for table in ("", " Record", " Change")]
-_rights = [*_requests, "Information Duty", "Automated Decision Review"]
+_rights = [*_requests, "Information Duty", "Automated Decision Review", "Recipient Notification"]
 ignore_links_on_delete = [*_register, *_rights, "Sensitive Access Log"]  # they outlive whom they name
 # Besides people: the field of the address.
 consent_bulk_update_targets = {"Email Group Member": "email", "Consent": "email"}

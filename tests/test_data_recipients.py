@@ -335,6 +335,19 @@ def test_rc_01_a_record_of_a_consent_names_them(recipients, address):
 	assert recipient in str(records.record_of(give(address())))
 
 
+def test_who_is_still_to_be_told_is_not_forgotten(recipients, mailbox, topic):
+	recipient, email = recipients(email=None), mailbox()
+	give(email)
+	give(email, topic)
+	withdraw(email)
+	with pytest.raises(NotNow, match="2 people"):
+		frappe.delete_doc("Data Recipient", recipient)
+	notifications.note_as_told([row[0] for row in told("name")], "By phone")
+	frappe.delete_doc("Subscription Topic", topic)  # what they were told outlives what it names
+	frappe.delete_doc("Data Recipient", recipient)
+	assert {*told("recipient", "topic")} == {(recipient, None), (recipient, topic)}
+
+
 def test_a_purpose_stands_once():
 	rows = [{"purpose": PURPOSE}] * 2
 	with pytest.raises(ConsentError, match=PURPOSE):

@@ -13,5 +13,8 @@ class DataRecipient(Document):
 	def after_rename(self, *_args: object, **_kwargs: object) -> None:
 		data_recipients.forget()
 
+	def on_trash(self) -> None:
+		data_recipients.check_knows_all(self.name)
+
 	def after_delete(self) -> None:
 		data_recipients.forget()
