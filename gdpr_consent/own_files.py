@@ -154,8 +154,12 @@ def _take_in_yes(own: Own, ours: bool) -> str:
 		return "unknown"
 	wording = said["wording"] and frappe.db.exists("Consent Wording", said["wording"])
 	proof = _("Signed record {0}.").format(own.name) + f" {said['evidence'] or ''}"
-	given = {name: said[name] for name in ("given_on", "expires_on", "language")}
-	register.record(**about, **given, wording=wording or None, evidence=proof.strip())
+	given = {
+		name: said[name]
+		for name in ("given_on", "expires_on", "language", "guardian_name", "guardian_verification")
+	}
+	is_minor = bool(said["is_minor"])
+	register.record(**about, **given, wording=wording or None, evidence=proof.strip(), is_minor=is_minor)
 	return "given"
 
 

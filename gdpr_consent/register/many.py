@@ -223,6 +223,8 @@ def _set_one(writing: Writing, order: Order, noes: list[No]) -> str:
 		_says_as_much(writing, live, order) or not (is_proven or terms.legal_basis != CONSENT_BASIS)
 	):
 		return live["name"]
+	if live and live["is_minor"]:
+		raise EvidenceMissing(_("A guardian agreed for this person, and would have to again."))
 	if not live and terms.legal_basis == CONSENT_BASIS and not is_proven:
 		return write_claim(writing, terms, subject, order.reason)["name"]
 	return write_yes(
