@@ -768,16 +768,23 @@ def verify_ledger() -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
 @says_why
-def confirm_consent(t: str) -> dict[str, Any]:
-	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
-	(T5)."""
+def confirm_consent(t: str, age: int | None = None) -> dict[str, Any]:
+	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority (T5).
+
+	Args:
+		age: what the person says to have reached, where Consent Settings asks for it (Art. 8).
+
+	Raises:
+		AgeNotStated: younger than the age of consent, or not said.
+		LinkNotValid
+	"""
 	try:
 		consents, made = links.read_confirmation(t)
 	except LinkNotValid:
 		if getattr(frappe.local, "request", None):
 			throttle.count_wrong_link("confirm_consent")
 		raise
-	return {"confirmed": len(register.confirm(consents, made))}
+	return {"confirmed": len(register.confirm(consents, made, age))}
 
 
 # --- checks of the caller -----------------------------------------------------------------------------------

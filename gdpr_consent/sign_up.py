@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import frappe
 from frappe import _
 
-from gdpr_consent import identity, links, pages, preferences, register, throttle
+from gdpr_consent import children, identity, links, pages, preferences, register, throttle
 from gdpr_consent.double_opt_in import send_confirmation_mail
 from gdpr_consent.exceptions import ConsentError, LinkNotValid, UnknownReference
 
@@ -105,7 +105,7 @@ def signed_texts(shown: list[Box]) -> str:
 	return links.sign(links.SHOWN, {box.value: box.wording for box in shown if box.wording})
 
 
-def take(email: str, ticked: list[str], shown: str, language: str) -> None:
+def take(email: str, ticked: list[str], shown: str, language: str, age: str | None = None) -> None:
 	"""Check what somebody sent with the form, and do it after the answer has left.
 
 	The answer, and the time it takes, are the same whether or not the address is known (WB-01).
@@ -113,9 +113,10 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	Args:
 		ticked: values of the boxes. Those that the site doesn't offer are ignored.
 		shown: what `signed_texts` made for the form; empty for a form that somebody else wrote.
+		age: what the person says to have reached, see `children.check_age`.
 
 	Raises:
-		InvalidEmailAddress, TooManyAttempts
+		InvalidEmailAddress, TooManyAttempts, AgeNotStated
 		ConsentError: no box is ticked.
 	"""
 	throttle.count_form()
@@ -123,7 +124,9 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	wanted = [box for box in boxes(language) if box.value in ticked]
 	if not wanted:
 		raise ConsentError(_("No box is ticked. Tick what you want to hear about."))
-	evidence = _("Ticked on the sign-up form: {0}.").format(", ".join(box.title for box in wanted))
+	said_of_age = children.check_age(age, None)
+	ticks = _("Ticked on the sign-up form: {0}.").format(", ".join(box.title for box in wanted))
+	evidence = "\n".join(filter(None, [ticks, said_of_age]))
 	ask(email, wanted, language, evidence=evidence, wordings=_read_shown(shown))
 
 
