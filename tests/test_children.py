@@ -21,7 +21,7 @@ from gdpr_consent.clock import now_utc
 from gdpr_consent.exceptions import AgeNotStated, ConsentError, EvidenceMissing
 from gdpr_consent.gate import canary
 from gdpr_consent.identity import address_key
-from gdpr_consent.register.yes import facts_again
+from gdpr_consent.register.yes import facts_again, write_claim
 from gdpr_consent.rights import personal_data
 
 MARKETING = "Email Marketing"
@@ -137,6 +137,17 @@ def test_v8_no_way_leads_to_given_without_a_guardian(address):
 		(row,) = writing.consents[key]
 		writing.open("Consent", register.writing.EventKind.GIVE, facts_again(row), register.Act(), now_utc())
 	assert frappe.db.count("Consent", {"address_key": key}) == 1
+
+
+def test_what_is_said_again_in_the_same_visit_says_that_it_is_no_childs(address, topic):
+	"""A column of type Check is never empty, and the row isn't read back before."""
+	email = address()
+	terms = register.terms_of(None, None, "Email", "Consent", None)
+	subject = register.Subject(email, address_key(email), None, None, {}, proof.Place(None, "Unknown"))
+	with register.writing.Writing([subject.key]) as writing:
+		facts = facts_again(write_claim(writing, terms, subject)) | {"topic": topic}
+		writing.open("Consent", register.writing.EventKind.IMPORT, facts, register.Act(), writing.now)
+	assert frappe.get_all("Consent", {"address_key": subject.key}, pluck="is_minor") == [0, 0]
 
 
 # --- where it goes ------------------------------------------------------------------------------------------
