@@ -67,6 +67,9 @@ def record_consent(
 	language: str | None = None,
 	evidence: str | None = None,
 	channel: str = "Email",
+	is_minor: bool = False,
+	guardian_name: str | None = None,
+	guardian_verification: str | None = None,
 ) -> dict[str, Any]:
 	"""Record that a person agreed to a purpose or a topic, or that a purpose rests on another legal basis.
 
@@ -78,14 +81,17 @@ def record_consent(
 		topic: a Subscription Topic of the purpose. Mail about a topic needs a consent to both.
 		given_on, expires_on: UTC; now, and the purpose's validity after it, if not given.
 		evidence: URL of an attached file, or words that say who agreed, how and where.
+		is_minor: the person is below the age of consent. A parent or guardian agreed (Art. 8, CA-18).
+		guardian_name, guardian_verification: who that is, and how you made sure of it.
 
 	Returns:
 		`name, status, email, purpose, topic, legal_basis, given_on, expires_on`
 
 	Raises:
 		EvidenceMissing: legal basis Consent without source and evidence (Art. 7(1), CA-05), without a
-			document where the source needs one, or without a wording where Consent Settings ask for one
-			(LB-06); Existing Customer without them, or without a wording that offers to object (SO-04).
+			document where the source needs one, without a wording where Consent Settings ask for one (LB-06),
+			or a child's without its guardian (CA-18); Existing Customer without source and evidence, or
+			without a wording that offers to object (SO-04).
 		NoSale: legal basis Existing Customer, and nothing sold that it could rest on (SO-01).
 		StandingRefusal: the person said no; only they can lift that (ST-08).
 		UnknownReference, LegalBasisNotAllowed, InvalidPeriod, InvalidAddress, TransitionNotAllowed
@@ -107,6 +113,9 @@ def record_consent(
 		evidence=evidence or None,
 		party_type=party_type or None,
 		party=party or None,
+		is_minor=is_minor,
+		guardian_name=guardian_name or None,
+		guardian_verification=guardian_verification or None,
 	)
 	_attach_evidence(row)
 	return _receipt(row)
@@ -583,7 +592,8 @@ def consent_history(
 
 	Returns:
 		rows with `occurred_at, recorded_at, kind, record_type, record, what, purpose, topic, channel, email,
-		source, indicated_by, actor, reason, evidence, evidence_grade, wording`.
+		source, indicated_by, actor, reason, evidence, evidence_grade, guardian_name, guardian_verification,
+		wording`.
 	"""
 	party = _check_may_see_history(email, party_type, party)
 	return _of_purposes_to_see(history(email, party_type, party))
@@ -622,6 +632,8 @@ def history(email: str | None, party_type: str | None, party: str | None) -> lis
 						"reason": event.facts.get("reason"),
 						"evidence": event.facts.get("evidence"),
 						"evidence_grade": ledger.fold([event]).get("evidence_grade"),
+						"guardian_name": event.facts.get("guardian_name"),
+						"guardian_verification": event.facts.get("guardian_verification"),
 						"wording": event.wording,
 					}
 				)
@@ -763,16 +775,23 @@ def verify_ledger() -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"], allow_guest=True)
 @says_why
-def confirm_consent(t: str) -> dict[str, Any]:
-	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority
-	(T5)."""
+def confirm_consent(t: str, age: int | None = None) -> dict[str, Any]:
+	"""Record the yes of the person who holds a confirmation link. Guests may: the link is the authority (T5).
+
+	Args:
+		age: what the person says to have reached, where Consent Settings asks for it (Art. 8).
+
+	Raises:
+		AgeNotStated: younger than the age of consent, or not said.
+		LinkNotValid
+	"""
 	try:
 		consents, made = links.read_confirmation(t)
 	except LinkNotValid:
 		if getattr(frappe.local, "request", None):
 			throttle.count_wrong_link("confirm_consent")
 		raise
-	return {"confirmed": len(register.confirm(consents, made))}
+	return {"confirmed": len(register.confirm(consents, made, age))}
 
 
 # --- checks of the caller -----------------------------------------------------------------------------------

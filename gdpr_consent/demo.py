@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import frappe
 from frappe.utils.password import update_password
 
-from gdpr_consent import api, register
+from gdpr_consent import api, proof, register
 from gdpr_consent.clock import now_utc
 from gdpr_consent.identity import address_keys
 
@@ -344,7 +344,7 @@ def _signs_up(person: Person, party: Any = None) -> None:
 	asked = register.request(
 		email=person.email, purpose=PURPOSE, topics=[TOPIC], source="Web Form", by_the_person=True
 	)
-	register.confirm([consent["name"] for consent in asked], now_utc())
+	register.confirm([consent["name"] for consent in asked], now_utc(), proof.age_asked(asked[0]["company"]))
 
 
 STORIES: dict[str, Callable[[Person, Any], None]] = {

@@ -27,6 +27,7 @@ PURPOSES = """
 """
 CLASSES = """
 	ConsentRecord ConsentReceipt DataProcessingRecord ConsentNotice PrivacyNotice DataSubject
+	GuardianOfDataSubject
 	DataController Process Purpose LegalBasis PersonalData Recipient StorageLocation StorageDuration
 	Location WithdrawConsent ObjectingToProcess UntilTimeDuration UntilEventDuration TemporalDuration
 	JointDataControllers Representative SafeguardForDataTransfer

@@ -11,7 +11,7 @@ import frappe
 from frappe.utils import get_url
 from frappe.website.page_renderers.base_renderer import BaseRenderer
 
-from gdpr_consent import pages, sign_up, told
+from gdpr_consent import pages, proof, sign_up, told
 
 HEADERS = {
 	"Content-Type": "application/javascript; charset=utf-8",
@@ -49,6 +49,8 @@ def _script(topics: list[str]) -> tuple[str, int]:
 		{
 			"action": get_url("/consent/subscribe"),
 			"boxes": boxes,
+			"age": proof.age_asked(None),
+			"company": frappe.db.get_default("company") or frappe.local.site,
 			"shown": sign_up.signed_texts(boxes),
 			"lang": frappe.local.lang,
 			"privacy_notice_url": frappe.db.get_single_value("Consent Settings", "privacy_notice_url"),

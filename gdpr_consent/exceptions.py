@@ -44,7 +44,12 @@ class FilterNotValid(ConsentError):
 
 
 class EvidenceMissing(ConsentError):
-	"""Consent without a source and a proof of it (Art. 7(1), CA-05, CA-17)."""
+	"""Consent without a source and a proof of it (Art. 7(1), CA-05, CA-17), or a child's without its guardian
+	(Art. 8, CA-18)."""
+
+
+class AgeNotStated(ConsentError):
+	"""The person didn't say that they are old enough to agree for themselves (Art. 8, CA-18)."""
 
 
 class NoSale(ConsentError):

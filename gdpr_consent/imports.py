@@ -19,6 +19,7 @@ from gdpr_consent.policy import Status
 COLUMNS = (
 	*("email", "party_type", "party", "purpose", "topic", "channel", "legal_basis", "source"),
 	*("given_on", "expires_on", "wording", "language", "evidence"),
+	*("is_minor", "guardian_name", "guardian_verification"),
 )
 STATUS = "status"
 NOES = (Status.WITHDRAWN, Status.REFUSED)
@@ -58,7 +59,7 @@ def _record(doc: Document) -> Document:
 		)
 	elif said.get("legal_basis", register.CONSENT_BASIS) != register.CONSENT_BASIS:
 		doc.name = api.record_consent(**said)["name"]
-	elif _is_proven(said):
+	elif _is_proven(said) or said.get("is_minor"):  # a claim wouldn't say whose it is
 		if not said.get("given_on"):
 			raise ConsentError(
 				_("Given On is missing. Enter when the person agreed (UTC), or an old consent would be new.")

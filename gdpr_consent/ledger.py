@@ -41,6 +41,7 @@ PROJECTED = (
 		"ended_on",
 	),
 	*("recorded_by", "wording", "language", "reason", "evidence", "evidence_grade"),
+	*("is_minor", "guardian_name", "guardian_verification"),
 	*("double_opt_in", "country", "country_source", "asked_on", "asked_wording"),
 	*("supersedes", "superseded_by"),
 )
@@ -49,9 +50,10 @@ SAID_BY_A_NO = (
 	*("lifted_on", "recorded_by", "source", "reason", "origin_doctype", "origin"),
 )
 COLUMNS_OF = {"Consent": PROJECTED, "Suppression": SAID_BY_A_NO}
+CHECKS = ("double_opt_in", "is_minor")
 # What no event says. A Check field is never empty.
 UNSAID = {
-	doctype: {column: 0 if column == "double_opt_in" else None for column in columns}
+	doctype: {column: 0 if column in CHECKS else None for column in columns}
 	for doctype, columns in COLUMNS_OF.items()
 }
 # Columns of a record that are instants. In facts they are RFC 3339 text.

@@ -156,8 +156,12 @@ def _take_in_yes(own: Own, ours: bool) -> str:
 	if not is_given or register.lack_of(**scope, wording=wording, evidence=proof):
 		register.record_unproven(**about)
 		return "unknown"
-	given = {name: said[name] for name in ("given_on", "expires_on", "language")}
-	register.record(**about, **given, wording=wording, evidence=proof)
+	given = {
+		name: said[name]
+		for name in ("given_on", "expires_on", "language", "guardian_name", "guardian_verification")
+	}
+	is_minor = bool(said["is_minor"])
+	register.record(**about, **given, wording=wording, evidence=proof, is_minor=is_minor)
 	return "given"
 
 

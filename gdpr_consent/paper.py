@@ -213,6 +213,8 @@ def _consent(writer: records.Writer, row: frappe._dict, events: list[ledger.Even
 		(_("Valid Until"), _instant(row.expires_on) or (_("it is withdrawn") if is_consent else "")),
 		(_("Ended On"), _instant(row.ended_on)),
 		(_("Source"), _(row.source) if row.source else not_stated),
+		(_("Guardian Name"), row.guardian_name),
+		(_("How the Guardian Was Verified"), row.guardian_verification),
 		(_("Categories of Data"), _(purpose.data_categories) if purpose.data_categories else not_stated),
 		(_("Categories of Recipients"), purpose.recipients or not_stated),
 		(_("Storage and Erasure"), purpose.storage or not_stated),
@@ -257,7 +259,11 @@ def _refusal(row: frappe._dict, events: list[ledger.Event]) -> dict[str, Any]:
 
 
 def _event(event: ledger.Event) -> dict[str, str]:
-	by = {register.DATA_SUBJECT: _("the person"), register.SYSTEM: _("the system")}
+	by = {
+		register.DATA_SUBJECT: _("the person"),
+		register.GUARDIAN: _("the guardian"),
+		register.SYSTEM: _("the system"),
+	}
 	return {
 		"when": _instant(event.occurred_at),
 		"what": kind_in_words(event.kind),

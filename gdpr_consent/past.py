@@ -13,7 +13,7 @@ MOST_ADDRESSES = 50  # of one person; a Customer may have thousands
 TOLD = ("given_on", "confirmed_on", "expires_on")  # instants of a consent
 NAMED = (
 	*("legal_basis", "sale_doctype", "sale", "source", "wording", "evidence", "evidence_grade"),
-	"recorded_by",
+	*("guardian_name", "guardian_verification", "recorded_by"),
 )
 
 
@@ -41,9 +41,9 @@ def describe(
 
 	Returns:
 		rows with `email, allowed, reason, consent`, what the consent said then: `legal_basis,
-		sale_doctype, sale, source, wording, evidence, evidence_grade, recorded_by, given_on, confirmed_on,
-		expires_on`, and `mails`: the decisions about mails to this address that stood on that consent, for
-		those who may see them.
+		sale_doctype, sale, source, wording, evidence, evidence_grade, guardian_name, guardian_verification,
+		recorded_by, given_on, confirmed_on, expires_on`, and `mails`: the decisions about mails to this
+		address that stood on that consent, for those who may see them.
 	"""
 	emails = [email for email in identity.addresses_of(party_type, party) if "@" in email][:MOST_ADDRESSES]
 	answers = audience.decide_many(emails, purpose, topic, Channel.EMAIL.value, at, known_at)

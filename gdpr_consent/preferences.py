@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import frappe
 from frappe import _
 
-from gdpr_consent import links, register, throttle, told
+from gdpr_consent import children, links, register, throttle, told
 from gdpr_consent.clock import now_utc
 from gdpr_consent.double_opt_in import send_confirmation_mail
-from gdpr_consent.exceptions import UnknownReference
+from gdpr_consent.exceptions import AgeNotStated, UnknownReference
 from gdpr_consent.identity import address_key
 from gdpr_consent.policy import Channel, Status, decide, status_at
 from gdpr_consent.register import DATA_SUBJECT, Act, Scope
@@ -51,9 +51,12 @@ class Offer(NamedTuple):
 
 
 class Outcome(NamedTuple):
+	"""What became of a form; `problem` says why nothing was switched on."""
+
 	stopped: list[str]
 	asked: list[str]
 	mail_sent: bool
+	problem: str | None = None
 
 
 def offers_to(found: register.Row) -> list[Offer]:
@@ -145,12 +148,19 @@ def _what_there_is(found: register.Row, known_topics: set[str | None]) -> list[t
 	return [(one, [row for row in topics if row.purpose == one.name]) for one in purposes]
 
 
-def change(found: register.Row, wanted: set[str], language: str | None = None, shown: str = "") -> Outcome:
+def change(
+	found: register.Row,
+	wanted: set[str],
+	language: str | None = None,
+	shown: str = "",
+	age: str | None = None,
+) -> Outcome:
 	"""Stop what is switched off, and ask for confirmation of what is switched on.
 
 	Args:
 		wanted: values of the choices that are on in the form; others than those shown are ignored (WB-06).
 		shown: what `signed_texts` made for the form.
+		age: what the person says to have reached, see `children.check_age`. A no is taken without.
 	"""
 	offers = offers_to(found)
 	off: list[Scope] = []
@@ -166,7 +176,11 @@ def change(found: register.Row, wanted: set[str], language: str | None = None, s
 		stopped += [topic.name for topic in gone]
 	if off:
 		register.refuse_by_link(found, off, Act(DATA_SUBJECT, register.source_if_known(SOURCE)))
-	asked, sent = _ask(found, offers, wanted, stopped, language, told.read(shown, _beside(offers)))
+	seen = told.read(shown, _beside(offers))
+	try:
+		asked, sent = _ask(found, offers, wanted, stopped, language, seen, age)
+	except AgeNotStated as error:
+		return Outcome(stopped, [], False, str(error))
 	return Outcome(stopped, asked, sent)
 
 
@@ -177,6 +191,7 @@ def _ask(
 	stopped: list[str],
 	language: str | None,
 	seen: told.Told,
+	age: str | None,
 ) -> tuple[list[str], bool]:
 	asked: list[str] = []
 	sent = False
@@ -196,6 +211,7 @@ def _ask(
 		}
 		if not switched_on:
 			continue
+		children.check_age(age, found.get("company"))
 		topics = [name for name in switched_on if name]
 		pending = register.request(
 			email=found["email"],

@@ -16,7 +16,7 @@ from gdpr_consent.policy import Channel, MarketingGround
 
 ANY_OTHER_COUNTRY = "Any Other Country"
 # in the cache
-RULES, OUTDATED, PURPOSES = "consent_country_rules", "consent_outdated_wordings", "consent_purposes"
+RULES, OUTDATED, PURPOSES = "consent_rules_of_countries", "consent_outdated_wordings", "consent_purposes"
 TOPICS, GROUNDS = "consent_topics", "consent_grounds"
 GRADES = {"": "ABCD", "Any": "ABCD", "A, B or C": "ABC", "A or C": "AC", "A": "A"}
 CONFIRMED, OWN_FORM, DOCUMENTED = "A", "B", "C"
@@ -62,6 +62,7 @@ class Rule(NamedTuple):
 	double_opt_in: bool
 	existing_customer: bool
 	grades: str
+	age_of_consent: int
 
 
 class Place(NamedTuple):
@@ -71,13 +72,36 @@ class Place(NamedTuple):
 	source: str
 
 
-STRICTEST = Rule(double_opt_in=True, existing_customer=False, grades=GRADES["A or C"])
+AGE_OF_CONSENT = 16  # years, where a country has made no law of its own (Art. 8(1))
+STRICTEST = Rule(
+	double_opt_in=True, existing_customer=False, grades=GRADES["A or C"], age_of_consent=AGE_OF_CONSENT
+)
 UNKNOWN_PURPOSE = (True, "A or C")  # also one that is spelt in another way than it is stored
 
 
 def rule_of(country: str | None) -> Rule:
 	"""Return the rule of a country; one that isn't known, or has none, gets that of Any Other Country."""
 	return _rule_among(_rules(), country)
+
+
+def age_of_consent(country: str | None) -> int:
+	"""Return from which age on somebody in a country agrees for themselves (Art. 8)."""
+	return rule_of(country).age_of_consent
+
+
+def asks_age() -> bool:
+	return bool(frappe.db.get_single_value("Consent Settings", "asks_age"))
+
+
+def age_asked(company: str | None) -> int | None:
+	"""Return the age that people who sign up have to say they have reached, None if nobody asks them.
+
+	Args:
+		company: the controller; the site's if not given.
+	"""
+	if not asks_age():
+		return None
+	return age_of_consent(_place_by_company(company or frappe.db.get_default("company")).country)
 
 
 def _rule_among(rules: dict[str, list], country: str | None) -> Rule:
@@ -91,7 +115,11 @@ def _rules() -> dict[str, list]:
 def _read_rules() -> dict[str, list]:
 	rule = frappe.qb.DocType("Consent Country Rule")
 	query = frappe.qb.from_(rule).select(
-		rule.applies_to, rule.double_opt_in, rule.existing_customer, rule.accepted_grades
+		rule.applies_to,
+		rule.double_opt_in,
+		rule.existing_customer,
+		rule.accepted_grades,
+		rule.age_of_consent,
 	)
 	return _rules_in(query.where(rule.enabled == 1).run(as_dict=True))
 
@@ -102,6 +130,7 @@ def _rules_in(rows: Iterable[dict[str, Any]]) -> dict[str, list]:
 			bool(row["double_opt_in"]),
 			bool(row["existing_customer"]),
 			GRADES[row["accepted_grades"] or "A or C"],
+			row.get("age_of_consent") or AGE_OF_CONSENT,
 		]
 		for row in rows
 	}

@@ -67,6 +67,10 @@ STATUS_TERMS = {
 	EventKind.EXPIRE: "dpv:ConsentExpired",
 	EventKind.INVALIDATE: "dpv:ConsentInvalidated",
 }
+INDICATED_BY = {
+	register.DATA_SUBJECT: "dpv:DataSubject",
+	register.GUARDIAN: "dpv:GuardianOfDataSubject",
+}
 PERSONAL_DATA = {
 	Channel.EMAIL.value: "pd:EmailAddress",
 	Channel.SMS.value: "pd:TelephoneNumber",
@@ -408,10 +412,9 @@ class Writer:
 		term = STATUS_TERMS[event.kind]
 		if term == "dpv:ConsentGiven" and (event.facts.get("supersedes") or row.supersedes):
 			term = "dpv:RenewedConsentGiven"
-		by_the_person = event.indicated_by == register.DATA_SUBJECT
 		written: Json = {
 			"@type": term,
-			"dpv:isIndicatedBy": "dpv:DataSubject" if by_the_person else controller["@id"],
+			"dpv:isIndicatedBy": INDICATED_BY.get(event.indicated_by, controller["@id"]),
 			"dpv:isIndicatedAtTime": utc_text(event.occurred_at),
 			"dpv:hasIndicationMethod": _method(event),
 		}

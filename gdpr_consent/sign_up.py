@@ -12,7 +12,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_url
 
-from gdpr_consent import identity, pages, preferences, register, throttle, told
+from gdpr_consent import children, identity, pages, preferences, register, throttle, told
 from gdpr_consent.double_opt_in import send_confirmation_mail
 from gdpr_consent.exceptions import ConsentError, UnknownReference
 
@@ -76,7 +76,7 @@ def signed_texts(shown: list[Box]) -> str:
 	return told.sign({box.value: box.beside for box in shown})
 
 
-def take(email: str, ticked: list[str], shown: str, language: str) -> None:
+def take(email: str, ticked: list[str], shown: str, language: str, age: str | None = None) -> None:
 	"""Check what somebody sent with the form, and do it after the answer has left.
 
 	The answer, and the time it takes, are the same whether or not the address is known (WB-01).
@@ -84,9 +84,10 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	Args:
 		ticked: values of the boxes. Those that the site doesn't offer are ignored.
 		shown: what `signed_texts` made for the form; empty for a form that somebody else wrote.
+		age: what the person says to have reached, see `children.check_age`.
 
 	Raises:
-		InvalidEmailAddress, TooManyAttempts
+		InvalidEmailAddress, TooManyAttempts, AgeNotStated
 		ConsentError: no box is ticked.
 	"""
 	throttle.count_form()
@@ -94,10 +95,13 @@ def take(email: str, ticked: list[str], shown: str, language: str) -> None:
 	wanted = [box for box in boxes(language) if box.value in ticked]
 	if not wanted:
 		raise ConsentError(_("No box is ticked. Tick what you want to hear about."))
-	evidence = _("Ticked on the sign-up form: {0}.").format(", ".join(box.title for box in wanted))
+	said_of_age = children.check_age(age, None)
+	ticks = _("Ticked on the sign-up form: {0}.").format(", ".join(box.title for box in wanted))
+	evidence = "\n".join(filter(None, [ticks, said_of_age]))
 	seen = told.read(shown, {box.value: box.beside for box in wanted})
 	declarations = {
-		value: _('Ticked on the sign-up form: "{0}"').format(text) for value, text in seen.texts.items()
+		value: "\n".join(filter(None, [_('Ticked on the sign-up form: "{0}"').format(text), said_of_age]))
+		for value, text in seen.texts.items()
 	}
 	ask(email, wanted, language, evidence=evidence, wordings=seen.wordings, declarations=declarations)
 

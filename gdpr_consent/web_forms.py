@@ -14,7 +14,7 @@ from frappe.model.document import Document
 from frappe.utils import cint
 from frappe.website.doctype.web_form import web_form as core
 
-from gdpr_consent import identity, register, sign_up
+from gdpr_consent import identity, proof, register, sign_up
 from gdpr_consent.doors import object_of, says_why
 from gdpr_consent.failures import log_failure
 
@@ -116,11 +116,13 @@ def _ask(form: Document, boxes: list[Document], sent: dict[str, Any], saved: Doc
 		for box in wanted
 	}
 	is_party = saved.doctype in PARTY_TYPES
+	# The form doesn't ask for the age (Art. 8), but the page does that a mail leads to.
+	needs_mail = proof.asks_age() or _may_be_filled_in(boxes)
 	sign_up.ask(
 		email,
 		wanted,
 		frappe.local.lang,
-		evidence=None if _may_be_filled_in(boxes) else "\n".join(declarations.values()),
+		evidence=None if needs_mail else "\n".join(declarations.values()),
 		declarations=declarations,
 		party_type=saved.doctype if is_party else None,
 		party=saved.name if is_party else None,

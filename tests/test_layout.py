@@ -55,4 +55,4 @@ def test_the_options_of_a_select_are_the_constants_of_the_policy(doctype, field,
 
 def test_who_can_indicate_an_event_is_what_the_register_writes():
 	options = frappe.get_meta("Consent Event").get_field("indicated_by").options.split("\n")
-	assert options == [register.DATA_SUBJECT, register.CONTROLLER, register.SYSTEM]
+	assert options == [register.DATA_SUBJECT, register.GUARDIAN, register.CONTROLLER, register.SYSTEM]

@@ -25,6 +25,7 @@ NEVER = datetime.min
 people = st.sampled_from([0, 0, 1, 2])  # often the same one, so that things meet
 purposes = st.sampled_from([0, 0, 1])
 about_topic = st.booleans()
+guardians = st.sampled_from([None, None, "Maria Nowak", ""])  # of a grown-up, and of a child
 numbers = st.integers(0, 1_000)
 moments = st.sampled_from(
 	[timedelta(microseconds=1), timedelta(hours=1), timedelta(days=4), timedelta(days=400)]
@@ -69,8 +70,17 @@ class Register(RuleBasedStateMachine):
 	def time_passes(self, by: timedelta) -> None:
 		self.clock.now += by
 
-	@rule(who=people, purpose=purposes, topical=about_topic, late=st.booleans(), other_basis=st.booleans())
-	def staff_record(self, who: int, purpose: int, topical: bool, late: bool, other_basis: bool) -> None:
+	@rule(
+		who=people,
+		purpose=purposes,
+		topical=about_topic,
+		late=st.booleans(),
+		other_basis=st.booleans(),
+		guardian=guardians,
+	)
+	def staff_record(
+		self, who: int, purpose: int, topical: bool, late: bool, other_basis: bool, guardian: str | None
+	) -> None:
 		email, purpose_name, topic = self.scope(who, purpose, topical)
 		receipt = self.attempt(
 			lambda: api.record_consent(
@@ -85,6 +95,11 @@ class Register(RuleBasedStateMachine):
 					}
 					if other_basis and purpose
 					else {}
+				),
+				**(
+					{}
+					if guardian is None
+					else {"is_minor": True, "guardian_name": guardian, "guardian_verification": "Known here"}
 				),
 				**PROOF,
 			)
@@ -154,10 +169,17 @@ class Register(RuleBasedStateMachine):
 		events = ledger.read_events("Consent", [row.name for row in rows])
 		for row in rows:
 			assert [event.seq for event in events[row.name]] == list(range(1, row.last_seq + 1))
-			folded = ledger.fold(events[row.name])
+			folded = ledger.UNSAID["Consent"] | ledger.fold(events[row.name])
 			assert {column: folded.get(column) for column in ledger.PROJECTED} == {
 				column: row[column] for column in ledger.PROJECTED
 			}
+
+	@invariant()
+	def no_childs_consent_is_given_without_its_guardian(self) -> None:
+		"""CA-18, V8"""
+		for row in self.rows():
+			if row.is_minor and row.status == "Given":
+				assert row.guardian_name and row.guardian_verification
 
 	@invariant()
 	def no_scope_has_two_live_records(self) -> None:

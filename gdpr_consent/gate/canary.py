@@ -15,7 +15,7 @@ import frappe
 from frappe import _
 from frappe.email.doctype.email_account.email_account import EmailAccount
 
-from gdpr_consent import register
+from gdpr_consent import proof, register
 from gdpr_consent.alerts import users_with
 from gdpr_consent.gate import self_check
 from gdpr_consent.gate.canary_paths import MAIL_PATHS, NAME, SMS_PATHS, CantBeTried, Path, Stage
@@ -116,7 +116,8 @@ def _try_mails() -> list[Tried]:
 
 def _agree_by_link(email: str) -> None:
 	pending = register.request(email=email, by_the_person=True, declarations={"": NAME})
-	register.confirm([row["name"] for row in pending], pending[0]["since"])
+	age = proof.age_asked(pending[0]["company"])
+	register.confirm([row["name"] for row in pending], pending[0]["since"], age)
 
 
 def _account(stage: Stage, port: int) -> str:

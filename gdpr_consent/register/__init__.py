@@ -43,6 +43,7 @@ from gdpr_consent.register.terms import (
 from gdpr_consent.register.writing import (
 	CONTROLLER,
 	DATA_SUBJECT,
+	GUARDIAN,
 	SHARD_DIGITS,
 	SYSTEM,
 	Act,
@@ -61,6 +62,7 @@ __all__ = (
 	"CONTROLLER",
 	"DATA_SUBJECT",
 	"ENDS",
+	"GUARDIAN",
 	"NOWHERE",
 	"REACHES_NUMBERS",
 	"SHARD_DIGITS",

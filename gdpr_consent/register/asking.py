@@ -7,7 +7,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from gdpr_consent import proof
+from gdpr_consent import children, proof
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import StandingRefusal
 from gdpr_consent.identity import address_key
@@ -134,6 +134,8 @@ def write_request(
 		if live and live["status"] in (Status.GIVEN, Status.NOT_REQUIRED):
 			if not by_the_person or not (mail_comes_back or _opens_nothing(live, rules)):
 				continue
+			if not _may_answer(live):
+				continue
 			if mail_comes_back or not gives_at_once:
 				told = _words_for(topic, asked, declared or {})
 				pending.append(_ask_again(writing, live, act._replace(reason=told)))
@@ -202,6 +204,12 @@ def _opens_nothing(live: Row, rules: Any) -> bool:
 	return bool(rules.is_marketing) and permission.ground != MarketingGround.EXISTING_CUSTOMER
 
 
+def _may_answer(live: Row) -> bool:
+	"""Whether a click in the mailbox may renew a consent: not one that a guardian gave, unless who clicks has
+	to say that they are old enough by now (Art. 8)."""
+	return not live.get("is_minor") or proof.asks_age()
+
+
 def _ask_again(writing: Writing, live: Row, act: Act) -> Row:
 	"""Note that the person of a consent that goes on was asked to confirm it anew (T10).
 
@@ -232,6 +240,8 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 		for row in rows:
 			if writing.end_if_over(row) or row["status"] != Status.GIVEN or not row["email"]:
 				continue
+			if not _may_answer(row):
+				continue
 			wording = wordings.get(row["name"])
 			is_told = wording or (not row["topic"] and (row["address_key"], row["purpose"]) in in_words)
 			if needs_wording and not is_told:
@@ -244,15 +254,20 @@ def ask_again(consents: list[str], wordings: Mapping[str, str | None]) -> list[R
 	return asked
 
 
-def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
+def confirm(consents: list[str], issued_at: datetime, age: str | int | None = None) -> list[Row]:
 	"""Record the person's own yes, given through a link sent to the address itself (T5).
 
 	Args:
 		consents: names of the records that the link was sent for.
 		issued_at: when the link was made, naive UTC. A no said since then wins (ST-14).
+		age: what the person says to have reached, see `children.check_age`. A child's consent that is
+			confirmed anew is its own from then on.
 
 	Returns:
 		the records that are given now. Those that were confirmed before are left as they are.
+
+	Raises:
+		AgeNotStated: nothing is confirmed.
 	"""
 	keys = {row.address_key for row in rows_named("Consent", consents) if row.address_key}
 	with Writing(keys) as writing:
@@ -264,12 +279,15 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 			renews = row["status"] != Status.REQUESTED
 			if renews and not (row.get("asked_on") and row["since"] < row["asked_on"] <= issued_at):
 				continue
+			if renews and not _may_answer(row):
+				continue
 			rules = frappe.get_cached_doc("Processing Purpose", row["purpose"])
 			if any(
 				refusal["said_on"] >= issued_at and not refusal.get("lifted_on")
 				for refusal in writing.refusals(row["address_key"], scope_of(row), rules.is_marketing)
 			):
 				continue
+			said_of_age = children.check_age(age, row["company"])
 			months = rules.validity_months
 			wording = row.get("asked_wording") if renews else row["wording"]
 			is_told = wording or (not renews and row.get("evidence"))
@@ -277,7 +295,9 @@ def confirm(consents: list[str], issued_at: datetime) -> list[Row]:
 				"given_on": writing.now,
 				"confirmed_on": writing.now,
 				"expires_on": add_months(writing.now, months) if months else None,
-				"evidence": "\n".join(filter(None, [row.get("evidence"), _confirmation_of(is_told)])),
+				"evidence": "\n".join(
+					filter(None, [row.get("evidence"), _confirmation_of(is_told), said_of_age])
+				),
 				"evidence_grade": proof.CONFIRMED,
 				"double_opt_in": 1,
 			}

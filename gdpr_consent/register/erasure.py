@@ -13,9 +13,9 @@ from gdpr_consent.register.writing import CONTROLLER, SYSTEM, Act, No, Row, Scop
 # What a record says about the person. The key stays: without the key of the site it tells nobody anything.
 PERSONAL = (
 	*("email", "party_type", "party", "sale_doctype", "sale", "reason", "evidence", "recorded_by"),
-	*("origin_doctype", "origin"),
+	*("guardian_name", "guardian_verification", "origin_doctype", "origin"),
 )
-OF_THE_PROOF = ("email", "reason", "evidence", "recorded_by")
+OF_THE_PROOF = ("email", "reason", "evidence", "guardian_name", "guardian_verification", "recorded_by")
 ENDED_BY_ERASURE = {
 	Status.UNKNOWN: EventKind.INVALIDATE,
 	Status.REQUESTED: EventKind.REFUSE,

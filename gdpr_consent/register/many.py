@@ -221,6 +221,8 @@ def _set_one(writing: Writing, order: Order, noes: list[No]) -> str:
 		raise ConfirmationPending(_("The person was asked, and hasn't answered yet."))
 	if live and (not is_proven or _says_as_much(writing, live, order)):
 		return live["name"]
+	if live and live.get("is_minor"):
+		raise EvidenceMissing(_("A guardian agreed for this person, and would have to again."))
 	if not is_proven:
 		return write_claim(writing, terms, subject, order.reason)["name"]
 	return write_yes(

@@ -20,7 +20,7 @@ from gdpr_consent.exceptions import (
 )
 from gdpr_consent.identity import bare, is_phone_number
 from gdpr_consent.policy import Channel, MarketingGround
-from gdpr_consent.register.writing import Row, Scope
+from gdpr_consent.register.writing import Row, Scope, label_of
 
 CONSENT_BASIS = "Consent"
 REACHES_NUMBERS = {Channel.EMAIL.value: False, Channel.SMS.value: True, Channel.PHONE.value: True}
@@ -215,8 +215,15 @@ class Terms(NamedTuple):
 		)
 
 
+class Guardian(NamedTuple):
+	"""Who agreed in the place of a child, and how that was verified (Art. 8)."""
+
+	name: str
+	verification: str
+
+
 class Subject(NamedTuple):
-	"""Whom a record is about: an address, and the party that gave it."""
+	"""Whom a record is about: an address, and the party that gave it. Only a child has a guardian."""
 
 	email: str
 	key: str
@@ -224,6 +231,7 @@ class Subject(NamedTuple):
 	party: str | None
 	theirs: dict[str, str]  # addresses, by key, from which the party speaks for itself
 	place: proof.Place
+	guardian: Guardian | None = None
 
 
 def terms_of(
@@ -321,7 +329,31 @@ def facts_of(terms: Terms, subject: Subject) -> Row:
 		"recorded_by": frappe.session.user,
 		"wording": terms.wording,
 		"language": terms.language,
+		**_facts_of_the_guardian(subject.guardian),
 	}
+
+
+def _facts_of_the_guardian(guardian: Guardian | None) -> Row:
+	if not guardian:
+		return {}
+	named = {"guardian_name": guardian.name or None, "guardian_verification": guardian.verification or None}
+	return {"is_minor": 1, **named}
+
+
+def guardian_of(is_minor: bool, name: str | None, verification: str | None) -> Guardian | None:
+	"""Return the guardian of a child, None of a grown-up."""
+	said = {"guardian_name": (name or "").strip(), "guardian_verification": (verification or "").strip()}
+	if is_minor:
+		return Guardian(*said.values())
+	for column, value in said.items():
+		if value:
+			raise EvidenceMissing(
+				_(
+					"{0} is only for people whom a guardian agrees for. Say that the person is {1}, or leave"
+					" {0} empty (Art. 8 GDPR)."
+				).format(frappe.bold(label_of(column)), frappe.bold(label_of("is_minor")))
+			)
+	return None
 
 
 def subject_facts(email: str, key: str, scope: Scope, company: str | None) -> Row:

@@ -1,7 +1,7 @@
 """One visit to the register: what is locked, loaded, checked and written in it."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from frappe import _
 
 from gdpr_consent import announcements, data_recipients, email_groups, journal, ledger, proof, sales, standing
 from gdpr_consent.clock import now_utc, utc_text
-from gdpr_consent.exceptions import TransitionNotAllowed, UnknownReference
+from gdpr_consent.exceptions import EvidenceMissing, TransitionNotAllowed, UnknownReference
 from gdpr_consent.identity import address_keys
 from gdpr_consent.policy import (
 	LIVE,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 	from gdpr_consent.register.terms import Subject, Terms
 
 CONTROLLER, DATA_SUBJECT, SYSTEM = "Controller", "Data Subject", "System"
+GUARDIAN = "Guardian"  # of a child, who agrees in its place
 SHARD_DIGITS = 3  # of the address key: 4,096 rows to lock
 SAVEPOINT = "consent_register"  # whoever catches an error and commits stores nothing by half
 Row = dict[str, Any]
@@ -124,6 +125,7 @@ class Writing:
 	def open(self, doctype: str, kind: EventKind, facts: Row, act: Act, occurred_at: datetime) -> Row:
 		"""Start a record with its first event."""
 		row: Row = {"name": str(uuid.uuid4()), "last_seq": 0, "last_hash": None, "status": None}
+		row |= dict.fromkeys(ledger.CHECKS, 0)
 		self._new.add(row["name"])
 		self.append(doctype, row, kind, act, facts, occurred_at)
 		if key := row.get("address_key"):
@@ -144,9 +146,12 @@ class Writing:
 
 		Raises:
 			TransitionNotAllowed: not one of T1 to T13, or before the record's last event.
+			EvidenceMissing: it would be a child's consent without its guardian.
 		"""
 		occurred_at = occurred_at or self.now
 		self._check_transition(row, kind, occurred_at)
+		if STATUS_AFTER.get(kind) == Status.GIVEN:
+			_check_guardian({**row, **(facts or {})})
 		row["last_seq"] += 1
 		event = ledger.Event(
 			record=row["name"],
@@ -351,6 +356,22 @@ class Writing:
 			over = max(row["expires_on"], row["since"])
 			self.append("Consent", row, kind, Act(SYSTEM), {"ended_on": over}, over)
 		return bool(kind)
+
+
+def _check_guardian(said: Mapping[str, Any]) -> None:
+	"""Whichever way a child's consent is given, its guardian gives it, and was verified (Art. 8, V8)."""
+	for column in ("guardian_name", "guardian_verification") if said.get("is_minor") else ():
+		if not said.get(column):
+			raise EvidenceMissing(
+				_(
+					"{0} is missing. Below the age of consent a parent or guardian agrees: say who, and how"
+					" you made sure of it (Art. 8 GDPR)."
+				).format(frappe.bold(label_of(column)))
+			)
+
+
+def label_of(column: str) -> str:
+	return _(frappe.get_meta("Consent").get_label(column))
 
 
 def lock(keys: list[str]) -> bool:

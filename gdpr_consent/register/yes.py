@@ -24,12 +24,13 @@ from gdpr_consent.register.terms import (
 	Terms,
 	check_reaches,
 	facts_of,
+	guardian_of,
 	mark_used,
 	period_of,
 	terms_of,
 	wording_missing,
 )
-from gdpr_consent.register.writing import CONTROLLER, DATA_SUBJECT, Act, No, Row, Writing
+from gdpr_consent.register.writing import CONTROLLER, DATA_SUBJECT, GUARDIAN, Act, No, Row, Writing
 from gdpr_consent.words import reason_in_words
 
 
@@ -101,6 +102,9 @@ def record(
 	evidence: str | None = None,
 	party_type: str | None = None,
 	party: str | None = None,
+	is_minor: bool = False,
+	guardian_name: str | None = None,
+	guardian_verification: str | None = None,
 ) -> Row:
 	"""Record that somebody agreed, or that a purpose rests on another legal basis (T2, T10, T13).
 
@@ -109,6 +113,7 @@ def record(
 	Args:
 		given_on, expires_on: naive UTC; now, and the purpose's validity in months after it, if not given.
 		evidence: URL of a File, or words.
+		is_minor: the person is below the age of consent; then who agreed is the guardian (Art. 8, CA-18).
 
 	Raises:
 		EvidenceMissing, NoSale, StandingRefusal, TransitionNotAllowed, UnknownReference,
@@ -126,6 +131,7 @@ def record(
 		party,
 		addresses_of_the_party(party_type, party),
 		proof.place_of(email, party_type, party, terms.rules.company),
+		guardian_of(is_minor, guardian_name, guardian_verification),
 	)
 	with Writing([key, *subject.theirs]) as writing:
 		noes = noes_of(writing, subject, *rows_of_party(party_type, party))
@@ -156,7 +162,8 @@ def write_yes(
 		facts |= _facts_of_the_sale(writing, terms, subject, facts["expires_on"])
 	by_consent = terms.legal_basis == CONSENT_BASIS
 	kind = EventKind.GIVE if by_consent else EventKind.RECORD
-	act = Act(DATA_SUBJECT if by_consent else CONTROLLER, terms.source, reason, terms.wording)
+	by_whom = (GUARDIAN if subject.guardian else DATA_SUBJECT) if by_consent else CONTROLLER
+	act = Act(by_whom, terms.source, reason, terms.wording)
 	row = replace_live(writing, writing.live(subject.key, terms.scope), kind, facts, act)
 	writing.end_if_over(row)
 	return row
@@ -236,7 +243,10 @@ def replace_live(writing: Writing, live: Row | None, kind: EventKind, facts: Row
 
 
 def _same_facts(live: Row, facts: Row) -> bool:
-	same = ("legal_basis", "sale", "source", "given_on", "expires_on", "wording", "evidence")
+	same = (
+		*("legal_basis", "sale", "source", "given_on", "expires_on", "wording", "evidence"),
+		*("is_minor", "guardian_name", "guardian_verification"),
+	)
 	return all((live.get(column) or None) == (facts.get(column) or None) for column in same)
 
 

@@ -510,7 +510,7 @@ def holdings() -> list[Holding]:
 			(PARTY, *_address("email")),
 			(
 				*("email", "party_type", "party", "address_key", "reason", "evidence", "recorded_by"),
-				*("sale_doctype", "sale"),
+				*("sale_doctype", "sale", "is_minor", "guardian_name", "guardian_verification"),
 			),
 			KEEP,
 			proof,

@@ -10,6 +10,8 @@ export function history_html(rows) {
 	return `<ul class="list-unstyled mb-0">${rows.map(item).join("")}</ul>`;
 }
 
+const SAID_BY = { "Data Subject": () => __("the person"), Guardian: () => __("the guardian") };
+
 function item(row) {
 	const [kind, colour] = kinds()[row.kind] || [row.kind, "grey"];
 	const happened = row.kind === "Suppress" ? refusals()[row.what] || row.what : kind;
@@ -19,7 +21,7 @@ function item(row) {
 		row.channel === "Email" ? "" : __(row.channel),
 	];
 	const details = [
-		[__("Said by"), row.indicated_by === "Data Subject" ? __("the person") : ""],
+		[__("Said by"), SAID_BY[row.indicated_by]?.() || ""],
 		[
 			__("Recorded by"),
 			row.indicated_by === "System" ? __("the system") : frappe.user.full_name(row.actor),
@@ -32,6 +34,10 @@ function item(row) {
 		.map(([label, value]) => `<span class="mr-3">${label}: ${escape(value)}</span>`);
 	if (row.evidence)
 		details.push(`<span class="mr-3">${__("Evidence")}: ${evidence_html(row.evidence)}</span>`);
+	if (row.guardian_name) {
+		const guardian = [row.guardian_name, row.guardian_verification].filter(Boolean).join(": ");
+		details.push(`<span class="mr-3">${__("Guardian")}: ${escape(guardian)}</span>`);
+	}
 	if (row.evidence_grade)
 		details.push(`<span>${__("Evidence Grade")}: ${grade_html(row.evidence_grade)}</span>`);
 	const url = `/app/${frappe.router.slug(row.record_type)}/${encodeURIComponent(row.record)}`;

@@ -75,6 +75,7 @@ function row_html(row, at) {
 		[__("Source"), row.source && escape(__(row.source))],
 		[__("Wording"), wording],
 		[__("Evidence"), row.evidence && evidence_html(row.evidence)],
+		[__("Guardian"), escape([row.guardian_name, row.guardian_verification].filter(Boolean).join(": "))],
 		[__("Proof"), row.evidence_grade && grade_html(row.evidence_grade)],
 	];
 	const said = details

@@ -18,6 +18,7 @@ export const default_purpose = () => frappe.db.get_single_value("Consent Setting
  * `done` is called after something was recorded.
  */
 export async function record(given = {}, done = () => {}) {
+	const asks_age = Number(await frappe.db.get_single_value("Consent Settings", "asks_age"));
 	const dialog = new frappe.ui.Dialog({
 		title: __("Record Consent"),
 		size: "large",
@@ -76,6 +77,7 @@ export async function record(given = {}, done = () => {}) {
 				onchange: () => require_proof(dialog),
 				description: __("A signed form or the e-mail. Kept private."),
 			},
+			...(asks_age ? guardian_fields(() => dialog) : []),
 		],
 		primary_action_label: __("Record"),
 		primary_action: async (values) => {
@@ -97,11 +99,48 @@ export async function record(given = {}, done = () => {}) {
 const arguments_of = (values) => ({
 	...(values.party ? only(values, ["party_type", "party"]) : {}),
 	...only(values, ["email", "purpose", "topic", "legal_basis", "source", "wording"]),
+	...(values.is_minor ? only(values, ["is_minor", "guardian_name", "guardian_verification"]) : {}),
 	given_on: to_utc(values.given_on),
 	evidence: values.document || values.evidence,
 });
 
 const only = (values, names) => Object.fromEntries(names.map((name) => [name, values[name] || null]));
+
+/** Who agreed for somebody who is too young to (Art. 8 GDPR). */
+const guardian_fields = (dialog) => [
+	{ fieldtype: "Section Break", label: __("Children") },
+	{
+		fieldtype: "Check",
+		fieldname: "is_minor",
+		label: __("Below the Age of Consent"),
+		description: __("A parent or guardian agreed for the child (Art. 8 GDPR)."),
+		onchange: () => require_guardian(dialog()),
+	},
+	{
+		fieldtype: "Data",
+		fieldname: "guardian_name",
+		label: __("Guardian Name"),
+		hidden: 1,
+	},
+	{ fieldtype: "Column Break" },
+	{
+		fieldtype: "Small Text",
+		fieldname: "guardian_verification",
+		label: __("How the Guardian Was Verified"),
+		max_height: "6rem",
+		hidden: 1,
+	},
+];
+
+function require_guardian(dialog) {
+	if (!dialog.get_field("is_minor")) return;
+	const is_minor = Boolean(dialog.get_value("is_minor"));
+	const needed = is_minor && dialog.get_value("legal_basis") === "Consent";
+	for (const fieldname of ["guardian_name", "guardian_verification"]) {
+		set_property(dialog, fieldname, "hidden", !is_minor);
+		set_property(dialog, fieldname, "reqd", needed);
+	}
+}
 
 function party_fields(given, dialog) {
 	return [
@@ -229,6 +268,7 @@ function require_proof(dialog) {
 	set_property(dialog, "wording", "reqd", dialog.get_value("legal_basis") === "Existing Customer");
 	set_property(dialog, "evidence", "reqd", needed && !has_document);
 	set_property(dialog, "evidence", "hidden", has_document);
+	require_guardian(dialog);
 }
 
 async function show_wording(dialog) {

@@ -3,9 +3,9 @@
 import frappe
 from frappe import _
 
-from gdpr_consent import links, pages, receipts, register
+from gdpr_consent import links, pages, proof, receipts, register
 from gdpr_consent.double_opt_in import asked_texts
-from gdpr_consent.exceptions import LinkNotValid
+from gdpr_consent.exceptions import AgeNotStated, LinkNotValid
 
 no_cache = 1
 sitemap = 0
@@ -24,10 +24,16 @@ def get_context(context: frappe._dict) -> None:
 	pages.address_to(context, rows[0])
 	context.titles = sorted({_(row.topic or row.purpose) for row in rows})
 	context.texts = asked_texts(rows)
+	context.age = proof.age_asked(rows[0].company)
 	if not pages.is_post():
 		return
-	given = register.confirm(consents, made)
-	if given and pages.typed("receipt") == "1":
+	context.wants_receipt = pages.typed("receipt") == "1"
+	try:
+		given = register.confirm(consents, made, pages.typed("age"))
+	except AgeNotStated as error:
+		context.problem_with_form = str(error)
+		return
+	if given and context.wants_receipt:
 		receipts.send_consent(given)
 	frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be
 	context.confirmed = bool(given)

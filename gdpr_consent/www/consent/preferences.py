@@ -5,7 +5,7 @@ from collections.abc import Callable
 import frappe
 from frappe import _
 
-from gdpr_consent import links, pages, preferences, register, sign_up
+from gdpr_consent import links, pages, preferences, proof, register, sign_up
 from gdpr_consent.exceptions import InvalidAddress
 
 no_cache = 1
@@ -28,6 +28,8 @@ def get_context(context: frappe._dict) -> None:
 	context.address = preferences.masked(found["email"])
 	context.offers = preferences.offers_to(found) if may_show else None
 	context.shown = preferences.signed_texts(context.offers or [])
+	if any(not choice.on for offer in context.offers or () for choice in (offer.purpose, *offer.topics)):
+		context.age = proof.age_asked(found.get("company"))
 
 
 def _mail_the_link(context: frappe._dict) -> None:
@@ -44,11 +46,15 @@ def _change(context: frappe._dict, found: register.Row, may_show: bool) -> None:
 		context.everything = True
 	elif pages.typed("save") == "1" and may_show:
 		wanted = set(frappe.request.form.getlist("on"))
-		outcome = preferences.change(found, wanted, frappe.local.lang, pages.typed("shown"))
+		outcome = preferences.change(
+			found, wanted, frappe.local.lang, pages.typed("shown"), pages.typed("age")
+		)
 		context.stopped = [_(name) for name in outcome.stopped]
 		context.asked = [_(name) for name in outcome.asked]
 		context.mail_sent = outcome.mail_sent
-		context.unchanged = not (outcome.stopped or outcome.asked)
+		context.unchanged = not (outcome.stopped or outcome.asked or outcome.problem)
+		if outcome.problem:
+			context.problem_with_form, context.wanted = outcome.problem, wanted
 	frappe.db.commit()  # nosemgrep: the page says it is stored, so it must be
 
 
