@@ -101,7 +101,8 @@ def try_canary(context: frappe._dict) -> None:
 )
 @pass_context
 def check_senders(context: frappe._dict, nameserver: str | None, port: int, mail: BinaryIO | None) -> None:
-	"""Look up SPF and DMARC of each domain that the site sends from, and the signature of a mail.
+	"""Look up SPF and DMARC of each domain that the site sends from, whether mail goes encrypted, and how one
+	is signed.
 
 	Prints what is there, or what to do. Changes nothing.
 	"""
@@ -114,6 +115,7 @@ def check_senders(context: frappe._dict, nameserver: str | None, port: int, mail
 			raise click.BadParameter(str(error), param_hint="--nameserver") from error
 		domains = sender_check.domains()
 		found = [one for domain in domains for one in sender_check.check_domain(domain, resolver)]
+		found += sender_check.check_accounts()
 		if mail:
 			found.append(sender_check.check_mail(mail.read()))
 	for one in found:

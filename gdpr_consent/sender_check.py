@@ -1,4 +1,5 @@
-"""Whether receivers can tell that our mail is ours: SPF, DKIM and DMARC of the domains we send from.
+"""Whether receivers can tell that our mail is ours: SPF, DKIM and DMARC of the domains we send from; and
+whether it goes to the mail server encrypted.
 
 Without them big receivers turn marketing away, and a header that says how to unsubscribe counts only if the
 signature covers it (RFC 8058 §4; EM-13, EM-17).
@@ -19,6 +20,7 @@ import frappe
 ONE_CLICK = ("List-Unsubscribe", "List-Unsubscribe-Post")
 POLICIES = ("none", "quarantine", "reject")
 LONGEST = 5  # seconds for one question
+OF_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 class Finding(NamedTuple):
@@ -57,6 +59,19 @@ def domains() -> list[str]:
 	"""List the domains of the addresses that this site sends from."""
 	addresses = frappe.get_all("Email Account", {"enable_outgoing": 1}, pluck="email_id")
 	return sorted({_domain_of(address) for address in addresses} - {""})
+
+
+def check_accounts() -> Iterator[Finding]:
+	"""Say of each account whether its mail goes encrypted to the mail server (Art. 32, RE-07)."""
+	fields = ["email_id", "smtp_server", "use_tls", "use_ssl_for_outgoing"]
+	for account in frappe.get_all("Email Account", {"enable_outgoing": 1}, fields, order_by="email_id"):
+		domain, server = _domain_of(account.email_id or ""), account.smtp_server or "its mail server"
+		if account.use_tls or account.use_ssl_for_outgoing:
+			yield Finding(domain, True, f"TLS: mail goes encrypted to {server}.")
+		elif server in OF_THIS_MACHINE:
+			yield Finding(domain, True, f"TLS: mail goes to {server}, on this machine.")
+		else:
+			yield Finding(domain, False, f"TLS: mail goes unencrypted to {server}. Tick Use TLS.")
 
 
 def check_domain(domain: str, resolver: dns.resolver.Resolver) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ def daily() -> None:
 	items.delete_unused()
 	information.remind()
 	notifications.remind(getdate())
+	storage_limits.remind_of_refusals(getdate())
 	legal_hold.remind(getdate())
 	legitimate_interests.remind(getdate())
 

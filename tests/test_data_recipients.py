@@ -131,11 +131,11 @@ def test_st_16_whatever_ends_the_permission_is_told(recipients, address, what, e
 	assert told() == [(recipient, what)]
 
 
-def test_st_16_what_expires_is_told_when_the_clock_ends_it(recipients, address, clock):
-	recipient, email = recipients(), address()
+def test_st_16_what_expires_is_told_when_the_clock_ends_it(recipients, mailbox, clock):
+	recipient, email = recipients(), mailbox()
 	give(email)
 	clock.forward(days=10_000)
-	register.end_what_is_over()
+	register.end_what_is_over()  # which commits
 	assert (recipient, "Expired") in told(email=email)
 
 

@@ -166,6 +166,7 @@ def test_the_command_tells_what_is_missing(site, nameserver, tmp_path):
 		code, said, _progress = run(*asked)
 		assert code == 1
 		assert f"✓ shop.example: SPF: {SPF}\n✗ shop.example: DMARC is missing" in said
+		assert "✓ shop.example: TLS: mail goes to 127.0.0.1, on this machine." in said
 		others = {domain for domain in sender_check.domains() if domain != "shop.example"}
 		nameserver.texts = {
 			name: [text]
@@ -178,3 +179,20 @@ def test_the_command_tells_what_is_missing(site, nameserver, tmp_path):
 	finally:
 		frappe.db.delete("Email Account", {"name": account.name})
 		frappe.db.commit()
+
+
+@pytest.mark.parametrize(
+	("values", "is_sound"),
+	[
+		({"smtp_server": "mail.example"}, False),
+		({"smtp_server": "mail.example", "use_tls": 1}, True),
+		({"smtp_server": "mail.example", "use_ssl_for_outgoing": 1}, True),
+		({"smtp_server": "localhost"}, True),
+	],
+)
+def test_re_07_mail_goes_encrypted_to_its_server(site, values, is_sound):
+	title = f"TLS {frappe.generate_hash(length=6)}"
+	account = {"email_account_name": title, "email_id": "news@tls.example", "enable_outgoing": 1}
+	frappe.get_doc(doctype="Email Account", **account, **values).db_insert()
+	(found,) = [one for one in sender_check.check_accounts() if one.about == "tls.example"]
+	assert found.ok == is_sound and values["smtp_server"] in found.line

@@ -401,3 +401,51 @@ def test_ds_23_a_request_that_isnt_over_is_kept(closed, more):
 	name = closed(1, **more)
 	storage_limits.erase_outdated(getdate())
 	assert frappe.db.get_value("Data Subject Request", name, "requester_name") == "Jo Example"
+
+
+# --- noes that are kept -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_refusal(clock, mailbox) -> Iterator[str]:
+	"""A no from long before anybody's, and an officer to ask about it."""
+	clock.at(2001, 5, 1)
+	api.object_to_marketing(email=mailbox())
+	name = frappe.get_all("Suppression", order_by="said_on", pluck="name", limit=1)[0]
+	officer = frappe.new_doc(
+		"User", email=f"{name[:8]}@gdpr-test.example", first_name="Officer", send_welcome_email=0
+	)
+	officer.append_roles("Privacy Officer")
+	officer.insert()
+	yield name
+	frappe.db.set_single_value(
+		"Consent Settings", {"refusal_review_months": 60, "refusals_reviewed_on": None}
+	)
+
+
+def review(**settings) -> None:
+	frappe.db.set_single_value("Consent Settings", settings)
+	frappe.clear_document_cache("Consent Settings", "Consent Settings")
+
+
+def test_re_02_officers_are_asked_to_look_at_old_noes_once_a_month(old_refusal):
+	review(refusal_review_months=60, refusals_reviewed_on=None)
+	assert storage_limits.remind_of_refusals(TODAY)
+	assert frappe.db.exists(
+		"Notification Log", {"document_name": old_refusal, "subject": ["like", "%60 months%"]}
+	)
+	assert not storage_limits.remind_of_refusals(TODAY)
+	assert storage_limits.remind_of_refusals(add_days(getdate(), 31))
+
+
+@pytest.mark.parametrize(
+	("settings", "asked"),
+	[
+		({"refusal_review_months": 0}, False),
+		({"refusals_reviewed_on": date(2021, 11, 28)}, True),
+		({"refusals_reviewed_on": date(2021, 11, 29)}, False),
+	],
+)
+def test_re_02_not_where_somebody_has_looked_or_nobody_has_to(old_refusal, settings, asked):
+	review(**{"refusal_review_months": 60, "refusals_reviewed_on": None} | settings)
+	assert storage_limits.remind_of_refusals(TODAY) == asked

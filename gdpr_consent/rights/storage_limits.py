@@ -12,10 +12,10 @@ from datetime import date, datetime, time, timedelta
 import frappe
 from frappe import _
 from frappe.query_builder.functions import Concat
-from frappe.utils import cint
+from frappe.utils import add_days, cint, getdate
 
 from gdpr_consent import identity, legal_hold, register
-from gdpr_consent.alerts import alert, officers
+from gdpr_consent.alerts import alert, alert_once, officers
 from gdpr_consent.clock import add_months
 from gdpr_consent.exceptions import RegisterIsAppendOnly
 from gdpr_consent.failures import log_failure
@@ -194,3 +194,33 @@ def _forget_requests(today: date) -> int:
 			log_failure("A closed request couldn't be forgotten", name)
 		frappe.db.commit()  # nosemgrep: one is done; an interruption loses nothing
 	return done
+
+
+# --- noes that are kept -------------------------------------------------------------------------------------
+
+
+def remind_of_refusals(today: date) -> bool:
+	"""Ask the Privacy Officers, once a month, to look at noes that nobody has looked at for long (RE-02).
+
+	Returns:
+		whether anybody was asked.
+	"""
+	settings = frappe.get_cached_doc("Consent Settings")
+	if not settings.refusal_review_months:
+		return False
+	limit = add_months(today, -settings.refusal_review_months)
+	if settings.refusals_reviewed_on and getdate(settings.refusals_reviewed_on) > limit:
+		return False
+	said = frappe.qb.DocType("Suppression")
+	oldest = (
+		frappe.qb.from_(said)
+		.select(said.name)
+		.where(said.lifted_on.isnull() & (said.said_on < limit))
+		.orderby(said.said_on)
+		.limit(1)
+		.run(pluck=True)
+	)
+	subject = _(
+		"Are refusals older than {0} months still needed? Look, and note it in Consent Settings."
+	).format(settings.refusal_review_months)
+	return bool(oldest) and alert_once(officers(), subject, "Suppression", oldest[0], add_days(today, -30))
