@@ -527,13 +527,13 @@ def open_dialog(desk, bulk: BulkUpdates, email: str):
 	return page, dialog_of(page)
 
 
-def test_ca_18_the_dialog_hides_what_isnt_asked(desk, bulk):
+def test_ca_18_the_dialog_hides_what_isnt_asked(bulk, desk):
 	_page, dialog = open_dialog(desk, bulk, bulk.mailbox())
 	expect(dialog.locator("textarea[data-fieldname=evidence]")).to_be_visible()
 	expect(dialog.locator("[data-fieldname=is_minor]")).to_have_count(0)
 
 
-def test_ca_18_the_dialog_asks_for_the_guardian_of_a_child(desk, bulk, asks_age, picture):
+def test_ca_18_the_dialog_asks_for_the_guardian_of_a_child(bulk, desk, asks_age, picture):
 	email = bulk.mailbox()
 	page, dialog = open_dialog(desk, bulk, email)
 	fill(dialog, "email", email)
