@@ -344,7 +344,7 @@ def _signs_up(person: Person, party: Any = None) -> None:
 	asked = register.request(
 		email=person.email, purpose=PURPOSE, topics=[TOPIC], source="Web Form", by_the_person=True
 	)
-	register.confirm([consent["name"] for consent in asked], now_utc(), proof.age_asked(asked[0]["company"]))
+	register.confirm([consent["name"] for consent in asked], now_utc(), proof.age_asked(None))
 
 
 STORIES: dict[str, Callable[[Person, Any], None]] = {
