@@ -250,6 +250,26 @@ def _fail_for_good() -> None:
 	frappe.db.commit()
 
 
+def test_nobody_who_says_no_waits_for_a_mail_that_is_being_made(recipients, mailbox):
+	recipient, first, second = recipients(), mailbox(), mailbox()
+	for email in (first, second):
+		give(email)
+	withdraw(first)
+	frappe.db.commit()
+	assert len(notifications._due(recipient, PURPOSE)) == 1  # and they are locked
+	telling = frappe.local.db
+	frappe.connect(set_admin_as_user=False)
+	try:
+		frappe.db.sql("set session innodb_lock_wait_timeout = 1")
+		withdraw(second)
+		frappe.db.commit()
+	finally:
+		frappe.local.db.close()
+		frappe.local.db = telling
+	frappe.db.rollback()
+	assert {*told("email")} == {(first,), (second,)}
+
+
 def test_a_mail_that_cannot_be_queued_stops_no_other(recipients, mailbox, monkeypatch):
 	broken, whole = recipients("a@recipients.example"), recipients("b@recipients.example")
 	email = mailbox()

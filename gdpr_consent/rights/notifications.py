@@ -62,17 +62,27 @@ def _who_waits() -> list[tuple[str, str]]:
 
 
 def _due(recipient: str, purpose: str) -> list[frappe._dict]:
+	"""Lock what is due, by name alone: nobody who says no meanwhile has to wait."""
 	row = frappe.qb.DocType(NOTIFICATION)
-	return (
+	names = (
 		frappe.qb.from_(row)
-		.select(row.name, row.email, row.channel, row.purpose, row.topic, row.what, row.happened_on)
-		.select(row.attempts)
+		.select(row.name)
 		.where((row.recipient == recipient) & (row.purpose == purpose))
 		.where((row.status == DUE) & (row.try_after <= now_utc()))
 		.orderby(row.happened_on)
 		.limit(AT_ONCE)
+		.run(pluck=True)
+	)
+	return (
+		frappe.qb.from_(row)
+		.select(row.name, row.email, row.channel, row.purpose, row.topic, row.what, row.happened_on)
+		.select(row.attempts)
+		.where(row.name.isin(names) & (row.status == DUE))
+		.orderby(row.happened_on)
 		.for_update()
 		.run(as_dict=True)
+		if names
+		else []
 	)
 
 
